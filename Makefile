@@ -1,0 +1,49 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types lock images clean
+
+help: ## Show what make can do
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# uv comes from the lock like everything else; pip only fetches it.
+.venv/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.txt
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: .venv/.installed ## Set up, then run the whole pipeline on drawn dishes: minutes, no network
+	$(BIN)/switchpoint run --recipe demo
+
+test: .venv/.installed ## Set up, then run the tests (those whose part is missing here are skipped, saying why)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types test ## Everything that must be green before a push
+
+format: .venv/.installed ## Format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: .venv/.installed ## Formatting, lint and import direction, the Dockerfile too
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/hadolint docker/Dockerfile
+
+types: .venv/.installed ## mypy, strict
+	$(BIN)/mypy
+
+PIP_COMPILE = $(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
+lock: ## Resolve the dependencies anew
+	$(PIP_COMPILE) --universal --extra cpu --group dev -o requirements.txt pyproject.toml
+	for device in cpu gpu; do $(PIP_COMPILE) --python-platform x86_64-manylinux_2_28 -o docker/requirements-$$device.txt docker/requirements-$$device.in || exit 1; done
+
+images: .venv/.installed ## Build each step's image: DEVICE=gpu|cpu REGISTRY=… BASE_IMAGE=… PUSH=1
+	$(BIN)/python docker/build.py
+
+clean: ## Remove what make made (runs/ stays)
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache *.egg-info
