@@ -1,0 +1,161 @@
+"""The DAG, and nothing else.
+
+dataset ─► prepare ─ records ─┬────────────────┬───────────────────────┐
+                              ▼                ▼                       ▼
+weights ─────────────────► transfer ─ checkpoints ─► finetune(k) ─ model ─► evaluate(k) ─ evaluation ─► report
+                                                    for each switch epoch k (ParallelFor)              + best model
+"""
+
+from typing import List
+
+from kfp import dsl
+
+from components.evaluate.component import evaluate
+from components.finetune.component import finetune
+from components.prepare.component import prepare
+from components.report.component import report
+from components.transfer.component import transfer
+from switchpoint.profiles import place
+
+
+@dsl.pipeline(
+    name="switchpoint",
+    display_name="Switchpoint",
+    description="After how many epochs of transfer learning should fine-tuning start?",
+)
+def switchpoint(
+    dataset: str = "sample",
+    dataset_digest: str = "",
+    backbone: str = "efficientnet_b0",
+    weights: str = "imagenet",
+    weights_digest: str = "",
+    switch_epochs: List[int] = [1, 2, 4, 8, 14],  # noqa: B006 (KFP reads it, nobody changes it)
+    transfer_epochs: int = 14,
+    finetune_epochs: int = 10,
+    finetune_blocks: int = 0,
+    image_size: int = 224,
+    batch_size: int = 32,
+    transfer_learning_rate: float = 0.001,
+    first_decay_steps: int = 0,
+    t_mul: float = 2.0,
+    m_mul: float = 0.75,
+    finetune_learning_rate: float = 0.0001,
+    finetune_schedule: str = "cosine",
+    rotation: float = 0.04,
+    dropout: float = 0.2,
+    label_smoothing: float = 0.0,
+    validation_fraction: float = 0.1,
+    max_left_out: float = 0.01,
+    seed: int = 1,
+) -> None:
+    """Train a new head on a frozen backbone, then fine-tune from several of its epochs and compare.
+
+    Args:
+        dataset: Photos: `sample` (drawn dishes), a folder with one sub-folder a class, Food-101's folder or .tar.gz,
+            tfds:NAME, or gs://…
+        dataset_digest: SHA-256 of the dataset, which prepare checks; empty = not checked.
+        backbone: Network that sees the photos, such as efficientnet_b0 or efficientnet_lite0.
+        weights: Pretrained weights of the backbone: `imagenet`, `none`, a file or gs://…
+        weights_digest: SHA-256 of the weights, which transfer checks; empty = not checked.
+        switch_epochs: Epochs of transfer learning after which to start fine-tuning, each once; epochs count from 1.
+        transfer_epochs: Length of transfer learning, in epochs.
+        finetune_epochs: Length of each fine-tuning, in epochs.
+        finetune_blocks: How many of the backbone's last blocks to fine-tune; 0 = all.
+        image_size: Height and width of the crops that the network sees, in pixels.
+        batch_size: Photos a training step.
+        transfer_learning_rate: Learning rate at the start of transfer learning (Adam).
+        first_decay_steps: Steps until transfer learning's cosine decay restarts for the first time; 0 = never: one
+            decay over the whole phase.
+        t_mul: Length of each decay after a restart, as a multiple of the one before.
+        m_mul: Learning rate after each restart, as a fraction of the one before.
+        finetune_learning_rate: Learning rate at the start of fine-tuning (Adam).
+        finetune_schedule: `constant`, or `cosine` to decay to 0 over the fine-tuning.
+        rotation: Training photos are turned by up to this fraction of a full turn, either way.
+        dropout: Fraction of the pooled features that training drops.
+        label_smoothing: Share of a label's weight that is spread over all classes, 0 to 1.
+        validation_fraction: Share of the training photos that is held out to choose models by, 0 to 1.
+        max_left_out: Share of photos that may be unreadable before prepare refuses the dataset, 0 to 1.
+        seed: Seed of every random draw.
+    """
+    prepared = place(
+        prepare(
+            dataset=dataset,
+            dataset_digest=dataset_digest,
+            image_size=image_size,
+            validation_fraction=validation_fraction,
+            max_left_out=max_left_out,
+            seed=seed,
+        ),
+        "prepare",
+        "Prepare the photos",
+    )
+    records = prepared.outputs["records"]
+
+    transferred = place(
+        transfer(
+            records=records,
+            backbone=backbone,
+            weights=weights,
+            weights_digest=weights_digest,
+            epochs=transfer_epochs,
+            image_size=image_size,
+            batch_size=batch_size,
+            learning_rate=transfer_learning_rate,
+            first_decay_steps=first_decay_steps,
+            t_mul=t_mul,
+            m_mul=m_mul,
+            rotation=rotation,
+            dropout=dropout,
+            label_smoothing=label_smoothing,
+            seed=seed,
+        ),
+        "transfer",
+        "Transfer learning",
+    )
+    baseline = place(
+        evaluate(records=records, model=transferred.outputs["model"], switch_epoch=0, batch_size=batch_size),
+        "evaluate",
+        "Evaluate transfer alone",
+    )
+
+    with dsl.ParallelFor(switch_epochs, name="for each switch epoch") as switch_epoch:
+        finetuned = place(
+            finetune(
+                records=records,
+                checkpoints=transferred.outputs["checkpoints"],
+                switch_epoch=switch_epoch,
+                epochs=finetune_epochs,
+                blocks=finetune_blocks,
+                batch_size=batch_size,
+                learning_rate=finetune_learning_rate,
+                schedule=finetune_schedule,
+                rotation=rotation,
+                dropout=dropout,
+                label_smoothing=label_smoothing,
+                seed=seed,
+            ),
+            "finetune",
+            "Fine-tune",
+        )
+        evaluated = place(
+            evaluate(
+                records=records, model=finetuned.outputs["model"], switch_epoch=switch_epoch, batch_size=batch_size
+            ),
+            "evaluate",
+            "Evaluate",
+        )
+
+    place(
+        report(
+            transfer_history=transferred.outputs["history"],
+            transfer_model=transferred.outputs["model"],
+            transfer_evaluation=baseline.outputs["evaluation"],
+            finetune_histories=dsl.Collected(finetuned.outputs["history"]),
+            finetune_models=dsl.Collected(finetuned.outputs["model"]),
+            finetune_evaluations=dsl.Collected(evaluated.outputs["evaluation"]),
+            dataset=dataset,
+            backbone=backbone,
+        ),
+        "report",
+        "Report",
+    )

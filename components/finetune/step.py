@@ -1,0 +1,76 @@
+"""Fine-tuning: the backbone too, from the checkpoint of one epoch of transfer learning."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from switchpoint import backbones, checkpoints, records, training
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """What fine-tuning is given; pipeline.py says what each is, and in which unit."""
+
+    switch_epoch: int
+    epochs: int
+    blocks: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    rotation: float
+    dropout: float
+    label_smoothing: float
+    seed: int
+
+
+def finetune(
+    photos: Path, checkpoint_directory: Path, model_file: Path, history_file: Path, logs: Path, config: FinetuneConfig
+) -> dict[str, str]:
+    """Unfreeze the backbone and continue from the checkpoint of `config.switch_epoch`.
+
+    Args:
+        photos: Records that prepare wrote.
+        checkpoint_directory: Checkpoints that transfer wrote.
+        model_file: `.keras` file to write: the model of the best epoch by validation.
+        history_file: JSON to write: an entry an epoch.
+        logs: Directory to write TensorBoard's logs to.
+        config: Where to start and how to optimise.
+
+    Returns:
+        Digests of the model and the history.
+
+    Raises:
+        CheckpointNotFoundError: No checkpoint was saved for `config.switch_epoch`.
+        RecordsError: The records are not whole.
+
+    Source:
+        https://keras.io/guides/transfer_learning/ (BatchNormalization stays in inference mode)
+    """
+    manifest = records.verify(photos)
+    training.deterministic(config.seed)
+    backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
+    head.get_layer("dropout").rate = config.dropout
+    backbones.unfreeze(backbone, config.blocks)
+    model = training.join(backbone, head)
+    training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
+    # Another order of the photos than the epochs of transfer learning had.
+    seed = config.seed + config.switch_epoch
+    batches = training.training_batches(photos, config.batch_size, config.rotation, seed, config.epochs)
+    name = f"finetune {config.switch_epoch}"
+    trained = training.fit(model, photos, batches, config.epochs, config.batch_size, seed, name, logs)
+    digest = checkpoints.weights_digest(model)
+    training.save_model(model, model_file)
+    start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]
+    training.write_json(history_file, training.history(trained, "finetune", config.switch_epoch, digest, start))
+    return {"model": digest, "history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest()}
+
+
+def schedule(config: FinetuneConfig, photos: int) -> object:
+    """A constant learning rate, or one cosine from it down to 0 over the whole fine-tuning."""
+    import keras
+
+    if config.schedule == "constant":
+        return config.learning_rate
+    steps = training.steps_per_epoch(photos, config.batch_size) * config.epochs
+    return keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)

@@ -1,0 +1,133 @@
+"""Transfer learning: a new head on a frozen backbone, a checkpoint an epoch."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from switchpoint import backbones, checkpoints, records, storage, training
+from switchpoint.errors import SwitchpointError, WeightsError
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """What transfer learning is given; pipeline.py says what each is, and in which unit."""
+
+    backbone: str
+    weights: str
+    epochs: int
+    image_size: int
+    batch_size: int
+    learning_rate: float
+    first_decay_steps: int
+    t_mul: float
+    m_mul: float
+    rotation: float
+    dropout: float
+    label_smoothing: float
+    seed: int
+    weights_digest: str = ""
+
+
+def transfer(
+    photos: Path,
+    checkpoint_directory: Path,
+    model_file: Path,
+    history_file: Path,
+    logs: Path,
+    pretrained_file: Path,
+    config: TransferConfig,
+) -> dict[str, str]:
+    """Train a new head and keep it after every epoch.
+
+    Args:
+        photos: Records that prepare wrote.
+        checkpoint_directory: To write: see switchpoint/checkpoints.py.
+        model_file: `.keras` file to write: the model of the best epoch by validation.
+        history_file: JSON to write: an entry an epoch.
+        logs: Directory to write TensorBoard's logs to.
+        pretrained_file: JSON to write: where the pretrained weights came from.
+        config: What to train and how.
+
+    Returns:
+        Digests of the checkpoints, the model and the pretrained weights.
+
+    Raises:
+        WeightsError: The pretrained weights can't be had, or have another digest than `weights_digest`.
+        RecordsError: The records are not whole.
+        SwitchpointError: The loss was not a number before the first epoch had ended.
+    """
+    manifest = records.verify(photos)
+    training.deterministic(config.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        weights = config.weights
+        if storage.is_remote(weights):
+            weights = str(Path(temporary, Path(weights).name))
+            digest = storage.download(config.weights, Path(weights))
+        else:
+            digest = backbones.weights_digest(config.backbone, weights)
+        if config.weights_digest not in ("", digest):
+            raise WeightsError(
+                f"The weights {config.weights} have the digest {digest}, not {config.weights_digest} as when the run "
+                "was started: they have changed since. Start the run again."
+            )
+        backbone = backbones.build(config.backbone, weights, config.image_size)
+    backbones.freeze(backbone)
+    head = training.head(backbone, len(manifest["classes"]), config.dropout)
+    model = training.join(backbone, head)
+    training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
+
+    shutil.rmtree(checkpoint_directory, ignore_errors=True)
+    checkpoint_directory.mkdir(parents=True)
+    backbone.save(checkpoint_directory / "backbone.keras")
+    heads: dict[int, str] = {}
+
+    def keep(epoch: int) -> None:
+        head.save_weights(checkpoint_directory / checkpoints.head_file(epoch))
+        heads[epoch] = checkpoints.weights_digest(head)
+
+    batches = training.training_batches(photos, config.batch_size, config.rotation, config.seed, config.epochs)
+    trained = training.fit(
+        model, photos, batches, config.epochs, config.batch_size, config.seed, "transfer", logs, after_epoch=keep
+    )
+    if not trained.rows:
+        raise SwitchpointError(
+            f"Transfer learning diverged before its first epoch had ended ({trained.diverged}). "
+            "Lower transfer_learning_rate."
+        )
+    digests = {
+        "checkpoints": checkpoints.finish(
+            checkpoint_directory,
+            {
+                "backbone": checkpoints.weights_digest(backbone),
+                "heads": heads,
+                "classes": manifest["classes"],
+                "dropout": config.dropout,
+                "history": trained.rows,
+            },
+        ),
+        "model": checkpoints.weights_digest(model),
+        "pretrained": digest,
+    }
+    training.save_model(model, model_file)
+    pretrained = {"backbone": config.backbone, "weights": config.weights, "digest": digest}
+    training.write_json(pretrained_file, pretrained)
+    history = training.history(trained, "transfer", 0, digests["model"], trained.rows[0])
+    training.write_json(history_file, history)
+    return digests | {"history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest()}
+
+
+def schedule(config: TransferConfig, photos: int) -> object:
+    """Cosine decay with warm restarts, as a function of the step.
+
+    Source:
+        Loshchilov & Hutter 2017, SGDR: Stochastic Gradient Descent with Warm Restarts.
+    """
+    import keras
+
+    whole_phase = training.steps_per_epoch(photos, config.batch_size) * config.epochs
+    return keras.optimizers.schedules.CosineDecayRestarts(
+        config.learning_rate, config.first_decay_steps or whole_phase, t_mul=config.t_mul, m_mul=config.m_mul
+    )

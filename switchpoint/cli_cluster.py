@@ -1,0 +1,261 @@
+"""The commands that reach beyond this machine: to Kubeflow Pipelines, and to a bucket."""
+
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from switchpoint import parameters as pipeline_parameters
+from switchpoint.errors import ClusterError, ParameterError, SwitchpointError
+from switchpoint.flags import (
+    Values,
+    as_json,
+    connection_flags,
+    follow_flags,
+    given,
+    package_flags,
+    parameter_flags,
+    profile_flag,
+    recipe_flag,
+    runs_dir,
+)
+
+CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
+RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "allow_code_change", "wait", "timeout")
+
+
+@click.command()
+@recipe_flag
+@parameter_flags
+@connection_flags
+@profile_flag()
+@package_flags
+@click.option("--experiment", default="switchpoint", show_default=True, help="What the UI groups the run under.")
+@click.option("--pipeline-root", metavar="gs://…", help="Where artifacts go; by default what the cluster is set to.")
+@click.option("--service-account", help="What the run's pods run as, such as switchpoint-runner (k8s/README.md).")
+@follow_flags
+@as_json
+def submit(
+    recipe: str,
+    profile: str,
+    registry: str | None,
+    device: str | None,
+    experiment: str,
+    pipeline_root: str | None,
+    service_account: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Run the pipeline on Kubeflow Pipelines."""
+    connection = {name: flags.pop(name) for name in CONNECTION}
+    values = pipeline_parameters.resolve(recipe, given(flags))
+    from switchpoint import cluster, profiles, runs
+    from switchpoint.compilation import package
+
+    cluster.check_visible(values, pipeline_root)
+    placed = profiles.load(profile)
+    text = package(placed, registry, device)
+    place = cluster.Cluster(**connection)
+    started = place.submit(
+        cluster.with_digests(values), text, profile=placed.name, commit=runs._commit(), experiment=experiment,
+        pipeline_root=pipeline_root, service_account=service_account,
+    )  # fmt: skip
+    finish(place, started, wait, timeout, as_json, pipeline_root)
+
+
+def rerun(
+    run_id: str,
+    changes: Values,
+    *,
+    profile: str | None,
+    registry: str | None,
+    device: str | None,
+    allow_code_change: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    **connection: Any,
+) -> None:
+    """Submit a run of the cluster again with what the flags change."""
+    from switchpoint import cluster
+
+    place = cluster.Cluster(**connection)
+    run = place.run(run_id)
+    earlier = place.earlier(run)
+    values = pipeline_parameters.checked(earlier.parameters | changes)
+    root = run.runtime_config.pipeline_root if run.runtime_config else None
+    cluster.check_visible(values, root)
+    values = cluster.with_digests(
+        values,
+        # Digests are the run's unless what they are of is another: then the cache still knows the same data.
+        tuple(
+            kind
+            for kind, names in (("dataset", {"dataset"}), ("weights", {"weights", "backbone"}))
+            if names & changes.keys()
+        ),
+    )
+    changed = earlier.changed_steps()
+    if (changed or earlier.names != values.keys()) and not allow_code_change:
+        raise ClusterError(code_change(run_id, earlier, changed))
+    told = profile or registry or device
+    if changed or earlier.names != values.keys() or told or not run.pipeline_version_reference:
+        started = _with_todays_package(place, run, earlier, values, profile, registry, device)
+    else:
+        said = cluster.describe(values, earlier.profile or "unknown", earlier.commit)
+        started = place.resubmit(run, values, f"{said} Run {run_id} again.")
+    finish(place, started, wait, timeout, as_json, root)
+
+
+def _with_todays_package(
+    place: Any, run: Any, earlier: Any, values: Values, profile: str | None, registry: str | None, device: str | None
+) -> Any:
+    from switchpoint import cluster, profiles, runs
+    from switchpoint.compilation import package
+
+    name = profile or earlier.profile
+    if name is None or (profile is None and name not in profiles.names()):
+        raise ParameterError(f"Run {run.run_id} was compiled with a profile that is not known here. Pass --profile.")
+    placed = profiles.load(name)
+    text = package(
+        placed, earlier.registry if registry is None else registry, device or (None if profile else earlier.device)
+    )
+    commit = runs._commit()
+    version = place.version(text, placed.name, commit)
+    return place.resubmit(
+        run, values, f"{cluster.describe(values, placed.name, commit)} Run {run.run_id} again.", version
+    )
+
+
+def code_change(run_id: str, earlier: Any, changed: list[str]) -> str:
+    """Which steps a rerun would run again, and what to do about it."""
+    from switchpoint import cluster
+
+    if not changed:
+        return (
+            f"The pipeline's parameters are not those of run {run_id} any more. Pass --allow-code-change to submit "
+            "today's pipeline; what its new parameters concern runs again."
+        )
+    again = ", ".join(cluster.downstream(changed))
+    commit = f" (commit {earlier.commit})" if earlier.commit else ""
+    return (
+        f"The code of {', '.join(changed)} is not what run {run_id} had{commit}. With today's code these steps would run "
+        f"again, for every switch epoch: {again}. Pass --allow-code-change to do that (after `make images`), or check "
+        "out that run's code."
+    )
+
+
+def runs(connection: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cluster's runs as documents."""
+    from switchpoint import cluster
+
+    place = cluster.Cluster(**connection)
+    return [place.document(run) for run in place.runs()]
+
+
+def finish(
+    place: Any, started: Any, wait: bool, timeout: float | None, as_json: bool, pipeline_root: str | None
+) -> None:
+    """Say where the run is to be seen; with `wait` stay until it ends, show its results, exit 1 unless it succeeded."""
+    from rich.console import Console
+
+    from switchpoint import console
+
+    output = Console(file=sys.stderr if as_json else sys.stdout)
+
+    def say(text: str) -> None:
+        output.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def changed(step: dict[str, Any]) -> None:
+        words = {"ran": f"done in {step['seconds'] or 0:.0f} s"}
+        say(f"{console.title(step):<14} {words.get(step['state'], step['state'])}")
+
+    say(f"Run {started.run_id}: {started.display_name}\n{place.url(started.run_id)}")
+    run, results, trouble = started, {}, ""
+    if wait:
+        try:
+            run = place.follow(started.run_id, changed, timeout)
+        except KeyboardInterrupt:
+            raise ClusterError(f"Stopped waiting. The run goes on: {place.url(started.run_id)}") from None
+        if run.state == "SUCCEEDED":
+            try:
+                results = place.results(run, pipeline_root)
+            except ClusterError as error:
+                trouble = str(error)
+    document = place.document(run) | results
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    if not wait:
+        return
+    if run.state != "SUCCEEDED":
+        failed = ", ".join(console.title(step) for step in document["steps"] if step["state"] == "failed")
+        said = f": {run.error.message}" if run.error and run.error.message else ""
+        raise ClusterError(
+            f"The run {str(run.state).lower()}{f' in {failed}' if failed else ''}{said}. "
+            f"Its logs: {place.url(run.run_id)} (click the step, tab Logs)."
+        )
+    if trouble:
+        say(trouble)
+        return
+    output.print(console.results_table(results["results"]))
+    say(results["conclusion"])
+    say(f"Report: {results['report']}\nModel:  {results['model']}")
+
+
+@click.command()
+@click.argument("source", metavar="FOLDER|FILE", type=click.Path(exists=True, path_type=Path))
+@click.argument("uri", metavar="gs://BUCKET/NAME")
+def upload(source: Path, uri: str) -> None:
+    """Copy a folder or a file to a bucket, where a cluster sees it. What is there already is not sent again."""
+    from switchpoint import storage
+
+    with _progress() as progress:
+        sent = storage.upload(source, uri, progress)
+    click.echo(f"{sent.sent} sent, {sent.skipped} already there: {uri}")
+    if sent.others:
+        click.echo(
+            f"Below {uri} are {sent.others} other objects that are not in {source}. A dataset there has them too.",
+            err=True,
+        )
+
+
+@click.command()
+@click.argument("run", required=True)
+@click.argument("uri", metavar="gs://BUCKET/models/NAME")
+@runs_dir
+def export(run: str, uri: str, runs_dir: Path) -> None:
+    """Publish the best model of a run of this machine: the model, its classes, a card; `latest.json` moves last."""
+    from rich.console import Console
+
+    from switchpoint import model_card, storage
+    from switchpoint import runs as local_runs
+    from switchpoint.results import MODEL
+
+    document = local_runs.find(runs_dir, run)
+    if document["state"] != "succeeded":
+        raise SwitchpointError(f"Run {document['id']} {document['state']}: only a run that succeeded has a best model.")
+    with tempfile.TemporaryDirectory() as directory, Console(stderr=True).status("Publishing"):
+        classes = Path(directory, "classes.json")
+        classes.write_text(json.dumps(model_card.classes(document), indent=1) + "\n", encoding="utf-8")
+        files = {MODEL: Path(document["model"]), classes.name: classes}
+        pointer = storage.export(files, model_card.card(document), uri, document["id"])
+    base = uri.rstrip("/")
+    click.echo(f"Published {base}/{pointer['version']}; {base}/latest.json points to it.")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar of bytes, as storage wants to be told of them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda done, total, name: bars.update(task, completed=done, total=total, description=name[-40:])

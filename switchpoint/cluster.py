@@ -1,0 +1,611 @@
+"""Runs on Kubeflow Pipelines, through kfp's own client: submit, follow, run again, list.
+
+Nothing is sent before every parameter was checked: the API takes any name and any value. One pipeline, one version for
+each compiled package, many runs: KFP looks its cache up under the pipeline's name, and the UI groups runs by version.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import re
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kfp_server_api
+import urllib3
+from kfp import client as kfp_client
+from kfp.client.token_credentials_base import TokenCredentialsBase
+
+from switchpoint import parameters as pipeline_parameters
+from switchpoint import storage
+from switchpoint.cluster_steps import steps
+from switchpoint.errors import ClusterError, ParameterError, StorageError
+from switchpoint.identity import STEPS, code_digest
+from switchpoint.planning import Step
+from switchpoint.results import MODEL
+
+Values = dict[str, Any]
+Run = Any  # kfp_server_api.V2beta1Run
+
+PIPELINE = "switchpoint"
+CONNECT, READ = 10, 60  # seconds
+RETRIES = urllib3.Retry(connect=2, read=1, redirect=5, backoff_factor=0.5, respect_retry_after_header=False)
+PATIENCE = 300.0  # seconds without an answer before following a run gives up
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two looks at a run
+FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+_IMAGE = re.compile(
+    r"(?:(?P<registry>.+)/)?switchpoint-python-(?P<step>\w+):(?P<target>cpu|gpu)-(?P<digest>[0-9a-f]{16})"
+)
+
+
+class _PassingError(ClusterError):
+    """What may be over in a minute: no answer, or the server's own failure."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a rerun takes over from a run."""
+
+    parameters: Values
+    images: dict[str, str]
+    names: frozenset[str]
+    profile: str | None
+    commit: str | None
+
+    @property
+    def registry(self) -> str:
+        """Where its images are."""
+        return next((found["registry"] or "" for found in map(_IMAGE.fullmatch, self.images.values()) if found), "")
+
+    @property
+    def device(self) -> str:
+        """`gpu` when a step's image is built for one."""
+        found = [match["target"] for match in map(_IMAGE.fullmatch, self.images.values()) if match]
+        return "gpu" if "gpu" in found else "cpu"
+
+    def changed_steps(self) -> list[str]:
+        """The steps whose code is not what it was."""
+        digests = {
+            match["step"]: match["digest"] for match in map(_IMAGE.fullmatch, self.images.values()) if match is not None
+        }
+        return [step for step in STEPS if digests.get(step) != code_digest(step, self.device)[:16]]
+
+
+def downstream(changed: list[str]) -> list[str]:
+    """The steps that run again when some changed: these, and all that read what they make."""
+    return [step for step in STEPS if changed and STEPS.index(step) >= min(map(STEPS.index, changed))]
+
+
+def check_visible(values: Values, pipeline_root: str | None = None) -> None:
+    """Refuse a dataset or weights that lie on this machine, where no pod sees them.
+
+    Raises:
+        ParameterError: Says how to upload what is there, or that nothing is there.
+    """
+    bucket = storage.parse(pipeline_root)[0] if pipeline_root and storage.is_remote(pipeline_root) else "BUCKET"
+    pipeline_parameters.check_places(values)
+    for name, known in (("dataset", ("sample",)), ("weights", ("imagenet", "none"))):
+        value = str(values[name])
+        if value in known or value.startswith(("gs://", "tfds:")):
+            continue
+        place = Path(value).expanduser().resolve()
+        target = f"gs://{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{place.name}"
+        raise ParameterError(
+            f"{name}={value!r} is on this machine, where the cluster can't see it. Upload it, then pass its address:\n"
+            f"  switchpoint upload {value} {target}\n"
+            f"  --{name} {target}"
+        )
+
+
+def with_digests(values: Values, which: tuple[str, ...] = ("dataset", "weights")) -> Values:
+    """Fill in the digests that prepare and transfer verify, and that make a changed dataset run again."""
+    from switchpoint import backbones, sources
+
+    if "dataset" in which:
+        values["dataset_digest"] = sources.digest(values["dataset"])
+    if "weights" in which:
+        weights = values["weights"]
+        values["weights_digest"] = (
+            storage.digest(weights)
+            if storage.is_remote(weights)
+            else backbones.weights_digest(values["backbone"], weights)
+        )
+    return values
+
+
+def name_of(values: Values) -> str:
+    """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`."""
+    dataset = re.sub(r"(\.tar)?\.gz$|\.tgz$", "", str(values["dataset"]).removeprefix("tfds:").rstrip("/"))
+    epochs = ",".join(map(str, values["switch_epochs"]))
+    return f"{dataset.rpartition('/')[2]} {values['backbone']} {epochs}"
+
+
+def describe(values: Values, profile: str, commit: str | None) -> str:
+    """The run in a sentence."""
+    epochs = ", ".join(map(str, values["switch_epochs"]))
+    return (
+        f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning from "
+        f"each of {epochs}. Dataset {values['dataset']}, backbone {values['backbone']}, weights {values['weights']}. "
+        f"Profile {profile}, commit {commit or 'unknown'}."
+    )
+
+
+class _TokenFile(TokenCredentialsBase):  # type: ignore[misc]
+    """Reads the token anew for each request, for whoever renews it there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def refresh_api_key_hook(self, config: Any) -> None:
+        """Put the token where the client looks for it."""
+        config.api_key["authorization"] = self.path.read_text(encoding="utf-8").strip()
+
+
+class _Client(kfp_client.Client):  # type: ignore[misc]
+    """kfp's, with retries that end; its health check, which logs a traceback five times, comes later and once."""
+
+    def _load_config(self, *arguments: Any) -> Any:
+        config = super()._load_config(*arguments)
+        config.retries = RETRIES
+        return config
+
+    def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
+        return kfp_server_api.V2beta1GetHealthzResponse(multi_user=False)
+
+
+class Cluster:
+    """One Kubeflow Pipelines, and who talks to it."""
+
+    def __init__(
+        self,
+        host: str | None = None,
+        namespace: str | None = None,
+        token: str | None = None,
+        token_file: Path | None = None,
+        cookies: str | None = None,
+        ca_cert: Path | None = None,
+    ) -> None:
+        """Connect, and see that Kubeflow Pipelines answers.
+
+        Args:
+            host: Its address; without one kfp looks into the pod it runs in, then into the kubeconfig.
+            namespace: For multi-user Kubeflow, the profile's.
+            token: Sent as Bearer.
+            token_file: The same from a file, read anew each time.
+            cookies: Sent as they are, such as authservice_session=….
+            ca_cert: Certificate authority of the host, when it is not a public one.
+
+        Raises:
+            ClusterError: It does not answer, or not with Kubeflow's API.
+        """
+        if token_file and not token_file.is_file():
+            raise ParameterError(f"--token-file {token_file} is no file.")
+        self.namespace = namespace
+        self._logged_in = bool(token or token_file or cookies)
+        with _quietly():
+            self.client = _Client(
+                host=host,
+                namespace=namespace or "kubeflow",
+                existing_token=token,
+                credentials=_TokenFile(token_file) if token_file else None,
+                cookies=cookies,
+                ssl_ca_cert=str(ca_cert) if ca_cert else None,
+            )
+        self.host = self.client._existing_config.host
+        self._limit_requests()
+        with self._plainly("reach Kubeflow Pipelines", missing="Its address ends where /apis/v2beta1 begins"):
+            health = self.client._healthz_api.healthz_service_get_healthz()
+        if health.multi_user and not (self.namespace or self.client.get_user_namespace()):
+            raise ClusterError(
+                f"{self.host} is a multi-user Kubeflow. Pass your profile's namespace: --namespace NAMESPACE."
+            )
+
+    def _limit_requests(self) -> None:
+        """Give every request a time limit, and refuse a page where the API's JSON belongs."""
+        rest = self.client._run_api.api_client.rest_client
+        original = rest.request
+
+        def request(method: str, url: str, *arguments: Any, **keywords: Any) -> Any:
+            keywords["_request_timeout"] = (CONNECT, READ)
+            response = original(method, url, *arguments, **keywords)
+            if (response.data or b"{}").lstrip()[:1] not in (b"{", b"["):
+                raise ClusterError(
+                    f"{self.host} answers with a web page instead of Kubeflow's API, most likely a login page. "
+                    "Pass --cookies, --token or --token-file, or the address of the API itself."
+                )
+            return response
+
+        rest.request = request
+
+    def url(self, run_id: str) -> str:
+        """Where a person sees the run."""
+        return f"{self.client._get_url_prefix()}/#/runs/details/{run_id}"
+
+    def submit(
+        self,
+        values: Values,
+        package: str,
+        *,
+        profile: str,
+        commit: str | None,
+        experiment: str = PIPELINE,
+        pipeline_root: str | None = None,
+        service_account: str | None = None,
+    ) -> Run:
+        """Start a run of the package, which is uploaded when it is not there yet.
+
+        Args:
+            values: All of the pipeline's parameters, checked.
+            package: The compiled pipeline.
+            profile: The name of the profile it was compiled with.
+            commit: The code's, for people.
+            experiment: What the UI groups the run under; made when it is not there.
+            pipeline_root: Where artifacts go; by default what the cluster is set to.
+            service_account: What its pods run as; by default what the cluster is set to.
+        """
+        version = self.version(package, profile, commit)
+        return self._start(
+            values, version, self._experiment(experiment), pipeline_root, service_account,
+            describe(values, profile, commit),
+        )  # fmt: skip
+
+    def resubmit(self, run: Run, values: Values, description: str, version: tuple[str, str] | None = None) -> Run:
+        """Start a run beside an earlier one: same experiment, root, account and, unless another is given, version."""
+        reference = run.pipeline_version_reference
+        root = run.runtime_config.pipeline_root if run.runtime_config else None
+        version = version or (reference.pipeline_id, reference.pipeline_version_id)
+        return self._start(values, version, run.experiment_id, root, run.service_account, description)
+
+    def _start(
+        self,
+        values: Values,
+        version: tuple[str, str],
+        experiment_id: str,
+        pipeline_root: str | None,
+        service_account: str | None,
+        description: str,
+    ) -> Run:
+        body = kfp_server_api.V2beta1Run(
+            experiment_id=experiment_id,
+            display_name=name_of(values),
+            description=description,
+            pipeline_version_reference=kfp_server_api.V2beta1PipelineVersionReference(
+                pipeline_id=version[0], pipeline_version_id=version[1]
+            ),
+            # Every parameter: one that is left to its default has another cache key than the same value given.
+            runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=values, pipeline_root=pipeline_root or None),
+            service_account=service_account or None,
+        )
+        with self._plainly(
+            "start the run", unsure="It may have been started all the same: look at `switchpoint runs` first"
+        ):
+            return self.client._run_api.run_service_create_run(run=body)
+
+    def _pipeline(self) -> str:
+        """The pipeline's id; made when it is not there."""
+
+        def find() -> str | None:
+            with self._plainly("list pipelines"):
+                found = self.client.list_pipelines(filter=_named(PIPELINE), namespace=self._own_namespace()).pipelines
+            return found[0].pipeline_id if found else None
+
+        def make() -> str:
+            body = kfp_server_api.V2beta1Pipeline(
+                name=PIPELINE,
+                display_name=PIPELINE,
+                description="After how many epochs of transfer learning should fine-tuning start?",
+                namespace=self._own_namespace(),
+            )
+            return str(self.client._pipelines_api.pipeline_service_create_pipeline(pipeline=body).pipeline_id)
+
+        return self._found_or_made(find, make, "create the pipeline")
+
+    def version(self, package: str, profile: str, commit: str | None) -> tuple[str, str]:
+        """Ids of the pipeline and of its version that is this package, byte for byte; uploaded when it is not there."""
+        pipeline_id = self._pipeline()
+        name = f"{profile}-{hashlib.sha256(package.encode()).hexdigest()[:12]}"
+
+        def find() -> str | None:
+            with self._plainly("list the pipeline's versions"):
+                found = self.client.list_pipeline_versions(pipeline_id, filter=_named(name)).pipeline_versions
+            return found[0].pipeline_version_id if found else None
+
+        def make() -> str:
+            with tempfile.TemporaryDirectory() as directory:
+                path = Path(directory, f"{name}.yaml")
+                path.write_text(package, encoding="utf-8")
+                uploaded = self.client._upload_api.upload_pipeline_version(
+                    str(path),
+                    name=name,
+                    pipelineid=pipeline_id,
+                    description=f"Profile {profile}, commit {commit or 'unknown'}.",
+                    tags=json.dumps({"profile": profile, "commit": commit or "unknown"}),
+                )
+            return str(uploaded.pipeline_version_id)
+
+        return pipeline_id, self._found_or_made(find, make, "upload the pipeline")
+
+    def _found_or_made(self, find: Callable[[], str | None], make: Callable[[], str], doing: str) -> str:
+        """Look, else make, and look again when someone else made it meanwhile."""
+        if found := find():
+            return found
+        try:
+            with self._plainly(doing):
+                return make()
+        except ClusterError as error:
+            conflict = getattr(error.__cause__, "status", None) == 409
+            if conflict and (found := find()):
+                return found
+            raise
+
+    def _experiment(self, name: str) -> str:
+        with self._plainly(f"open the experiment {name!r}"), _quietly():
+            return str(self.client.create_experiment(name, namespace=self.namespace).experiment_id)
+
+    def _own_namespace(self) -> str | None:
+        return self.namespace or self.client.get_user_namespace() or None
+
+    def run(self, run_id: str) -> Run:
+        """A run and what is known of its tasks.
+
+        Raises:
+            ClusterError: There is none, or it can't be had.
+        """
+        with self._plainly(
+            f"read run {run_id}", missing=f"There is no run {run_id}. List them: switchpoint runs --host …"
+        ):
+            return self.client.get_run(run_id)
+
+    def runs(self, limit: int = 100) -> list[Run]:
+        """Runs of this pipeline, newest first."""
+        found: list[Run] = []
+        token = ""
+        while len(found) < limit:
+            with self._plainly("list runs"):
+                page = self.client.list_runs(
+                    page_token=token, page_size=100, sort_by="created_at desc", namespace=self._own_namespace()
+                )
+            found += [run for run in page.runs or [] if "switch_epochs" in _parameters(run)]
+            token = page.next_page_token or ""
+            if not token:
+                break
+        return found[:limit]
+
+    def document(self, run: Run) -> dict[str, Any]:
+        """A run as `switchpoint runs` shows it."""
+        values = _parameters(run)
+        return {
+            "id": run.run_id,
+            "name": run.display_name,
+            "state": str(run.state).lower(),
+            "parameters": values,
+            "steps": self.steps(run),
+            "results": [],
+            "started": run.created_at.isoformat() if run.created_at else None,
+            "ended": run.finished_at.isoformat() if run.state in FINISHED and run.finished_at else None,
+            "url": self.url(run.run_id),
+        }
+
+    def steps(self, run: Run) -> list[Step]:
+        """The steps that have begun."""
+        tasks = run.run_details.task_details if run.run_details else None
+        return steps(tasks or [], _epochs(_parameters(run)))
+
+    def follow(self, run_id: str, changed: Callable[[Step], None], timeout: float | None = None) -> Run:
+        """Look at a run until it ends, whichever way.
+
+        Args:
+            run_id: Which.
+            changed: Told of every step that has another state than before.
+            timeout: Seconds after which to give up; the run goes on.
+
+        Raises:
+            ClusterError: It did not end in time, or the cluster did not answer for `PATIENCE` seconds.
+        """
+        begun = heard = time.monotonic()
+        pause = FIRST_PAUSE
+        seen: dict[Any, str] = {}
+        while True:
+            try:
+                run = self.run(run_id)
+                heard = time.monotonic()
+            except _PassingError as error:
+                if time.monotonic() - heard > PATIENCE:
+                    raise ClusterError(f"{error}\nThe run itself goes on: {self.url(run_id)}") from error
+            else:
+                for step in self.steps(run):
+                    if seen.get(step["node"]) != step["state"]:
+                        seen[step["node"]] = step["state"]
+                        changed(step)
+                if run.state in FINISHED:
+                    return run
+            if timeout is not None and time.monotonic() - begun > timeout:
+                raise ClusterError(f"The run has not ended after {timeout:g} s and goes on: {self.url(run_id)}")
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def results(self, run: Run, pipeline_root: str | None = None) -> dict[str, Any]:
+        """What the run's report says, read from the bucket that the run wrote to.
+
+        The launcher writes to ROOT/PIPELINE/RUN/TASK/random/OUTPUT. A report from the cache lies in the run that made
+        it: an earlier one with the same parameters and the same images, since nothing else goes into a report.
+
+        Args:
+            run: A run that succeeded.
+            pipeline_root: Where artifacts go when the run names no place itself.
+
+        Returns:
+            `results` and `conclusion`, and where `report` and `model` are.
+
+        Raises:
+            ClusterError: Says why the results can't be had from here, and where they are to be seen.
+        """
+        seen = f"See the report there: {self.url(run.run_id)} (step Report, tab Visualization)."
+        for candidate in self._same_reports(run):
+            root = (candidate.runtime_config and candidate.runtime_config.pipeline_root) or pipeline_root or ""
+            if storage.is_remote(root):
+                try:
+                    if found := _report(root, candidate.run_id):
+                        content, _ = storage.read_json(found)
+                        base = found.rpartition("/")[0]
+                        places = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
+                        return {"results": content["results"], "conclusion": content["conclusion"], **places}
+                except StorageError as error:
+                    raise ClusterError(f"{error} {seen}") from error
+            elif candidate is run:
+                place = f"in {root}" if root else "where the cluster is set to keep them"
+                raise ClusterError(
+                    f"The artifacts are {place}, which can't be read from here; a bucket can: --pipeline-root gs://… {seen}"
+                )
+        raise ClusterError(f"The report is not below {root}/{PIPELINE}, nor in an earlier equal run. {seen}")
+
+    def _same_reports(self, run: Run) -> Iterator[Run]:
+        """The run, and the earlier ones whose report must be the same, newest first."""
+        yield run
+        images = self.images(run)
+        for earlier in self.runs():
+            if (
+                earlier.run_id != run.run_id
+                and earlier.state == "SUCCEEDED"
+                and _same(_parameters(earlier), _parameters(run))
+                and self.images(earlier) == images
+            ):
+                yield earlier
+
+    def images(self, run: Run) -> dict[str, str]:
+        """The image of each step in the pipeline that the run was started from."""
+        executors = self._spec(run)["deploymentSpec"]["executors"].values()
+        found = (_IMAGE.fullmatch(executor["container"]["image"]) for executor in executors if "container" in executor)
+        return {match["step"]: match.string for match in found if match}
+
+    def earlier(self, run: Run) -> Earlier:
+        """What a rerun of the run takes over."""
+        spec = self._spec(run)
+        inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        defaults = {name: each["defaultValue"] for name, each in inputs.items() if "defaultValue" in each}
+        if "switch_epochs" not in inputs:
+            raise ClusterError(f"Run {run.run_id} ({run.display_name}) is not one of Switchpoint's.")
+        tags = self._version_of(run).tags or {} if run.pipeline_version_reference else {}
+        return Earlier(
+            parameters=defaults | _parameters(run),
+            images=self.images(run),
+            names=frozenset(inputs),
+            profile=tags.get("profile"),
+            commit=tags.get("commit"),
+        )
+
+    def _spec(self, run: Run) -> dict[str, Any]:
+        spec = run.pipeline_spec or self._version_of(run).pipeline_spec
+        # With Kubernetes settings it comes as two documents.
+        return dict(spec.get("pipeline_spec", spec))
+
+    def _version_of(self, run: Run) -> Any:
+        reference = run.pipeline_version_reference
+        with self._plainly(f"read the pipeline of run {run.run_id}", missing="Its version was deleted"):
+            return self.client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
+
+    @contextlib.contextmanager
+    def _plainly(self, doing: str, missing: str = "", unsure: str = "") -> Iterator[None]:
+        """Say in this project's words what the API, or the way to it, refuses."""
+        try:
+            yield
+        except ClusterError:
+            raise
+        except kfp_server_api.ApiException as error:
+            said = _said(error)
+            where = f"Can't {doing} at {self.host}"
+            match error.status:
+                case 401:
+                    do = (
+                        "It refused the login given: the token or cookie has expired or is for another host."
+                        if self._logged_in
+                        else "It asks for a login: pass --token, --token-file or --cookies."
+                    )
+                case 403:
+                    namespace = self._own_namespace()
+                    do = (
+                        f"You may not do that{f' in namespace {namespace}' if namespace else ''}. Check --namespace, "
+                        "or ask for the role kubeflow-edit there."
+                    )
+                case 404:
+                    do = f"{missing or 'There is no such thing, or no Kubeflow Pipelines at this address'}."
+                case 409:
+                    do = "Something of that name is there already and is not this one. Try again."
+                case 400:
+                    do = "It does not accept what was sent."
+                case None | 0:
+                    raise _PassingError(f"{where}: {error.reason}") from error
+                case status if status >= 500 or status == 429:
+                    hint = f" {unsure}." if unsure else ""
+                    raise _PassingError(
+                        f"{where}: it answers {status} {said}.{hint} If that lasts, look at its log: "
+                        "kubectl -n kubeflow logs deployment/ml-pipeline"
+                    ) from error
+                case status:
+                    do = f"It answers {status}."
+            raise ClusterError(f"{where}. {do}{f' It said: {said}' if said else ''}") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            hint = f" {unsure}." if unsure else ""
+            raise _PassingError(
+                f"Can't {doing}: {self.host} does not answer ({_cause(error)}).{hint} Check --host; on a cluster without an "
+                "ingress: kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80, then --host http://localhost:8080"
+            ) from error
+
+
+def _named(name: str) -> str:
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]})
+
+
+def _parameters(run: Run) -> Values:
+    """A run's parameters as numbers and lists: the API gives numbers as floats, and a cloned run lists as JSON."""
+    values = dict((run.runtime_config and run.runtime_config.parameters) or {})
+    if "switch_epochs" in values:
+        values["switch_epochs"] = _epochs(values)
+    return values
+
+
+def _epochs(values: Values) -> list[int]:
+    epochs = values.get("switch_epochs", [])
+    return [int(epoch) for epoch in (json.loads(epochs) if isinstance(epochs, str) else epochs)]
+
+
+def _same(one: Values, other: Values) -> bool:
+    return {**one, "switch_epochs": sorted(_epochs(one))} == {**other, "switch_epochs": sorted(_epochs(other))}
+
+
+def _report(root: str, run_id: str) -> str | None:
+    """The newest `results` that the report step of a run wrote."""
+    bucket, name = storage.parse(root)
+    prefix = f"gs://{bucket}/{name.rstrip('/')}{'/' if name else ''}{PIPELINE}/{run_id}/report/"
+    found = [item for item in storage.listing(prefix) if item.name.endswith("/results")]
+    return f"gs://{bucket}/{max(found, key=lambda item: item.generation).name}" if found else None
+
+
+def _said(error: Any) -> str:
+    """The server's own words, from either of the two shapes its errors have."""
+    try:
+        body = json.loads(error.body)
+        text = body.get("error_message") or body.get("message") or body.get("error") or ""
+    except (TypeError, ValueError, AttributeError):
+        text = error.reason or ""
+    return str(text).strip().splitlines()[0][:500] if str(text).strip() else ""
+
+
+def _cause(error: BaseException) -> str:
+    cause = getattr(error, "reason", None) or error
+    return re.sub(r"^.*?object at 0x[0-9a-f]+>: ", "", str(cause))
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep kfp's links and warnings off the terminal."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,46 @@
+"""Why a step runs: what differs from the runs before."""
+
+from typing import Any
+
+Step = dict[str, Any]
+
+
+def explain(step: Step, earlier: list[dict[str, Any]]) -> str:
+    """In a few words, against the most similar step of an earlier run.
+
+    Args:
+        step: The step that is not cached.
+        earlier: Documents of earlier runs, newest first.
+    """
+    same_name = [
+        old
+        for document in earlier
+        for old in document["steps"]
+        if old["name"] == step["name"] and old["state"] in ("ran", "cached")
+    ]
+    if not same_name:
+        return "first run"
+    same_place = [old for old in same_name if old["switch_epoch"] == step["switch_epoch"]]
+    if not same_place:
+        return "new switch epoch"
+    return "; ".join(sorted((differences(step, old) for old in same_place), key=len)[0]) or "its outputs are gone"
+
+
+def differences(step: Step, old: Step) -> list[str]:
+    """What of a step's image, parameters and inputs is not as it was."""
+    found = []
+    if step["image"] != old["image"]:
+        found.append("code changed")
+    for name, value in step["parameters"].items():
+        before = old["parameters"].get(name)
+        if value == before:
+            continue
+        if name in ("dataset", "dataset_digest"):
+            found.append("dataset changed")
+        elif name == "weights_digest":
+            found.append("weights changed")
+        else:
+            found.append(f"{name} changed from {before} to {value}")
+    if step["inputs"] != old["inputs"]:
+        found.append("input changed")
+    return list(dict.fromkeys(found))

@@ -1,0 +1,29 @@
+"""What a finished run came to, read from its artifacts."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+# KFP's output paths have no suffix, and Keras wants one: a model is a directory with this file in it.
+MODEL = "model.keras"
+
+
+def collect(document: dict[str, Any], report: Path) -> None:
+    """Put results, photos left out, the report and the best model into a run's document.
+
+    Args:
+        document: A run's, whose steps have all ended well.
+        report: Where to put the page under a name that browsers know; KFP's own has no suffix.
+    """
+    outputs = {step["name"]: step["outputs"] for step in document["steps"] if step["name"] in ("prepare", "report")}
+    manifest = json.loads((Path(outputs["prepare"]["records"]) / "manifest.json").read_text())
+    results = json.loads(Path(outputs["report"]["results"]).read_text())
+    document["results"] = results["results"]
+    document["conclusion"] = results["conclusion"]
+    document["left_out"] = manifest["left_out"]
+    temporary = report.with_suffix(".part")
+    shutil.copyfile(outputs["report"]["page"], temporary)
+    temporary.replace(report)
+    document["report"] = str(report)
+    document["model"] = str(Path(outputs["report"]["model"]) / MODEL)

@@ -1,0 +1,103 @@
+"""The runs of this machine: a directory each, with a manifest that says everything about the run.
+
+runs/20261124-101502-3f9a/run.json      the manifest, rewritten whenever a step changes state
+                         /logs/         a file a step
+                         /prepare/ …    what this run made (what was cached lies in the run that made it)
+runs/.cache/                            kfp's cache entries
+"""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from switchpoint.errors import SwitchpointError
+from switchpoint.identity import ROOT
+
+Document = dict[str, Any]
+MANIFEST = "run.json"
+PACKAGES = ("switchpoint", "kfp", "keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow")
+
+
+def now() -> str:
+    """The time in UTC, to the millisecond."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def create(runs_directory: Path, parameters: dict[str, Any], runner: str) -> Document:
+    """A new run's document, with a directory that no other run has."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    run = f"{stamp}-{secrets.token_hex(2)}"
+    (runs_directory / run / "logs").mkdir(parents=True)
+    return {
+        "id": run,
+        "state": "running",
+        "parameters": parameters,
+        "steps": [],
+        "results": [],
+        "left_out": [],
+        "report": None,
+        "model": None,
+        "started": now(),
+        "ended": None,
+        "runner": runner,
+        "process": os.getpid(),
+        "versions": _versions(),
+        "commit": _commit(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """The project's git commit, with `+changes` when the tree differs from it."""
+    try:
+        git = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--match=", "--dirty=+changes"]
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def write(runs_directory: Path, document: Document) -> None:
+    """Write a run's manifest; a reader sees the old one or the new one, whole."""
+    path = runs_directory / document["id"] / MANIFEST
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(document, indent=1))
+    temporary.replace(path)
+
+
+def every(runs_directory: Path) -> list[Document]:
+    """All runs, newest first. One whose process is gone before it ended counts as failed."""
+    documents = [json.loads(path.read_text()) for path in runs_directory.glob(f"*/{MANIFEST}")]
+    for document in documents:
+        if document["state"] == "running" and not Path(f"/proc/{document['process']}").exists():
+            document["state"] = "failed"
+    return sorted(documents, key=lambda document: document["started"], reverse=True)
+
+
+def find(runs_directory: Path, run: str | None) -> Document:
+    """One run by its id or the start of it; without one the newest.
+
+    Raises:
+        SwitchpointError: There is none, or more than one.
+    """
+    documents = every(runs_directory)
+    if not documents:
+        raise SwitchpointError(f"There is no run in {runs_directory} yet. Start one with: switchpoint run")
+    matches = [document for document in documents if document["id"].startswith(run)] if run else documents[:1]
+    if len(matches) != 1:
+        names = ", ".join(document["id"] for document in (matches or documents)[:5])
+        raise SwitchpointError(f"{len(matches)} runs in {runs_directory} are called {run}. Give one of: {names}.")
+    return matches[0]

@@ -1,0 +1,269 @@
+"""What transfer and finetune share: the data as batches, the head, and one loop around `model.fit`."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from switchpoint import records as recordfiles
+from switchpoint.augmentation import decode_crop, draws, flip_rotate
+
+Row = dict[str, float]
+_LARGE_PRIME = 1_000_003
+
+
+def deterministic(seed: int) -> None:
+    """Make TensorFlow repeat itself to the bit on a CPU; on a GPU as far as its kernels allow."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def training_batches(records: Path, batch_size: int, rotation: float, seed: int, epochs: int) -> Any:
+    """Augmented batches of all epochs, one epoch after the other.
+
+    Returns:
+        tf.data.Dataset of (float32 (batch, size, size, 3) in [0, 255], float32 one-hot (batch, classes)); an epoch is
+        ceil(photos / batch_size) batches, and its content a function of (seed, epoch).
+    """
+    import tensorflow as tf
+
+    manifest = recordfiles.read_manifest(records)
+    size, classes = manifest["image_size"], len(manifest["classes"])
+    photos = manifest["splits"]["train"]["photos"]
+    examples = recordfiles.dataset(records, "train")
+
+    def crop(example: dict[str, Any], epoch: Any) -> Any:
+        draw = draws(seed, epoch, example["index"])
+        image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, draw[0], draw[1])
+        return image, tf.one_hot(example["label"], classes), draw[2], draw[3]
+
+    def turn(images: Any, labels: Any, flip: Any, angle: Any) -> Any:
+        return flip_rotate(images, flip, angle, rotation), labels
+
+    def one_epoch(epoch: Any) -> Any:
+        shuffled = examples.shuffle(min(photos, 16_384), seed=tf.constant(seed, tf.int64) * _LARGE_PRIME + epoch)
+        cropped = shuffled.map(lambda example: crop(example, epoch), num_parallel_calls=tf.data.AUTOTUNE)
+        return cropped.batch(batch_size)
+
+    every_epoch = tf.data.Dataset.range(1, epochs + 1).flat_map(one_epoch)
+    return every_epoch.map(turn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def plain_batches(records: Path, split: str, batch_size: int) -> Any:
+    """Centre crops in file order, no augmentation: what validation and test see.
+
+    Returns:
+        tf.data.Dataset of (uint8 (batch, size, size, 3), float32 one-hot (batch, classes)).
+    """
+    import tensorflow as tf
+
+    manifest = recordfiles.read_manifest(records)
+    size, classes = manifest["image_size"], len(manifest["classes"])
+
+    def crop(example: dict[str, Any]) -> Any:
+        image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, 0.5, 0.5)
+        return image, tf.one_hot(example["label"], classes)
+
+    return (
+        recordfiles.dataset(records, split)
+        .map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def head(backbone: Any, classes: int, dropout: float) -> Any:
+    """A new head for a backbone: global average pooling, dropout, dense softmax."""
+    import keras
+
+    features = keras.Input(backbone.output.shape[1:], name="features")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(features)
+    x = keras.layers.Dropout(dropout, name="dropout")(x)
+    outputs = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="classes")(x)
+    return keras.Model(features, outputs, name="head")
+
+
+def join(backbone: Any, top: Any) -> Any:
+    """Backbone and head as one model: RGB in [0, 255], (batch, size, size, 3), to probabilities (batch, classes).
+
+    The backbone's stochastic depth is switched off: inside `fit` Keras 3 would leave it on even while it is frozen,
+    whatever `training=` says.
+    """
+    import keras
+
+    for layer in backbone._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    photos = keras.Input(backbone.input.shape[1:], name="photos")
+    return keras.Model(photos, top(backbone(photos)), name="classifier")
+
+
+def compile_model(model: Any, learning_rate: Any, label_smoothing: float) -> None:
+    """Adam and categorical cross-entropy; XLA where there is a GPU to gain from it."""
+    import keras
+    import tensorflow as tf
+
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
+        metrics=["categorical_accuracy"],
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+    )
+
+
+@dataclass
+class Training:
+    """What a phase of training came to.
+
+    Attributes:
+        rows: An entry an epoch: epoch (from 1), loss and val_loss in nats a photo, categorical_accuracy and
+            val_categorical_accuracy in [0, 1], learning_rate at the epoch's end.
+        seconds: Wall time of each epoch.
+        best_epoch: The epoch with the best validation accuracy (then the lower loss); 0 = none ended.
+        best_weights: The model's weights after it (or at the start).
+        diverged: Epoch, step and learning rate at which the loss stopped being a number, or None.
+    """
+
+    best_weights: list[Any]
+    rows: list[Row] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+    diverged: dict[str, float] | None = None
+
+
+def fit(
+    model: Any,
+    records: Path,
+    batches: Any,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    name: str,
+    logs: Path,
+    after_epoch: Callable[[int], None] = lambda epoch: None,
+) -> Training:
+    """Train a compiled model and keep the best epoch's weights.
+
+    Args:
+        model: From `join`, compiled.
+        records: Where the validation photos are.
+        batches: From `training_batches`, for `epochs` epochs.
+        epochs: How many.
+        batch_size: Photos a step.
+        seed: Dropout's draws are a function of it, the epoch and the step.
+        name: The phase, for the lines it prints.
+        logs: Directory for TensorBoard.
+        after_epoch: Called with each finished epoch's number, before the next one starts.
+
+    Returns:
+        The history and the best weights. A loss that is not a number ends the training early, and is a result.
+    """
+    import keras
+
+    photos = recordfiles.read_manifest(records)["splits"]["train"]["photos"]
+    steps = steps_per_epoch(photos, batch_size)
+    training = Training(best_weights=model.get_weights())
+    dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout) and layer.rate]
+
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.epoch, self.started = epoch + 1, time.monotonic()
+            for number, layer in enumerate(dropouts):
+                layer.seed_generator.state.assign([seed * 1000 + number, epoch])
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if not math.isfinite(logs["loss"]):
+                self.diverge(batch + 1)
+
+        def diverge(self, step: int) -> None:
+            rate = float(model.optimizer.learning_rate)
+            training.diverged = {"epoch": self.epoch, "step": step, "learning_rate": rate}
+            print(f"{name}  diverged in epoch {self.epoch}, step {step}, at learning rate {rate:g}", flush=True)
+            model.stop_training = True
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if not training.diverged and not math.isfinite(logs["val_loss"]):
+                self.diverge(steps)
+            if training.diverged:
+                return
+            names = ("loss", "categorical_accuracy", "val_loss", "val_categorical_accuracy")
+            row = {"epoch": epoch + 1} | {key: float(logs[key]) for key in names}
+            row["learning_rate"] = float(model.optimizer.learning_rate)
+            training.rows.append(row)
+            training.seconds.append(round(time.monotonic() - self.started, 3))
+            best = max(training.rows, key=lambda r: (r["val_categorical_accuracy"], -r["val_loss"]))
+            if best is row:
+                training.best_epoch, training.best_weights = epoch + 1, model.get_weights()
+            after_epoch(epoch + 1)
+            left = sum(training.seconds) / len(training.seconds) * (epochs - epoch - 1)
+            measured = "  ".join(
+                f"{title} {row[key]:.3f}"
+                for title, key in (
+                    ("loss", "loss"),
+                    ("accuracy", "categorical_accuracy"),
+                    ("val_loss", "val_loss"),
+                    ("val_accuracy", "val_categorical_accuracy"),
+                )
+            )
+            print(f"{name}  epoch {epoch + 1}/{epochs}  {measured}  {left:.0f} s left", flush=True)
+
+    model.fit(
+        batches,
+        validation_data=plain_batches(records, "validation", batch_size),
+        epochs=epochs,
+        steps_per_epoch=steps,
+        verbose=0,
+        callbacks=[Watch(), keras.callbacks.TensorBoard(logs, write_graph=False)],
+    )
+    model.set_weights(training.best_weights)
+    return training
+
+
+def history(training: Training, phase: str, switch_epoch: int, model_digest: str, start: Row) -> dict[str, Any]:
+    """A training as the report reads it.
+
+    Args:
+        training: From `fit`.
+        phase: transfer or finetune.
+        switch_epoch: Where it started; 0 for transfer.
+        model_digest: Of the best epoch's model.
+        start: The row to fall back on when no epoch ended: where it started from.
+    """
+    best = training.rows[training.best_epoch - 1] if training.best_epoch else start
+    return {
+        "phase": phase,
+        "switch_epoch": switch_epoch,
+        "epochs": training.rows,
+        "seconds": training.seconds,
+        "best_epoch": training.best_epoch,
+        "validation_accuracy": best["val_categorical_accuracy"],
+        "validation_loss": best["val_loss"],
+        "diverged": training.diverged,
+        "model_digest": model_digest,
+    }
+
+
+def steps_per_epoch(photos: int, batch_size: int) -> int:
+    """Training steps an epoch; the last batch may be smaller."""
+    return math.ceil(photos / batch_size)
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Write a `.keras` file under a temporary name, then move it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name("part.keras")
+    model.save(temporary)
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write to a temporary name, then move into place."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(value, indent=1))
+    temporary.replace(path)

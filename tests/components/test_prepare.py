@@ -1,0 +1,283 @@
+import html
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.prepare import step
+from components.prepare.step import PrepareConfig, prepare
+from switchpoint import images
+from switchpoint import records as record_files
+from switchpoint.errors import DatasetError, RecordsError
+from switchpoint.sources import digest, open_source
+
+Make = Callable[..., Path]
+
+
+def run(out: Path, dataset: object, **config: Any) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"image_size": 32, "workers": 2}
+    return prepare(
+        out / "records", out / "look.html", out / "source.json", PrepareConfig(str(dataset), **defaults | config)
+    )
+
+
+def rows(out: Path, split: str) -> list[dict[str, Any]]:
+    return list(record_files.dataset(out / "records", split).as_numpy_iterator())
+
+
+def names(out: Path, split: str) -> list[str]:
+    return [row["name"].decode() for row in rows(out, split)]
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def test_every_photo_is_in_one_split_and_each_class_in_all(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=20, b=30, c=5)
+    manifest = run(tmp_path / "out", root, validation_fraction=0.25)
+    assert {split: entry["per_class"] for split, entry in manifest["splits"].items()} == {
+        "train": [12, 18, 3],
+        "validation": [4, 6, 1],
+        "test": [4, 6, 1],
+    }
+    found = [name for split in record_files.SPLITS for name in names(tmp_path / "out", split)]
+    assert sorted(found) == [photo.name for photo in open_source(str(root), 0)]
+    assert manifest == record_files.verify(tmp_path / "out" / "records")
+
+
+def test_a_record_holds_the_photo_resized_with_its_label_and_place(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=9, b=9)
+    manifest = run(tmp_path / "out", root)
+    assert (manifest["image_height"], manifest["image_width"], manifest["image_size"]) == (43, 37, 32)
+    for split in record_files.SPLITS:
+        for place, row in enumerate(rows(tmp_path / "out", split)):
+            name = row["name"].decode()
+            assert (row["index"], manifest["classes"][row["label"]]) == (place, name.split("/")[0])
+            expected = images.resize(images.decode((root / name).read_bytes()), 43, 37)
+            assert row["image"] == images.encode(expected)
+            assert np.asarray(images.decode(row["image"])).shape == (43, 37, 3)
+
+
+@pytest.mark.parametrize("workers", [1, 3, 16])
+def test_the_bytes_do_not_depend_on_the_workers(
+    folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(record_files, "PHOTOS_A_SHARD", 10)
+    root = folder(a=25, b=25)
+    (root / "b" / "007.jpg").write_bytes(b"broken")
+    run(tmp_path / "one", root, workers=None, max_left_out=0.1)
+    run(tmp_path / "two", root, workers=workers, max_left_out=0.1)
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_the_seed_decides_split_and_order(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=30, b=30)
+    found = {}
+    for seed in (1, 2):
+        run(tmp_path / str(seed), root, seed=seed)
+        found[seed] = {split: names(tmp_path / str(seed), split) for split in record_files.SPLITS}
+    for split in record_files.SPLITS:
+        assert set(found[1][split]) != set(found[2][split])
+    labels = [name.split("/")[0] for name in found[1]["train"]]
+    assert labels != sorted(labels)
+
+
+def test_the_official_split_is_kept(official: Make, tmp_path: Path) -> None:
+    manifest = run(tmp_path / "out", official("waffles", "apple_pie"))
+    assert manifest["classes"] == ["waffles", "apple_pie"]
+    assert names(tmp_path / "out", "test") == [f"{c}/{i}.jpg" for c in ("apple_pie", "waffles") for i in (4, 5)]
+    assert manifest["splits"]["validation"]["per_class"] == [1, 1]
+    assert sorted(row["label"] for row in rows(tmp_path / "out", "train")) == [0] * 3 + [1] * 3
+
+
+def test_all_kinds_of_unreadable_photos_are_listed(folder: Make, tmp_path: Path, jpeg: Callable[..., bytes]) -> None:
+    root = folder(a=10, b=10)
+    for name, data in {
+        "empty.jpg": b"",
+        "half.jpg": jpeg(1, size=(200, 200))[:2000],
+        "page.jpg": b"<html>404</html>",
+        "notes.txt": b"buy milk",
+    }.items():
+        (root / "a" / name).write_bytes(data)
+    (root / "b" / "gone.jpg").symlink_to(root / "nowhere.jpg")
+    with pytest.raises(DatasetError, match=r"can't be read: .*nowhere|gone"):
+        run(tmp_path / "out", root, max_left_out=0.5)
+    (root / "b" / "gone.jpg").unlink()
+    manifest = run(tmp_path / "out", root, max_left_out=0.5)
+    assert {entry["photo"]: entry["reason"].split("(")[0].strip() for entry in manifest["left_out"]} == {
+        "a/empty.jpg": "empty file",
+        "a/half.jpg": "image file is truncated",
+        "a/notes.txt": "not an image",
+        "a/page.jpg": "not an image",
+    }
+    assert sum(entry["photos"] for entry in manifest["splits"].values()) == 20
+
+
+def test_too_many_unreadable_photos_leave_nothing_behind(folder: Make, tmp_path: Path) -> None:
+    root = folder(good=30, bad=30)
+    for index in range(20):
+        (root / "bad" / f"{index:03d}.jpg").write_bytes(b"x")
+    with pytest.raises(
+        DatasetError, match=r"20 of 60 photos are unreadable, 0 may be .*bad \(20\); first: bad/000.jpg \(not an image"
+    ):
+        run(tmp_path / "out", root)
+    assert files(tmp_path / "out") == {}
+    assert run(tmp_path / "out", root, max_left_out=0.34)["splits"]["train"]["per_class"][0] > 0
+
+
+def test_a_class_without_a_readable_photo_is_an_error(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=30, b=3)
+    for path in (root / "b").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(DatasetError, match="no training photo is left of 'b'"):
+        run(tmp_path / "out", root, max_left_out=0.9)
+
+
+def test_the_same_photo_in_two_places_is_reported(official: Make, tmp_path: Path) -> None:
+    root = official("a", "b")
+    photos = root / "images"
+    shutil.copy(photos / "a" / "0.jpg", photos / "b" / "0.jpg")
+    shutil.copy(photos / "a" / "1.jpg", photos / "a" / "5.jpg")
+    duplicates = run(tmp_path / "out", root)["duplicates"]
+    assert {"photos": ["a/0.jpg", "b/0.jpg"], "kind": "across classes"} in duplicates
+    assert {"photos": ["a/1.jpg", "a/5.jpg"], "kind": "across splits"} in duplicates
+
+
+def test_a_dataset_that_changed_is_refused(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=5, b=5)
+    expected = digest(str(root))
+    assert run(tmp_path / "out", root, dataset_digest=expected)["source"]["digest"] == expected
+    (root / "a" / "000.jpg").unlink()
+    with pytest.raises(DatasetError, match=f"is not what dataset_digest says: expected {expected}, found"):
+        run(tmp_path / "other", root, dataset_digest=expected)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(folder: Make, tmp_path: Path) -> None:
+    root, out = folder(a=20, b=20), tmp_path / "out"
+    code = (
+        "import os, signal; from pathlib import Path; from switchpoint import records as r;"
+        "from components.prepare.step import *;"
+        "r.write_manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        f"prepare(Path({str(out)!r}, 'records'), Path({str(out)!r}, 'look.html'), Path({str(out)!r}, 'source.json'),"
+        f"PrepareConfig({str(root)!r}, image_size=32))"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=Path(step.__file__).parents[2])
+    assert killed.returncode == -signal.SIGKILL
+    assert any(name.endswith(".tfrecord") for name in files(out))
+    with pytest.raises(RecordsError, match="not whole"):
+        record_files.read_manifest(out / "records")
+    run(out, root)
+    run(tmp_path / "fresh", root)
+    assert files(out) == files(tmp_path / "fresh")
+
+
+def test_progress_ends_with_all_photos(folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path / "out", folder(a=5, b=5))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "prepare  10/10 photos  00:00 left"
+    assert re.fullmatch(r"prepare  \d+/\d+ photos  \d\d+:\d\d left", last)
+
+
+def test_only_a_few_photos_are_in_memory_at_once(folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = 0
+
+    def items() -> Any:
+        nonlocal started
+        for item in range(1000):
+            started += 1
+            yield item
+
+    results = step._in_order(lambda item: item * 2, items(), workers=2)
+    assert [next(results) for _ in range(5)] == [0, 2, 4, 6, 8]
+    assert started <= 5 + 8
+    assert list(results) == list(range(10, 2000, 2))
+
+
+def test_the_look_shows_counts_and_trusts_no_name(folder: Make, tmp_path: Path) -> None:
+    evil = "<script>alert(1)<"
+    root = folder(**{evil: 12, "b & c": 12})
+    (root / "b & c" / '"><img src=x>.jpg').write_bytes(b"x")
+    run(tmp_path / "out", root, max_left_out=0.1)
+    page = (tmp_path / "out" / "look.html").read_text()
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert html.escape(evil) in page
+    assert "b &amp; c" in page
+    assert "not an image" in page
+    assert not re.search(r'(?:src|href)="(?!data:)', page)
+    for uri in re.findall(r"data:image/jpeg;base64,([^\"]+)", page):
+        import base64
+
+        assert Image.open(io.BytesIO(base64.b64decode(uri))).format == "JPEG"
+
+
+def test_the_look_of_many_classes_stays_small(folder: Make, tmp_path: Path) -> None:
+    run(tmp_path / "out", folder(**{f"class {index:03d}": 3 for index in range(60)}), image_size=128)
+    assert (tmp_path / "out" / "look.html").stat().st_size < step.THUMBNAIL_BYTES + 50_000
+
+
+def test_the_source_says_where_the_photos_came_from(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=5, b=6)
+    run(tmp_path / "out", root)
+    assert json.loads((tmp_path / "out" / "source.json").read_text()) == {
+        "dataset": str(root),
+        "digest": digest(str(root)),
+        "classes": 2,
+        "photos": 11,
+    }
+
+
+def test_the_drawn_dishes_can_be_prepared(tmp_path: Path) -> None:
+    manifest = run(tmp_path, "sample", image_size=64)
+    assert {split: set(entry["per_class"]) for split, entry in manifest["splits"].items()} == {
+        "train": {45}, "validation": {5}, "test": {20},
+    }  # fmt: skip
+    assert manifest["left_out"] == manifest["duplicates"] == []
+
+
+@pytest.mark.food101
+def test_real_photos_of_all_classes(food101_64px: Path, tmp_path: Path) -> None:
+    manifest = run(tmp_path, food101_64px, image_size=64)
+    assert manifest["splits"]["train"]["per_class"] == [27] * 101
+    assert manifest["splits"]["validation"]["per_class"] == [3] * 101
+    assert manifest["splits"]["test"]["per_class"] == [10] * 101
+    assert Counter(int(row["label"]) for row in rows(tmp_path, "test")) == dict.fromkeys(range(101), 10)
+    assert manifest["left_out"] == []
+
+
+@pytest.mark.food101
+def test_real_photos_are_resized_as_tensorflow_does(food101_mini: Path, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    for path in sorted((food101_mini / "images").glob("*/*.jpg"))[::100]:
+        data = path.read_bytes()
+        theirs = tf.image.resize(tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"), (300, 260)).numpy()
+        ours = np.asarray(images.resize(images.decode(data), 300, 260)).astype(float)
+        assert np.abs(ours - theirs).mean() < 0.6
+        kept = tf.io.decode_jpeg(images.encode(Image.fromarray(ours.astype(np.uint8))), dct_method="INTEGER_ACCURATE")
+        assert np.abs(kept.numpy().astype(float) - theirs).mean() < 2
+
+
+def test_it_writes_only_where_it_is_told(folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = folder(a=5, b=5)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    before = files(root)
+    run(tmp_path / "out", root)
+    assert os.listdir(tmp_path / "work") == []
+    assert sorted(os.listdir(tmp_path / "out")) == ["look.html", "records", "source.json"]
+    assert files(root) == before

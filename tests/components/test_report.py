@@ -1,0 +1,281 @@
+"""The report: its numbers, its choice, its page in a browser."""
+
+import json
+import os
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.report.step import gain, report
+from switchpoint.errors import RecordsError
+
+CHROMIUM = Path("/usr/bin/chromium")
+Paths = tuple[Path, Path, Path]
+
+
+def write_history(path: Path, switch_epoch: int, accuracies: list[float], **changes: Any) -> None:
+    """A plausible history: validation accuracies given, the rest follows from them."""
+    epochs = [
+        {
+            "epoch": number,
+            "loss": 3.2 * (1 - value) + 0.2 - 0.01 * number,
+            "categorical_accuracy": value - 0.03 + 0.006 * number,
+            "val_loss": 3.4 * (1 - value) + 0.25,
+            "val_categorical_accuracy": value,
+            "learning_rate": 1e-3,
+        }
+        for number, value in enumerate(accuracies, 1)
+    ]
+    best = max(epochs, key=lambda row: row["val_categorical_accuracy"], default=None)
+    history = {
+        "phase": "finetune" if switch_epoch else "transfer",
+        "switch_epoch": switch_epoch,
+        "epochs": epochs,
+        "seconds": [12.3 if switch_epoch else 3.1] * len(epochs),
+        "best_epoch": best["epoch"] if best else 0,
+        "validation_accuracy": best["val_categorical_accuracy"] if best else 0.5,
+        "validation_loss": best["val_loss"] if best else None,
+        "diverged": None,
+        "model_digest": f"digest-of-{switch_epoch}",
+    }
+    path.write_text(json.dumps(history | changes))
+
+
+def write_evaluation(path: Path, switch_epoch: int, classes: list[str], accuracy: float, photos_a_class: int) -> None:
+    """Predictions that are right at about `accuracy`; mistakes prefer a class's two neighbours."""
+    random = np.random.default_rng(switch_epoch)
+    labels = np.repeat(np.arange(len(classes)), photos_a_class)
+    # One difficulty a photo for all models, as in life: paired predictions agree on most photos.
+    hard = np.random.default_rng(99).random(len(labels)) * 0.9 + 0.1 * random.random(len(labels))
+    near = (labels + random.choice([1, -1, 2, 5], len(labels), p=[0.4, 0.2, 0.2, 0.2])) % len(classes)
+    far = random.integers(0, len(classes), len(labels))
+    predicted = np.where(hard < accuracy, labels, np.where(random.random(len(labels)) < 0.6, near, far))
+    confusion = np.zeros((len(classes), len(classes)), int)
+    np.add.at(confusion, (labels, predicted), 1)
+    right = float((predicted == labels).mean())
+    evaluation = {
+        "switch_epoch": switch_epoch,
+        "photos": len(labels),
+        "classes": classes,
+        "top_1": right,
+        "top_5": min(1.0, right + 0.2),
+        "loss": 3 * (1 - right) + 0.2,
+        "confusion": confusion.tolist(),
+        "labels": labels.tolist(),
+        "predicted": predicted.tolist(),
+        "confidence": [0.5] * len(labels),
+        "digest": "d",
+    }
+    path.write_text(json.dumps(evaluation))
+
+
+CLASSES = ["Apple pie", "Baby back ribs", "Beet salad", "Bibimbap", "Edamame", "French toast"]
+CLASSES += ["Ice cream", "Macaroni and cheese", "Pizza", "Ramen", "Steak", "Sushi"]
+
+
+class Study:
+    """Files of a whole study in a directory, and its report."""
+
+    def __init__(self, directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> None:
+        self.directory, self.classes, self.photos_a_class = directory, classes, photos_a_class
+        self.inputs: dict[int, Paths] = {}
+
+    def add(self, switch_epoch: int, accuracies: list[float], test: float, **changes: Any) -> "Study":
+        paths = tuple(self.directory / f"{kind}-{switch_epoch}" for kind in ("history", "model", "evaluation"))
+        history, model, evaluation = paths
+        write_history(history, switch_epoch, accuracies, **changes)
+        model.write_bytes(b"model %d" % switch_epoch)
+        write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class)
+        self.inputs[switch_epoch] = (history, model, evaluation)
+        return self
+
+    def report(self, name: str = "out", backwards: bool = False) -> tuple[str, dict[str, Any], bytes]:
+        finetunes = [self.inputs[key] for key in sorted(self.inputs, reverse=backwards) if key]
+        outputs = {kind: self.directory / name / kind for kind in ("page", "results", "model")}
+        self.digests = report(transfer=self.inputs[0], finetunes=finetunes, title=("photos/food", "lite0"), **outputs)
+        page, results = outputs["page"].read_text(), json.loads(outputs["results"].read_text())
+        return page, results, outputs["model"].read_bytes()
+
+
+def rising(start: float, end: float, epochs: int, speed: float = 0.35) -> list[float]:
+    steps = np.arange(epochs)
+    wiggle = 0.006 * np.sin(steps * 2.1)
+    return [float(value) for value in end - (end - start) * np.exp(-speed * steps) + wiggle]
+
+
+def whole_study(directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> Study:
+    """The lab's shape: 14 epochs of transfer learning, five switch epochs of 10, the last one diverged after 3."""
+    study = Study(directory, classes, photos_a_class)
+    alone = rising(0.43, 0.68, 14)
+    study.add(0, alone, 0.67)
+    for switch_epoch, end, test in ((1, 0.66, 0.65), (2, 0.69, 0.68), (4, 0.73, 0.74), (8, 0.715, 0.71)):
+        study.add(switch_epoch, rising(alone[switch_epoch - 1] + 0.02, end, 10), test)
+    stop = {"epoch": 4, "step": 17, "learning_rate": 1e-3}
+    return study.add(14, [0.66, 0.55, 0.31], 0.66, diverged=stop)
+
+
+def cells(page: str) -> list[list[str]]:
+    """The comparison's rows as text."""
+    body = page.split('<table class="comparison">')[1].split("<tbody>")[1].split("</tbody>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in body.split("<tr")[1:]]
+    return [[unescape(re.sub("<[^>]+>", "", cell)) for cell in row] for row in rows]
+
+
+def test_numbers_on_the_page_are_those_of_the_results(tmp_path: Path) -> None:
+    study = whole_study(tmp_path)
+    page, results, _ = study.report()
+    rows = results["results"]
+    assert [row["switch_epoch"] for row in rows] == [None, 1, 2, 4, 8, 14]
+    for row, shown in zip(rows, cells(page), strict=True):
+        expected = [str(row["best_epoch"])]
+        expected += [f"{row[key] * 100:.1f} %" for key in ("validation_accuracy", "test_accuracy", "test_top_5")]
+        expected += [f"{row['test_loss']:.3f}"]
+        gained = row["gain"] and "{:+.1f} ({:+.1f} to {:+.1f})".format(*row["gain"].values()).replace("-", "−")
+        assert shown[1:] == [*expected, gained or "–", f"{row['seconds']:,.1f}"]
+    best = rows[3]
+    page = unescape(page).replace("\N{NO-BREAK SPACE}", " ")
+    sentence = re.sub("<[^>]+>", "", page.split("<h1>")[1].split("</h1>")[0])
+    assert sentence.startswith("Start fine-tuning after epoch 4 of transfer learning: best on validation (")
+    for number in (best["validation_accuracy"], best["test_accuracy"]):
+        assert f"{number * 100:.1f} %" in sentence
+    assert f"+{best['gain']['points']:.1f} points" in sentence
+    assert results["conclusion"] in page
+    assert results["photos"] == {"test": 300}
+    assert study.digests["model"] == results["best"]["model_digest"] == "digest-of-4"
+
+
+def test_the_best_is_chosen_on_validation_not_on_test(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5, 0.6], 0.6).add(1, [0.7], 0.65).add(2, [0.69], 0.9)
+    page, results, model = study.report()
+    assert results["best"] == {"switch_epoch": 1, "model_digest": "digest-of-1"}
+    assert model == b"model 1"
+    assert "<strong>Start fine-tuning after epoch 1 " in page
+
+
+@pytest.mark.parametrize(("losses", "best"), [((1.0, 0.9), 2), ((1.0, 1.0), 1), ((None, 1.0), 2)])
+def test_a_tie_goes_to_the_lower_loss_then_to_fewer_epochs(tmp_path: Path, losses: Any, best: int) -> None:
+    study = Study(tmp_path).add(0, [0.5, 0.6], 0.6)
+    for switch_epoch, loss in enumerate(losses, 1):
+        study.add(switch_epoch, [0.7], 0.7, validation_loss=loss)
+    assert study.report()[1]["best"]["switch_epoch"] == best
+
+
+def test_transfer_learning_alone_can_be_the_answer(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5, 0.7], 0.7).add(1, [0.6], 0.7)
+    page, results, model = study.report()
+    assert results["best"]["switch_epoch"] is None
+    assert model == b"model 0"
+    assert "<strong>Stay with transfer learning alone:" in page
+    assert "includes 0: no difference is shown" in page
+
+
+def test_transfer_learning_without_any_switch_epoch(tmp_path: Path) -> None:
+    page, results, _ = Study(tmp_path).add(0, [0.5, 0.7], 0.7).report()
+    assert len(results["results"]) == 1
+    assert "no switch epoch was tried." in page
+    assert "Every switch epoch" not in page
+
+
+def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
+    stop = {"epoch": 1, "step": 3, "learning_rate": 0.01}
+    study = Study(tmp_path).add(0, [0.5, 0.6], 0.6).add(2, [], 0.6, diverged=stop, validation_accuracy=0.6)
+    study.add(1, [0.55, 0.2], 0.5, diverged=stop | {"epoch": 3})
+    page, results, _ = study.report()
+    assert [row["diverged"] for row in results["results"]] == [False, True, True]
+    assert results["results"][2]["best_epoch"] == 0
+    assert page.count('<b class="diverged">') == 2
+    assert "Fine-tuning from epoch 2 diverged in its epoch 1, step 3, at learning rate 0.01" in results["conclusion"]
+
+
+def test_class_names_are_data(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    page, _, _ = Study(tmp_path, [evil, "b & c", "d"]).add(0, [0.5], 0.5).add(1, [0.6], 0.6).report()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_order_changes_nothing_and_bytes_repeat(tmp_path: Path) -> None:
+    study = whole_study(tmp_path)
+    first = study.report("first"), study.digests
+    assert (study.report("second", backwards=True), study.digests) == first
+
+
+def test_evaluations_of_other_photos_are_refused(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5)
+    study.photos_a_class = 24
+    with pytest.raises(RecordsError, match="same test photos"):
+        study.add(1, [0.6], 0.6).report()
+
+
+def test_an_evaluation_beside_another_history_is_refused(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6).add(2, [0.6], 0.6)
+    study.inputs[1] = (*study.inputs[1][:2], study.inputs[2][2])
+    with pytest.raises(RecordsError, match=r"histories of switch epochs \[0, 1, 2\] and evaluations of \[0, 2, 2\]"):
+        study.report()
+
+
+def test_the_interval_is_that_of_drawing_photos() -> None:
+    random = np.random.default_rng(5)
+    labels = np.zeros(300, int)
+    before, after = random.random(300) < 0.4, random.random(300) < 0.3
+    paired = gain(*({"labels": labels.tolist(), "predicted": each.astype(int).tolist()} for each in (before, after)))
+    drawn = random.integers(0, 300, (10_000, 300))
+    changes = (before.astype(int) - after.astype(int))[drawn].mean(axis=1) * 100
+    assert paired["points"] == pytest.approx((before.mean() - after.mean()) * 100)
+    assert [paired["low"], paired["high"]] == pytest.approx(np.percentile(changes, [2.5, 97.5]), abs=0.4)
+
+
+def test_101_classes_stay_under_2_mb_however_bad_the_model(tmp_path: Path) -> None:
+    classes = [f"A rather long dish name {number}" for number in range(101)]
+    study = Study(tmp_path, classes, 250).add(0, [0.1], 0.05).add(1, [0.1], 0.05)
+    page, _, _ = study.report()
+    assert len(page.encode()) < 2_000_000
+
+
+def test_every_switch_epoch_has_its_colour_and_ids_are_unique(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, rising(0.4, 0.7, 14), 0.7)
+    for switch_epoch in range(1, 11):
+        study.add(switch_epoch, [0.6], 0.7)
+    page, _, _ = study.report()
+    for scheme in page.split("--s0:")[1:3]:
+        colours = re.findall(r"--s\d+:(#[0-9a-f]{6})", scheme.split("}")[0])
+        assert len(set(colours)) == len(colours) == 10
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert not re.search("#0a0b|#0[123]0[123]0[123]", page)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("classes", [CLASSES, [f"<b>Dish</b> number {number}" for number in range(101)]])
+def test_the_page_in_a_browser(tmp_path: Path, classes: list[str]) -> None:
+    if not CHROMIUM.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{CHROMIUM} is missing")
+        pytest.skip(f"{CHROMIUM} is missing")
+    from playwright.sync_api import sync_playwright
+
+    whole_study(tmp_path, classes).report()
+    page_file = tmp_path / "page.html"
+    page_file.write_bytes((tmp_path / "out" / "page").read_bytes())
+    complaints: list[str] = []
+    requests: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        for width in (400, 900, 1600):
+            for scheme in ("light", "dark"):
+                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+                page.on("console", lambda message: complaints.append(message.text))
+                page.on("pageerror", lambda error: complaints.append(str(error)))
+                page.on("request", lambda request: requests.append(request.url))
+                page.goto(page_file.as_uri())
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+                page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+                page.close()
+        browser.close()
+    assert not complaints
+    assert set(requests) == {page_file.as_uri()}

@@ -1,0 +1,232 @@
+"""transfer, finetune and evaluate on a few small photos, with a small network and real `fit`."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from components.evaluate.step import evaluate
+from components.finetune.step import FinetuneConfig, finetune
+from components.prepare.step import PrepareConfig, prepare
+from components.transfer.step import TransferConfig, schedule, transfer
+from switchpoint import backbones, checkpoints, training
+from switchpoint.errors import CheckpointNotFoundError, WeightsError
+
+EPOCHS = 3
+TRANSFER = TransferConfig(
+    backbone="efficientnet_lite0",
+    weights="imagenet",
+    epochs=EPOCHS,
+    image_size=32,
+    batch_size=8,
+    learning_rate=0.003,
+    first_decay_steps=0,
+    t_mul=2.0,
+    m_mul=0.75,
+    rotation=0.04,
+    dropout=0.2,
+    label_smoothing=0.0,
+    seed=3,
+)
+FINETUNE = FinetuneConfig(
+    switch_epoch=2,
+    epochs=2,
+    blocks=0,
+    batch_size=8,
+    learning_rate=1e-4,
+    schedule="cosine",
+    rotation=0.04,
+    dropout=0.2,
+    label_smoothing=0.0,
+    seed=3,
+)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from PIL import Image
+
+    from switchpoint import sample
+
+    place = tmp_path_factory.mktemp("photos")
+    for dish in list(sample.DISHES)[:3]:
+        (place / "dishes" / dish).mkdir(parents=True)
+        for number in range(12):
+            data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
+            (place / "dishes" / dish / f"{number}.jpg").write_bytes(data)
+    assert Image.open(place / "dishes" / dish / "0.jpg").size == (sample.SIZE, sample.SIZE)
+    prepare(place / "records", place / "look", place / "source", PrepareConfig(str(place / "dishes"), image_size=32))
+    return place / "records"
+
+
+def train(records: Path, place: Path, config: TransferConfig = TRANSFER) -> dict[str, str]:
+    return transfer(
+        records,
+        place / "checkpoints",
+        place / "model" / "model.keras",
+        place / "history",
+        place / "logs",
+        place / "pretrained",
+        config,
+    )
+
+
+def tune(records: Path, transferred: Path, place: Path, config: FinetuneConfig = FINETUNE) -> dict[str, str]:
+    return finetune(
+        records, transferred / "checkpoints", place / "model" / "model.keras", place / "history", place / "logs", config
+    )
+
+
+@pytest.fixture(scope="module")
+def transferred(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("transferred")
+    train(records, place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def finetuned(records: Path, transferred: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("finetuned")
+    tune(records, transferred, place)
+    return place
+
+
+def history(place: Path) -> dict[str, object]:
+    return json.loads((place / "history").read_text())
+
+
+def test_transfer_keeps_every_epochs_head_and_leaves_the_backbone_as_it_was(transferred: Path) -> None:
+    manifest = checkpoints.read(transferred / "checkpoints")
+    assert list(manifest["heads"]) == ["1", "2", "3"]
+    assert len(set(manifest["heads"].values())) == EPOCHS
+    model = keras.models.load_model(transferred / "model" / "model.keras", compile=False)
+    pretrained = backbones.build("efficientnet_lite0", "imagenet", 32)
+    for after, before in zip(model.get_layer("backbone").get_weights(), pretrained.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_a_checkpoint_is_small_beside_the_model(transferred: Path) -> None:
+    head = (transferred / "checkpoints" / checkpoints.head_file(1)).stat().st_size
+    assert head * 100 < (transferred / "model" / "model.keras").stat().st_size
+
+
+def test_histories_have_an_entry_an_epoch_and_name_the_best(transferred: Path, finetuned: Path) -> None:
+    for place, epochs in ((transferred, EPOCHS), (finetuned, FINETUNE.epochs)):
+        found = history(place)
+        assert [row["epoch"] for row in found["epochs"]] == list(range(1, epochs + 1))
+        best = max(found["epochs"], key=lambda row: (row["val_categorical_accuracy"], -row["val_loss"]))
+        assert found["best_epoch"] == best["epoch"]
+        assert found["validation_accuracy"] == best["val_categorical_accuracy"]
+        assert found["diverged"] is None
+
+
+def test_tensorboard_gets_the_labs_graphs(transferred: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for split in ("train", "validation"):
+        events = EventAccumulator(str(transferred / "logs" / split), size_guidance={"tensors": 0}).Reload()
+        assert {"epoch_categorical_accuracy", "epoch_loss"} <= set(events.Tags()["tensors"])
+        assert len(events.Tensors("epoch_loss")) == EPOCHS
+
+
+def test_finetuning_moves_the_backbone_but_not_the_statistics_of_batch_normalization(
+    transferred: Path, finetuned: Path
+) -> None:
+    before = keras.models.load_model(transferred / "model" / "model.keras", compile=False).get_layer("backbone")
+    after = keras.models.load_model(finetuned / "model" / "model.keras", compile=False).get_layer("backbone")
+    moved = 0
+    for old, new in zip(before.layers, after.layers, strict=True):
+        same = all(np.array_equal(a, b) for a, b in zip(old.get_weights(), new.get_weights(), strict=True))
+        if isinstance(old, keras.layers.BatchNormalization):
+            assert same, f"{old.name} moved"
+        moved += not same
+    assert moved > 20
+
+
+def test_finetuning_starts_where_the_checkpoint_was(records: Path, transferred: Path) -> None:
+    backbone, head = checkpoints.load(transferred / "checkpoints", 2)
+    model = training.join(backbone, head)
+    training.compile_model(model, 0.1, 0.0)
+    loss, accuracy = model.evaluate(training.plain_batches(records, "validation", 8), verbose=0)
+    row = history(transferred)["epochs"][1]
+    assert loss == pytest.approx(row["val_loss"], rel=1e-5)
+    assert accuracy == pytest.approx(row["val_categorical_accuracy"])
+
+
+def test_only_the_last_blocks_move_when_so_asked(records: Path, transferred: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    tune(records, transferred, tmp_path, replace(FINETUNE, blocks=1, epochs=1))
+    before = keras.models.load_model(transferred / "model" / "model.keras", compile=False).get_layer("backbone")
+    after = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False).get_layer("backbone")
+    first, last = backbones.blocks(before)[1], backbones.blocks(before)[-1]
+    assert all(
+        np.array_equal(a, b)
+        for layer in first
+        for a, b in zip(layer.get_weights(), after.get_layer(layer.name).get_weights(), strict=True)
+    )
+    assert any(
+        not np.array_equal(a, b)
+        for layer in last
+        for a, b in zip(layer.get_weights(), after.get_layer(layer.name).get_weights(), strict=True)
+    )
+
+
+def test_a_missing_epoch_names_the_saved_ones(records: Path, transferred: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(CheckpointNotFoundError, match=r"epoch 7 .* Saved epochs: \[1, 2, 3\]"):
+        tune(records, transferred, tmp_path, replace(FINETUNE, switch_epoch=7))
+
+
+def test_equal_trainings_give_equal_weights_and_histories(records: Path, transferred: Path, tmp_path: Path) -> None:
+    digests = train(records, tmp_path)
+    assert history(tmp_path)["epochs"] == history(transferred)["epochs"]
+    assert digests["model"] == history(transferred)["model_digest"]
+    first = tune(records, transferred, tmp_path / "a")
+    assert tune(records, tmp_path, tmp_path / "b") == first
+
+
+def test_a_loss_that_is_no_number_is_a_result(records: Path, transferred: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    tune(records, transferred, tmp_path, replace(FINETUNE, learning_rate=1e30, schedule="constant"))
+    found = history(tmp_path)
+    assert found["diverged"]["epoch"] == 1
+    assert found["diverged"]["learning_rate"] == pytest.approx(1e30)
+    assert (found["best_epoch"], found["epochs"]) == (0, [])
+    assert found["validation_accuracy"] == history(transferred)["epochs"][1]["val_categorical_accuracy"]
+    model = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_weights_that_changed_since_the_start_are_refused(records: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(WeightsError, match="changed since"):
+        train(records, tmp_path, replace(TRANSFER, weights_digest="0" * 64))
+
+
+@pytest.mark.parametrize("restart", [5_000, 15_000, 35_000])
+def test_the_labs_schedule_restarts_where_it_must(restart: int) -> None:
+    from dataclasses import replace
+
+    lab = schedule(replace(TRANSFER, learning_rate=0.001, first_decay_steps=5000), photos=1)
+    fraction = {5_000: 0.75, 15_000: 0.75**2, 35_000: 0.75**3}[restart]
+    assert float(lab(restart)) == pytest.approx(0.001 * fraction, rel=1e-3)
+    assert float(lab(restart - 1)) < 1e-6
+
+
+def test_evaluate_counts_what_the_model_gets_right(records: Path, finetuned: Path, tmp_path: Path) -> None:
+    result = evaluate(records, finetuned / "model" / "model.keras", tmp_path / "evaluation", 2, 8)
+    assert json.loads((tmp_path / "evaluation").read_text()) == result
+    labels, predicted = np.array(result["labels"]), np.array(result["predicted"])
+    assert result["top_1"] == pytest.approx((labels == predicted).mean())
+    assert np.array(result["confusion"]).sum() == result["photos"] == len(labels)
+    assert np.trace(np.array(result["confusion"])) == (labels == predicted).sum()
+    model = keras.models.load_model(finetuned / "model" / "model.keras")
+    model.compile(loss="categorical_crossentropy", metrics=["categorical_accuracy"])
+    loss, accuracy = model.evaluate(training.plain_batches(records, "test", 8), verbose=0)
+    assert (result["loss"], result["top_1"]) == (pytest.approx(loss, rel=1e-4), pytest.approx(accuracy))

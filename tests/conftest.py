@@ -1,0 +1,87 @@
+import io
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def _food101(name: str) -> Path:
+    if not (DATA / name).is_dir():
+        pytest.skip(f"needs the Food-101 photos in ../shared/data/{name}, which is not there")
+    return DATA / name
+
+
+@pytest.fixture(scope="session")
+def food101_mini() -> Path:
+    """12 classes, 75 train + 25 test photos each, 512 px."""
+    return _food101("food101-mini")
+
+
+@pytest.fixture(scope="session")
+def food101_64px() -> Path:
+    """All 101 classes, 30 train + 10 test photos each, 64 px."""
+    return _food101("food101-64px")
+
+
+def _jpeg(*seed: object, size: tuple[int, int] = (40, 30)) -> bytes:
+    """A small photo, another one for every seed."""
+    noise = Image.frombytes("RGB", (4, 4), random.Random(repr(seed)).randbytes(48))
+    out = io.BytesIO()
+    noise.resize(size, Image.Resampling.NEAREST).save(out, "JPEG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def jpeg() -> Callable[..., bytes]:
+    return _jpeg
+
+
+Folder = Callable[..., Path]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Make a dataset of one sub-folder a class: folder(cats=10, dogs=12)."""
+
+    def make(root: str = "photos", /, **classes: int) -> Path:
+        for name, count in classes.items():
+            (tmp_path / root / name).mkdir(parents=True)
+            for index in range(count):
+                (tmp_path / root / name / f"{index:03d}.jpg").write_bytes(_jpeg(name, index))
+        return tmp_path / root
+
+    return make
+
+
+@pytest.fixture
+def official(tmp_path: Path) -> Folder:
+    """Make a dataset of Food-101's layout with 4 train and 2 test photos a class; the order of classes is given."""
+
+    def make(*classes: str, meta: str = "txt") -> Path:
+        root = tmp_path / "food-101"
+        (root / "meta").mkdir(parents=True)
+        (root / "meta" / "classes.txt").write_text("\n".join(classes) + "\n")
+        splits = {"train": range(4), "test": range(4, 6)}
+        for name in classes:
+            (root / "images" / name).mkdir(parents=True)
+            for index in range(6):
+                (root / "images" / name / f"{index}.jpg").write_bytes(_jpeg(name, index))
+        for split, indices in splits.items():
+            listed = {name: [f"{name}/{index}" for index in indices] for name in classes}
+            text = (
+                json.dumps(listed)
+                if meta == "json"
+                else "\n".join(name for names in listed.values() for name in names) + "\n"
+            )
+            (root / "meta" / f"{split}.{meta}").write_text(text)
+        return root
+
+    return make

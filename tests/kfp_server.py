@@ -1,0 +1,367 @@
+"""A Kubeflow Pipelines API server on the loopback, for kfp's real client to talk to.
+
+It keeps what it is sent, parses every package into kfp's own messages, as the real one does, and answers with the
+models of kfp_server_api, serialised: no shape here is invented. What it does not do is run anything: `plays` says what
+a run looks like each time the client looks.
+"""
+
+import datetime
+import email
+import email.policy
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlparse
+
+import kfp_server_api as api
+import yaml
+from google.protobuf import json_format
+from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+Snapshot = tuple[str, list[api.V2beta1PipelineTaskDetail]]  # the run's state, its tasks
+NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
+TYPES: dict[str, Callable[[Any], bool]] = {
+    "STRING": lambda value: isinstance(value, str),
+    "NUMBER_INTEGER": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "NUMBER_DOUBLE": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "LIST": lambda value: isinstance(value, list),
+    "BOOLEAN": lambda value: isinstance(value, bool),
+}
+
+
+class Refusal(Exception):
+    """An answer other than 200."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.pipelines: list[Any] = []
+        self.versions: list[Any] = []
+        self.experiments: list[Any] = []
+        self.runs: list[Any] = []
+        self.multi_user = False
+        self.requests: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
+        self.packages: list[str] = []
+        self.faults: list[list[Any]] = []
+        self.plays: dict[str, list[Snapshot]] = {}
+        self.play: Callable[[Any], list[Snapshot]] = lambda run: [("RUNNING", [])]
+
+    @property
+    def host(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def fault(self, method: str, path: str, answer: int | float | str, times: int = 1) -> None:
+        """Let requests fail: `answer` is a status, seconds to hang (float), or a web page (text)."""
+        self.faults.append([method, path, answer, times])
+
+    def sent(self, method: str, path: str) -> int:
+        return sum(1 for one, other, _ in self.requests if one == method and re.search(path, other))
+
+    def __enter__(self) -> "Server":
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._answer("GET")
+
+    def do_POST(self) -> None:
+        self._answer("POST")
+
+    def _answer(self, method: str) -> None:
+        address = urlparse(self.path)
+        self.query = {name: values[0] for name, values in parse_qs(address.query).items()}
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.requests.append((method, address.path, dict(self.headers)))
+        try:
+            self._fault(method, address.path)
+            path = address.path.removeprefix("/apis/v2beta1/")
+            for (verb, pattern), act in ROUTES.items():
+                if verb == method and (found := re.fullmatch(pattern, path)):
+                    content = api.ApiClient().sanitize_for_serialization(act(self, *found.groups()))
+                    return self._send(200, json.dumps(content), "application/json")
+            raise Refusal(404, "Not Found")
+        except Refusal as refusal:
+            # The upload's errors have another shape than those of the rest.
+            upload = "/upload" in address.path
+            body = (
+                {"error_message": str(refusal), "error_details": str(refusal)}
+                if upload
+                else {"error": str(refusal), "code": 2, "message": str(refusal), "details": []}
+            )
+            return self._send(refusal.status, json.dumps(body), "application/json")
+
+    def _fault(self, method: str, path: str) -> None:
+        for fault in self.server.faults:
+            if fault[0] == method and re.search(fault[1], path) and fault[3]:
+                fault[3] -= 1
+                if isinstance(fault[2], str):
+                    self._send(200, fault[2], "text/html")
+                    raise ConnectionAbortedError
+                if isinstance(fault[2], float):
+                    time.sleep(fault[2])
+                    return
+                raise Refusal(fault[2], f"the server says {fault[2]}")
+
+    def _send(self, status: int, text: str, kind: str) -> None:
+        data = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (ConnectionError, TimeoutError):
+            pass
+
+    # What the API does, a method a request.
+
+    def healthz(self) -> Any:
+        return api.V2beta1GetHealthzResponse(multi_user=self.server.multi_user)
+
+    def list_pipelines(self) -> Any:
+        found = [
+            one
+            for one in self._named(self.server.pipelines)
+            if (one.namespace or "") == self.query.get("namespace", "")
+        ]
+        return api.V2beta1ListPipelinesResponse(pipelines=found or None, total_size=len(found))
+
+    def create_pipeline(self) -> Any:
+        pipeline = self._model(api.V2beta1Pipeline)
+        if any(one.name == pipeline.name for one in self.server.pipelines):
+            raise Refusal(409, f"The pipeline {pipeline.name} already exists.")
+        pipeline.pipeline_id, pipeline.created_at = str(uuid.uuid4()), NOON
+        self.server.pipelines.append(pipeline)
+        return pipeline
+
+    def list_versions(self, pipeline_id: str) -> Any:
+        found = [one for one in self._named(self.server.versions) if one.pipeline_id == pipeline_id]
+        return api.V2beta1ListPipelineVersionsResponse(pipeline_versions=found or None, total_size=len(found))
+
+    def get_version(self, pipeline_id: str, version_id: str) -> Any:
+        return self._one(self.server.versions, "pipeline_version_id", version_id)
+
+    def upload_version(self) -> Any:
+        part = next(email.message_from_bytes(
+            f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode() + self.body, policy=email.policy.default
+        ).iter_parts())  # type: ignore[attr-defined]  # fmt: skip
+        text = part.get_payload(decode=True).decode()
+        pipeline_id, name = self.query["pipelineid"], self.query["name"]
+        self._one(self.server.pipelines, "pipeline_id", pipeline_id)
+        if any(one.name == name for one in self.server.versions):
+            raise Refusal(409, "Failed to create a pipeline version")
+        version = api.V2beta1PipelineVersion(
+            pipeline_id=pipeline_id,
+            pipeline_version_id=str(uuid.uuid4()),
+            name=name,
+            display_name=name,
+            description=self.query.get("description"),
+            created_at=NOON,
+            pipeline_spec=parsed(text),
+            tags=json.loads(self.query["tags"]) if "tags" in self.query else None,
+        )
+        self.server.packages.append(text)
+        self.server.versions.append(version)
+        return version
+
+    def list_experiments(self) -> Any:
+        found = self._named(self.server.experiments)
+        return api.V2beta1ListExperimentsResponse(experiments=found or None, total_size=len(found))
+
+    def create_experiment(self) -> Any:
+        experiment = self._model(api.V2beta1Experiment)
+        experiment.experiment_id, experiment.created_at = str(uuid.uuid4()), NOON
+        self.server.experiments.append(experiment)
+        return experiment
+
+    def create_run(self) -> Any:
+        run = self._model(api.V2beta1Run)
+        self._one(self.server.experiments, "experiment_id", run.experiment_id)
+        reference = run.pipeline_version_reference
+        version = self._one(self.server.versions, "pipeline_version_id", reference.pipeline_version_id)
+        given = run.runtime_config.parameters
+        check_parameters(version.pipeline_spec, given)
+        # As a cluster gives numbers back.
+        run.runtime_config.parameters = {
+            name: float(value) if isinstance(value, int) and not isinstance(value, bool)
+            else [float(item) for item in value] if isinstance(value, list) else value
+            for name, value in given.items()
+        }  # fmt: skip
+        run.run_id, run.state = str(uuid.uuid4()), "PENDING"
+        run.created_at = NOON + datetime.timedelta(minutes=len(self.server.runs))
+        self.server.runs.append(run)
+        self.server.plays[run.run_id] = list(self.server.play(run))
+        return run
+
+    def get_run(self, run_id: str) -> Any:
+        run = self._one(self.server.runs, "run_id", run_id)
+        play = self.server.plays.get(run_id) or [(run.state, [])]
+        state, tasks = play.pop(0) if len(play) > 1 else play[0]
+        run.state, run.run_details = state, api.V2beta1RunDetails(task_details=tasks or None)
+        if state == "FAILED":
+            run.error = api.GoogleRpcStatus(code=2, message="a step failed")
+        run.finished_at = NOON + datetime.timedelta(hours=1)
+        return run
+
+    def list_runs(self) -> Any:
+        runs = sorted(self.server.runs, key=lambda run: run.created_at, reverse=self.query["sort_by"].endswith("desc"))
+        start, size = int(self.query.get("page_token") or 0), int(self.query["page_size"])
+        more = str(start + size) if len(runs) > start + size else ""
+        return api.V2beta1ListRunsResponse(runs=runs[start : start + size], total_size=len(runs), next_page_token=more)
+
+    def _named(self, things: list[Any]) -> list[Any]:
+        if "filter" not in self.query:
+            return list(things)
+        (predicate,) = json.loads(self.query["filter"])["predicates"]
+        assert predicate["key"] == "display_name"
+        return [one for one in things if one.display_name == predicate["stringValue"]]
+
+    def _one(self, things: list[Any], key: str, value: str) -> Any:
+        for one in things:
+            if getattr(one, key) == value:
+                return one
+        raise Refusal(404, f"{key} {value} not found.")
+
+    def _model(self, kind: type) -> Any:
+        body = json.loads(self.body)
+        unknown = set(body) - set(kind.attribute_map.values())  # type: ignore[attr-defined]
+        if unknown:
+            raise Refusal(400, f"unknown fields {unknown}")
+        response = type("Response", (), {"data": self.body.decode()})
+        return api.ApiClient().deserialize(response, kind.__name__)
+
+
+ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
+    ("GET", "healthz"): Handler.healthz,
+    ("GET", "pipelines"): Handler.list_pipelines,
+    ("POST", "pipelines"): Handler.create_pipeline,
+    ("POST", "pipelines/upload_version"): Handler.upload_version,
+    ("GET", r"pipelines/([^/]+)/versions"): Handler.list_versions,
+    ("GET", r"pipelines/([^/]+)/versions/([^/]+)"): Handler.get_version,
+    ("GET", "experiments"): Handler.list_experiments,
+    ("POST", "experiments"): Handler.create_experiment,
+    ("GET", "runs"): Handler.list_runs,
+    ("POST", "runs"): Handler.create_run,
+    ("GET", r"runs/([^/:]+)"): Handler.get_run,
+}
+
+
+def parsed(package: str) -> dict[str, Any]:
+    """A package as kfp's messages, and back as the API shows it; an unknown field anywhere is an error."""
+    spec, *platform = yaml.safe_load_all(package)
+    try:
+        message = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+        if not platform:
+            return dict(json_format.MessageToDict(message))
+        (second,) = platform
+        for settings in second["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+            json_format.ParseDict(settings, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+        other = json_format.ParseDict(second, pipeline_spec_pb2.PlatformSpec())
+    except json_format.ParseError as error:
+        raise Refusal(400, f"invalid pipeline spec: {error}") from error
+    return {"pipeline_spec": json_format.MessageToDict(message), "platform_spec": json_format.MessageToDict(other)}
+
+
+def check_parameters(spec: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse what a driver would fail on: a name that is not there, a value of another type, one that is missing."""
+    inputs = spec.get("pipeline_spec", spec)["root"]["inputDefinitions"]["parameters"]
+    for name, value in given.items():
+        if name not in inputs or not TYPES[inputs[name]["parameterType"]](value):
+            raise Refusal(400, f"parameter {name}={value!r} does not fit {inputs.get(name)}")
+    if missing := inputs.keys() - given.keys():
+        raise Refusal(400, f"parameters {sorted(missing)} are not given")
+
+
+def tasks(
+    switch_epochs: list[int], cached: tuple[str, ...] = (), linked: bool = True, **states: str
+) -> list[api.V2beta1PipelineTaskDetail]:
+    """The nodes of a run's Argo workflow, as the API shows them.
+
+    Args:
+        switch_epochs: Of the run.
+        cached: Steps that came from the cache: names, or name_epoch within the loop.
+        linked: Whether nodes carry their pod's name; else they can't be told which is below which.
+        **states: The state of each step that has begun, such as prepare="SUCCEEDED", finetune_4="RUNNING".
+    """
+    return [node for node in _nodes(switch_epochs, cached, linked, states)]
+
+
+def _nodes(
+    switch_epochs: list[int], cached: tuple[str, ...], linked: bool, states: dict[str, str]
+) -> Iterator[api.V2beta1PipelineTaskDetail]:
+    numbers = iter(range(1_000_000, 2_000_000))
+
+    def node(name: str, state: str, children: list[str], number: int, template: str, seconds: int) -> Any:
+        return api.V2beta1PipelineTaskDetail(
+            run_id="run", task_id=str(uuid.uuid4()), display_name=name, state=state, create_time=NOON, start_time=NOON,
+            end_time=NOON + datetime.timedelta(seconds=seconds),
+            pod_name=f"switchpoint-x7k2p-{template}-{number}" if linked else None,
+            child_tasks=[api.PipelineTaskDetailChildTask(pod_name=f"switchpoint-x7k2p-{child}") for child in children] or None,
+        )  # fmt: skip
+
+    def step(argo: str, key: str, after: list[str]) -> tuple[int, list[Any]]:
+        """Its driver, its DAG, its executor; the executor's children are what waits for it."""
+        driver, dag, executor = next(numbers), next(numbers), next(numbers)
+        state, hit = states[key], key in cached
+        seconds = 0 if hit else 75
+        return driver, [
+            node(f"{argo}-driver", "SUCCEEDED", [str(dag)], driver, "system-container-driver", 3),
+            node(argo, state, [str(executor)], dag, "system-container-executor", seconds),
+            node("executor", "SKIPPED" if hit else state, after, executor, "system-container-impl", seconds),
+        ]
+
+    after_loop: list[str] = []
+    if "report" in states:
+        driver, nodes = step("report", "report", [])
+        after_loop = [str(driver)]
+        yield from nodes
+    rounds = []
+    for index, epoch in enumerate(switch_epochs):
+        below: list[str] = after_loop
+        if f"evaluate_{epoch}" in states:
+            driver, nodes = step("evaluate-2", f"evaluate_{epoch}", after_loop)
+            below = [str(driver)]
+            yield from nodes
+        if f"finetune_{epoch}" in states:
+            driver, nodes = step("finetune", f"finetune_{epoch}", below)
+            yield from nodes
+            number = next(numbers)
+            rounds.append(str(number))
+            yield node(
+                f"iteration-iterations({index}:{index})", "RUNNING", [str(driver)], number, "comp-for-loop-1-iteration", 9
+            )
+    loop = next(numbers)
+    if rounds:
+        yield node("for-loop-1", "RUNNING", rounds, loop, "comp-for-loop-1-for-loop-1-iterator", 9)
+    for name in ("prepare", "transfer", "evaluate"):
+        if name in states:
+            _, nodes = step(name, name, [str(loop)] if name == "transfer" and rounds else [])
+            yield from nodes
