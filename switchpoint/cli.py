@@ -112,7 +112,7 @@ def run(recipe: str, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -
 @connection_flags
 @profile_flag(default=None)
 @package_flags
-@click.option("--allow-code-change", is_flag=True, help="With --host: use today's code, although steps run again for it.")
+@click.option("--allow-code-change", is_flag=True, help="With --host: use today's code, though steps run again.")
 @follow_flags
 @as_json
 def rerun(run: str | None, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -> None:
@@ -180,11 +180,9 @@ def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
 def compile(profile: str, registry: str | None, device: str | None, output: Path) -> None:
     """Compile the pipeline to KFP's YAML."""
     from switchpoint import profiles
-
-    placed = profiles.load(profile)
     from switchpoint.compilation import compile_pipeline
 
-    compile_pipeline(output, placed, registry, device)
+    compile_pipeline(output, profiles.load(profile), registry, device)
     click.echo(f"Compiled to {output}.")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from switchpoint import parameters as pipeline_parameters
-from switchpoint.errors import ClusterError, ParameterError, SwitchpointError
+from switchpoint.errors import ClusterError, SwitchpointError
 from switchpoint.flags import (
     Values,
     as_json,
@@ -64,7 +64,7 @@ def submit(
     text = package(placed, registry, device)
     place = cluster.Cluster(**connection)
     started = place.submit(
-        cluster.with_digests(values), text, profile=placed.name, commit=runs._commit(), experiment=experiment,
+        cluster.with_digests(values), text, profile=placed.name, commit=runs.commit(), experiment=experiment,
         pipeline_root=pipeline_root, service_account=service_account,
     )  # fmt: skip
     finish(place, started, wait, timeout, as_json, pipeline_root)
@@ -84,71 +84,14 @@ def rerun(
     **connection: Any,
 ) -> None:
     """Submit a run of the cluster again with what the flags change."""
-    from switchpoint import cluster
+    from switchpoint import cluster, cluster_rerun
 
     place = cluster.Cluster(**connection)
     run = place.run(run_id)
-    earlier = place.earlier(run)
-    values = pipeline_parameters.checked(earlier.parameters | changes)
-    root = run.runtime_config.pipeline_root if run.runtime_config else None
-    cluster.check_visible(values, root)
-    values = cluster.with_digests(
-        values,
-        # Digests are the run's unless what they are of is another: then the cache still knows the same data.
-        tuple(
-            kind
-            for kind, names in (("dataset", {"dataset"}), ("weights", {"weights", "backbone"}))
-            if names & changes.keys()
-        ),
+    started = cluster_rerun.submit(
+        place, run, changes, profile=profile, registry=registry, device=device, allow_code_change=allow_code_change
     )
-    changed = earlier.changed_steps()
-    if (changed or earlier.names != values.keys()) and not allow_code_change:
-        raise ClusterError(code_change(run_id, earlier, changed))
-    told = profile or registry or device
-    if changed or earlier.names != values.keys() or told or not run.pipeline_version_reference:
-        started = _with_todays_package(place, run, earlier, values, profile, registry, device)
-    else:
-        said = cluster.describe(values, earlier.profile or "unknown", earlier.commit)
-        started = place.resubmit(run, values, f"{said} Run {run_id} again.")
-    finish(place, started, wait, timeout, as_json, root)
-
-
-def _with_todays_package(
-    place: Any, run: Any, earlier: Any, values: Values, profile: str | None, registry: str | None, device: str | None
-) -> Any:
-    from switchpoint import cluster, profiles, runs
-    from switchpoint.compilation import package
-
-    name = profile or earlier.profile
-    if name is None or (profile is None and name not in profiles.names()):
-        raise ParameterError(f"Run {run.run_id} was compiled with a profile that is not known here. Pass --profile.")
-    placed = profiles.load(name)
-    text = package(
-        placed, earlier.registry if registry is None else registry, device or (None if profile else earlier.device)
-    )
-    commit = runs._commit()
-    version = place.version(text, placed.name, commit)
-    return place.resubmit(
-        run, values, f"{cluster.describe(values, placed.name, commit)} Run {run.run_id} again.", version
-    )
-
-
-def code_change(run_id: str, earlier: Any, changed: list[str]) -> str:
-    """Which steps a rerun would run again, and what to do about it."""
-    from switchpoint import cluster
-
-    if not changed:
-        return (
-            f"The pipeline's parameters are not those of run {run_id} any more. Pass --allow-code-change to submit "
-            "today's pipeline; what its new parameters concern runs again."
-        )
-    again = ", ".join(cluster.downstream(changed))
-    commit = f" (commit {earlier.commit})" if earlier.commit else ""
-    return (
-        f"The code of {', '.join(changed)} is not what run {run_id} had{commit}. With today's code these steps would run "
-        f"again, for every switch epoch: {again}. Pass --allow-code-change to do that (after `make images`), or check "
-        "out that run's code."
-    )
+    finish(place, started, wait, timeout, as_json, None)
 
 
 def runs(connection: dict[str, Any]) -> list[dict[str, Any]]:
@@ -165,7 +108,7 @@ def finish(
     """Say where the run is to be seen; with `wait` stay until it ends, show its results, exit 1 unless it succeeded."""
     from rich.console import Console
 
-    from switchpoint import console
+    from switchpoint import cluster_results, console
 
     output = Console(file=sys.stderr if as_json else sys.stdout)
 
@@ -185,7 +128,7 @@ def finish(
             raise ClusterError(f"Stopped waiting. The run goes on: {place.url(started.run_id)}") from None
         if run.state == "SUCCEEDED":
             try:
-                results = place.results(run, pipeline_root)
+                results = cluster_results.read(place, run, pipeline_root)
             except ClusterError as error:
                 trouble = str(error)
     document = place.document(run) | results

@@ -13,7 +13,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,10 @@ from kfp.client.token_credentials_base import TokenCredentialsBase
 
 from switchpoint import parameters as pipeline_parameters
 from switchpoint import storage
+from switchpoint.cluster_errors import PassingError, plainly
 from switchpoint.cluster_steps import steps
-from switchpoint.errors import ClusterError, ParameterError, StorageError
-from switchpoint.identity import STEPS, code_digest
+from switchpoint.errors import ClusterError, ParameterError
 from switchpoint.planning import Step
-from switchpoint.results import MODEL
 
 Values = dict[str, Any]
 Run = Any  # kfp_server_api.V2beta1Run
@@ -39,47 +37,6 @@ RETRIES = urllib3.Retry(connect=2, read=1, redirect=5, backoff_factor=0.5, respe
 PATIENCE = 300.0  # seconds without an answer before following a run gives up
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two looks at a run
 FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-_IMAGE = re.compile(
-    r"(?:(?P<registry>.+)/)?switchpoint-python-(?P<step>\w+):(?P<target>cpu|gpu)-(?P<digest>[0-9a-f]{16})"
-)
-
-
-class _PassingError(ClusterError):
-    """What may be over in a minute: no answer, or the server's own failure."""
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """What a rerun takes over from a run."""
-
-    parameters: Values
-    images: dict[str, str]
-    names: frozenset[str]
-    profile: str | None
-    commit: str | None
-
-    @property
-    def registry(self) -> str:
-        """Where its images are."""
-        return next((found["registry"] or "" for found in map(_IMAGE.fullmatch, self.images.values()) if found), "")
-
-    @property
-    def device(self) -> str:
-        """`gpu` when a step's image is built for one."""
-        found = [match["target"] for match in map(_IMAGE.fullmatch, self.images.values()) if match]
-        return "gpu" if "gpu" in found else "cpu"
-
-    def changed_steps(self) -> list[str]:
-        """The steps whose code is not what it was."""
-        digests = {
-            match["step"]: match["digest"] for match in map(_IMAGE.fullmatch, self.images.values()) if match is not None
-        }
-        return [step for step in STEPS if digests.get(step) != code_digest(step, self.device)[:16]]
-
-
-def downstream(changed: list[str]) -> list[str]:
-    """The steps that run again when some changed: these, and all that read what they make."""
-    return [step for step in STEPS if changed and STEPS.index(step) >= min(map(STEPS.index, changed))]
 
 
 def check_visible(values: Values, pipeline_root: str | None = None) -> None:
@@ -130,9 +87,9 @@ def describe(values: Values, profile: str, commit: str | None) -> str:
     """The run in a sentence."""
     epochs = ", ".join(map(str, values["switch_epochs"]))
     return (
-        f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning from "
-        f"each of {epochs}. Dataset {values['dataset']}, backbone {values['backbone']}, weights {values['weights']}. "
-        f"Profile {profile}, commit {commit or 'unknown'}."
+        f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning "
+        f"from each of {epochs}. Dataset {values['dataset']}, backbone {values['backbone']}, "
+        f"weights {values['weights']}. Profile {profile}, commit {commit or 'unknown'}."
     )
 
 
@@ -371,7 +328,7 @@ class Cluster:
                 page = self.client.list_runs(
                     page_token=token, page_size=100, sort_by="created_at desc", namespace=self._own_namespace()
                 )
-            found += [run for run in page.runs or [] if "switch_epochs" in _parameters(run)]
+            found += [run for run in page.runs or [] if "switch_epochs" in parameters_of(run)]
             token = page.next_page_token or ""
             if not token:
                 break
@@ -379,7 +336,7 @@ class Cluster:
 
     def document(self, run: Run) -> dict[str, Any]:
         """A run as `switchpoint runs` shows it."""
-        values = _parameters(run)
+        values = parameters_of(run)
         return {
             "id": run.run_id,
             "name": run.display_name,
@@ -395,7 +352,7 @@ class Cluster:
     def steps(self, run: Run) -> list[Step]:
         """The steps that have begun."""
         tasks = run.run_details.task_details if run.run_details else None
-        return steps(tasks or [], _epochs(_parameters(run)))
+        return steps(tasks or [], _epochs(parameters_of(run)))
 
     def follow(self, run_id: str, changed: Callable[[Step], None], timeout: float | None = None) -> Run:
         """Look at a run until it ends, whichever way.
@@ -415,7 +372,7 @@ class Cluster:
             try:
                 run = self.run(run_id)
                 heard = time.monotonic()
-            except _PassingError as error:
+            except PassingError as error:
                 if time.monotonic() - heard > PATIENCE:
                     raise ClusterError(f"{error}\nThe run itself goes on: {self.url(run_id)}") from error
             else:
@@ -430,132 +387,20 @@ class Cluster:
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    def results(self, run: Run, pipeline_root: str | None = None) -> dict[str, Any]:
-        """What the run's report says, read from the bucket that the run wrote to.
-
-        The launcher writes to ROOT/PIPELINE/RUN/TASK/random/OUTPUT. A report from the cache lies in the run that made
-        it: an earlier one with the same parameters and the same images, since nothing else goes into a report.
-
-        Args:
-            run: A run that succeeded.
-            pipeline_root: Where artifacts go when the run names no place itself.
-
-        Returns:
-            `results` and `conclusion`, and where `report` and `model` are.
-
-        Raises:
-            ClusterError: Says why the results can't be had from here, and where they are to be seen.
-        """
-        seen = f"See the report there: {self.url(run.run_id)} (step Report, tab Visualization)."
-        for candidate in self._same_reports(run):
-            root = (candidate.runtime_config and candidate.runtime_config.pipeline_root) or pipeline_root or ""
-            if storage.is_remote(root):
-                try:
-                    if found := _report(root, candidate.run_id):
-                        content, _ = storage.read_json(found)
-                        base = found.rpartition("/")[0]
-                        places = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
-                        return {"results": content["results"], "conclusion": content["conclusion"], **places}
-                except StorageError as error:
-                    raise ClusterError(f"{error} {seen}") from error
-            elif candidate is run:
-                place = f"in {root}" if root else "where the cluster is set to keep them"
-                raise ClusterError(
-                    f"The artifacts are {place}, which can't be read from here; a bucket can: --pipeline-root gs://… {seen}"
-                )
-        raise ClusterError(f"The report is not below {root}/{PIPELINE}, nor in an earlier equal run. {seen}")
-
-    def _same_reports(self, run: Run) -> Iterator[Run]:
-        """The run, and the earlier ones whose report must be the same, newest first."""
-        yield run
-        images = self.images(run)
-        for earlier in self.runs():
-            if (
-                earlier.run_id != run.run_id
-                and earlier.state == "SUCCEEDED"
-                and _same(_parameters(earlier), _parameters(run))
-                and self.images(earlier) == images
-            ):
-                yield earlier
-
-    def images(self, run: Run) -> dict[str, str]:
-        """The image of each step in the pipeline that the run was started from."""
-        executors = self._spec(run)["deploymentSpec"]["executors"].values()
-        found = (_IMAGE.fullmatch(executor["container"]["image"]) for executor in executors if "container" in executor)
-        return {match["step"]: match.string for match in found if match}
-
-    def earlier(self, run: Run) -> Earlier:
-        """What a rerun of the run takes over."""
-        spec = self._spec(run)
-        inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-        defaults = {name: each["defaultValue"] for name, each in inputs.items() if "defaultValue" in each}
-        if "switch_epochs" not in inputs:
-            raise ClusterError(f"Run {run.run_id} ({run.display_name}) is not one of Switchpoint's.")
-        tags = self._version_of(run).tags or {} if run.pipeline_version_reference else {}
-        return Earlier(
-            parameters=defaults | _parameters(run),
-            images=self.images(run),
-            names=frozenset(inputs),
-            profile=tags.get("profile"),
-            commit=tags.get("commit"),
-        )
-
-    def _spec(self, run: Run) -> dict[str, Any]:
-        spec = run.pipeline_spec or self._version_of(run).pipeline_spec
+    def spec(self, run: Run) -> dict[str, Any]:
+        """The pipeline that the run was started from."""
+        spec = run.pipeline_spec or self.version_of(run).pipeline_spec
         # With Kubernetes settings it comes as two documents.
         return dict(spec.get("pipeline_spec", spec))
 
-    def _version_of(self, run: Run) -> Any:
+    def version_of(self, run: Run) -> Any:
+        """The version that the run was started from."""
         reference = run.pipeline_version_reference
         with self._plainly(f"read the pipeline of run {run.run_id}", missing="Its version was deleted"):
             return self.client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
 
-    @contextlib.contextmanager
-    def _plainly(self, doing: str, missing: str = "", unsure: str = "") -> Iterator[None]:
-        """Say in this project's words what the API, or the way to it, refuses."""
-        try:
-            yield
-        except ClusterError:
-            raise
-        except kfp_server_api.ApiException as error:
-            said = _said(error)
-            where = f"Can't {doing} at {self.host}"
-            match error.status:
-                case 401:
-                    do = (
-                        "It refused the login given: the token or cookie has expired or is for another host."
-                        if self._logged_in
-                        else "It asks for a login: pass --token, --token-file or --cookies."
-                    )
-                case 403:
-                    namespace = self._own_namespace()
-                    do = (
-                        f"You may not do that{f' in namespace {namespace}' if namespace else ''}. Check --namespace, "
-                        "or ask for the role kubeflow-edit there."
-                    )
-                case 404:
-                    do = f"{missing or 'There is no such thing, or no Kubeflow Pipelines at this address'}."
-                case 409:
-                    do = "Something of that name is there already and is not this one. Try again."
-                case 400:
-                    do = "It does not accept what was sent."
-                case None | 0:
-                    raise _PassingError(f"{where}: {error.reason}") from error
-                case status if status >= 500 or status == 429:
-                    hint = f" {unsure}." if unsure else ""
-                    raise _PassingError(
-                        f"{where}: it answers {status} {said}.{hint} If that lasts, look at its log: "
-                        "kubectl -n kubeflow logs deployment/ml-pipeline"
-                    ) from error
-                case status:
-                    do = f"It answers {status}."
-            raise ClusterError(f"{where}. {do}{f' It said: {said}' if said else ''}") from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            hint = f" {unsure}." if unsure else ""
-            raise _PassingError(
-                f"Can't {doing}: {self.host} does not answer ({_cause(error)}).{hint} Check --host; on a cluster without an "
-                "ingress: kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80, then --host http://localhost:8080"
-            ) from error
+    def _plainly(self, doing: str, missing: str = "", unsure: str = "") -> contextlib.AbstractContextManager[None]:
+        return plainly(self.host, doing, missing, unsure, logged_in=self._logged_in, namespace=self._own_namespace())
 
 
 def _named(name: str) -> str:
@@ -563,7 +408,7 @@ def _named(name: str) -> str:
     return json.dumps({"predicates": [predicate]})
 
 
-def _parameters(run: Run) -> Values:
+def parameters_of(run: Run) -> Values:
     """A run's parameters as numbers and lists: the API gives numbers as floats, and a cloned run lists as JSON."""
     values = dict((run.runtime_config and run.runtime_config.parameters) or {})
     if "switch_epochs" in values:
@@ -574,33 +419,6 @@ def _parameters(run: Run) -> Values:
 def _epochs(values: Values) -> list[int]:
     epochs = values.get("switch_epochs", [])
     return [int(epoch) for epoch in (json.loads(epochs) if isinstance(epochs, str) else epochs)]
-
-
-def _same(one: Values, other: Values) -> bool:
-    return {**one, "switch_epochs": sorted(_epochs(one))} == {**other, "switch_epochs": sorted(_epochs(other))}
-
-
-def _report(root: str, run_id: str) -> str | None:
-    """The newest `results` that the report step of a run wrote."""
-    bucket, name = storage.parse(root)
-    prefix = f"gs://{bucket}/{name.rstrip('/')}{'/' if name else ''}{PIPELINE}/{run_id}/report/"
-    found = [item for item in storage.listing(prefix) if item.name.endswith("/results")]
-    return f"gs://{bucket}/{max(found, key=lambda item: item.generation).name}" if found else None
-
-
-def _said(error: Any) -> str:
-    """The server's own words, from either of the two shapes its errors have."""
-    try:
-        body = json.loads(error.body)
-        text = body.get("error_message") or body.get("message") or body.get("error") or ""
-    except (TypeError, ValueError, AttributeError):
-        text = error.reason or ""
-    return str(text).strip().splitlines()[0][:500] if str(text).strip() else ""
-
-
-def _cause(error: BaseException) -> str:
-    cause = getattr(error, "reason", None) or error
-    return re.sub(r"^.*?object at 0x[0-9a-f]+>: ", "", str(cause))
 
 
 @contextlib.contextmanager

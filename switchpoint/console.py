@@ -81,7 +81,7 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     for name in ("best epoch", "validation accuracy", "test accuracy", "test loss", "seconds"):
         table.add_column(name, justify="right")
     for row in results:
-        start = "never (transfer alone)" if row["switch_epoch"] is None else f"epoch {row['switch_epoch']}"
+        start = "transfer alone" if row["switch_epoch"] is None else f"epoch {row['switch_epoch']}"
         table.add_row(
             start + (", diverged" if row["diverged"] else ""),
             str(row["best_epoch"]),

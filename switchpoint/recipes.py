@@ -31,5 +31,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "image_size": 64,
         "batch_size": 16,
         "transfer_learning_rate": 0.003,
+        "validation_fraction": 0.2,
     },
 }

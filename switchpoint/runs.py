@@ -47,7 +47,7 @@ def create(runs_directory: Path, parameters: dict[str, Any], runner: str) -> Doc
         "runner": runner,
         "process": os.getpid(),
         "versions": _versions(),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -61,7 +61,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The project's git commit, with `+changes` when the tree differs from it."""
     try:
         git = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--match=", "--dirty=+changes"]

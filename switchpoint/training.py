@@ -218,6 +218,7 @@ def fit(
         validation_data=plain_batches(records, "validation", batch_size),
         epochs=epochs,
         steps_per_epoch=steps,
+        shuffle=False,  # the batches come in their order
         verbose=0,
         callbacks=[Watch(), keras.callbacks.TensorBoard(logs, write_graph=False)],
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.support import unavailable
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -15,7 +17,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 def _food101(name: str) -> Path:
     if not (DATA / name).is_dir():
-        pytest.skip(f"needs the Food-101 photos in ../shared/data/{name}, which is not there")
+        unavailable(f"needs the Food-101 photos in ../shared/data/{name}, which is not there")
     return DATA / name
 
 

@@ -5,6 +5,7 @@ models of kfp_server_api, serialised: no shape here is invented. What it does no
 a run looks like each time the client looks.
 """
 
+import contextlib
 import datetime
 import email
 import email.policy
@@ -13,6 +14,7 @@ import re
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -136,10 +138,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def handle(self) -> None:
-        try:
+        with contextlib.suppress(ConnectionError, TimeoutError):  # the client went away
             super().handle()
-        except (ConnectionError, TimeoutError):
-            pass
 
     # What the API does, a method a request.
 
@@ -311,25 +311,28 @@ def tasks(
         linked: Whether nodes carry their pod's name; else they can't be told which is below which.
         **states: The state of each step that has begun, such as prepare="SUCCEEDED", finetune_4="RUNNING".
     """
-    return [node for node in _nodes(switch_epochs, cached, linked, states)]
+    return list(_nodes(switch_epochs, cached, linked, states))
 
 
 def _nodes(
     switch_epochs: list[int], cached: tuple[str, ...], linked: bool, states: dict[str, str]
 ) -> Iterator[api.V2beta1PipelineTaskDetail]:
-    numbers = iter(range(1_000_000, 2_000_000))
+    def number(name: str) -> int:
+        """A node keeps its hash from look to look: it is of its name, with the names of what it is in."""
+        return zlib.crc32(name.encode())
 
-    def node(name: str, state: str, children: list[str], number: int, template: str, seconds: int) -> Any:
+    def node(name: str, state: str, children: list[str], own: int, template: str, seconds: int) -> Any:
         return api.V2beta1PipelineTaskDetail(
             run_id="run", task_id=str(uuid.uuid4()), display_name=name, state=state, create_time=NOON, start_time=NOON,
             end_time=NOON + datetime.timedelta(seconds=seconds),
-            pod_name=f"switchpoint-x7k2p-{template}-{number}" if linked else None,
-            child_tasks=[api.PipelineTaskDetailChildTask(pod_name=f"switchpoint-x7k2p-{child}") for child in children] or None,
+            pod_name=f"switchpoint-x7k2p-{template}-{own}" if linked else None,
+            child_tasks=[api.PipelineTaskDetailChildTask(pod_name=f"switchpoint-x7k2p-{child}") for child in children]
+            or None,
         )  # fmt: skip
 
     def step(argo: str, key: str, after: list[str]) -> tuple[int, list[Any]]:
         """Its driver, its DAG, its executor; the executor's children are what waits for it."""
-        driver, dag, executor = next(numbers), next(numbers), next(numbers)
+        driver, dag, executor = (number(f"{key}.{part}") for part in ("driver", "dag", "executor"))
         state, hit = states[key], key in cached
         seconds = 0 if hit else 75
         return driver, [
@@ -353,12 +356,12 @@ def _nodes(
         if f"finetune_{epoch}" in states:
             driver, nodes = step("finetune", f"finetune_{epoch}", below)
             yield from nodes
-            number = next(numbers)
-            rounds.append(str(number))
+            own = number(f"round {index}")
+            rounds.append(str(own))
             yield node(
-                f"iteration-iterations({index}:{index})", "RUNNING", [str(driver)], number, "comp-for-loop-1-iteration", 9
+                f"iteration-iterations({index}:{index})", "RUNNING", [str(driver)], own, "comp-for-loop-1-iteration", 9
             )
-    loop = next(numbers)
+    loop = number("loop")
     if rounds:
         yield node("for-loop-1", "RUNNING", rounds, loop, "comp-for-loop-1-for-loop-1-iterator", 9)
     for name in ("prepare", "transfer", "evaluate"):

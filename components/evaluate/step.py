@@ -30,27 +30,25 @@ def evaluate(
     """
     import keras
     import numpy as np
-    from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
+    import tensorflow as tf
 
     classes = records.verify(photos)["classes"]
     model = keras.models.load_model(model_file, compile=False)
     batches = training.plain_batches(photos, "test", batch_size)
-    probabilities = model.predict(batches, verbose=0).astype(np.float64)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    labels = np.concatenate([one_hot.numpy().argmax(axis=1) for _, one_hot in batches])
+    probabilities = model.predict(batches, verbose=0)
+    labels = np.fromiter((example["label"].numpy() for example in records.dataset(photos, "test")), np.int64)
     predicted = probabilities.argmax(axis=1)
-    every = np.arange(len(classes))
     result = {
         "switch_epoch": switch_epoch,
         "photos": len(labels),
         "classes": classes,
         "top_1": float((predicted == labels).mean()),
-        "top_5": float(top_k_accuracy_score(labels, probabilities, k=5, labels=every)) if len(classes) > 5 else 1.0,
-        "loss": float(log_loss(labels, probabilities, labels=every)),
-        "confusion": confusion_matrix(labels, predicted, labels=every).tolist(),
+        "top_5": float(np.mean(tf.math.in_top_k(labels, probabilities, k=5))),
+        "loss": float(np.mean(keras.losses.sparse_categorical_crossentropy(labels, probabilities))),
+        "confusion": tf.math.confusion_matrix(labels, predicted, len(classes)).numpy().tolist(),
         "labels": labels.tolist(),
         "predicted": predicted.tolist(),
-        "confidence": probabilities.max(axis=1).round(4).tolist(),
+        "confidence": probabilities.max(axis=1).astype(float).round(4).tolist(),
     }
     result["digest"] = hashlib.sha256(json.dumps(result).encode()).hexdigest()
     training.write_json(evaluation_file, result)

@@ -1,7 +1,6 @@
 """The report: its numbers, its choice, its page in a browser."""
 
 import json
-import os
 import re
 from html import unescape
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from components.report.step import gain, report
 from switchpoint.errors import RecordsError
+from tests.support import unavailable
 
 CHROMIUM = Path("/usr/bin/chromium")
 Paths = tuple[Path, Path, Path]
@@ -253,9 +253,7 @@ def test_every_switch_epoch_has_its_colour_and_ids_are_unique(tmp_path: Path) ->
 @pytest.mark.parametrize("classes", [CLASSES, [f"<b>Dish</b> number {number}" for number in range(101)]])
 def test_the_page_in_a_browser(tmp_path: Path, classes: list[str]) -> None:
     if not CHROMIUM.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{CHROMIUM} is missing")
-        pytest.skip(f"{CHROMIUM} is missing")
+        unavailable(f"{CHROMIUM} is missing")
     from playwright.sync_api import sync_playwright
 
     whole_study(tmp_path, classes).report()

@@ -1,6 +1,7 @@
 """transfer, finetune and evaluate on a few small photos, with a small network and real `fit`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -46,8 +47,6 @@ FINETUNE = FinetuneConfig(
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from PIL import Image
-
     from switchpoint import sample
 
     place = tmp_path_factory.mktemp("photos")
@@ -56,7 +55,6 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(12):
             data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
             (place / "dishes" / dish / f"{number}.jpg").write_bytes(data)
-    assert Image.open(place / "dishes" / dish / "0.jpg").size == (sample.SIZE, sample.SIZE)
     prepare(place / "records", place / "look", place / "source", PrepareConfig(str(place / "dishes"), image_size=32))
     return place / "records"
 
@@ -156,8 +154,6 @@ def test_finetuning_starts_where_the_checkpoint_was(records: Path, transferred: 
 
 
 def test_only_the_last_blocks_move_when_so_asked(records: Path, transferred: Path, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     tune(records, transferred, tmp_path, replace(FINETUNE, blocks=1, epochs=1))
     before = keras.models.load_model(transferred / "model" / "model.keras", compile=False).get_layer("backbone")
     after = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False).get_layer("backbone")
@@ -175,8 +171,6 @@ def test_only_the_last_blocks_move_when_so_asked(records: Path, transferred: Pat
 
 
 def test_a_missing_epoch_names_the_saved_ones(records: Path, transferred: Path, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     with pytest.raises(CheckpointNotFoundError, match=r"epoch 7 .* Saved epochs: \[1, 2, 3\]"):
         tune(records, transferred, tmp_path, replace(FINETUNE, switch_epoch=7))
 
@@ -190,12 +184,10 @@ def test_equal_trainings_give_equal_weights_and_histories(records: Path, transfe
 
 
 def test_a_loss_that_is_no_number_is_a_result(records: Path, transferred: Path, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    tune(records, transferred, tmp_path, replace(FINETUNE, learning_rate=1e30, schedule="constant"))
+    tune(records, transferred, tmp_path, replace(FINETUNE, learning_rate=1e38, schedule="constant"))
     found = history(tmp_path)
     assert found["diverged"]["epoch"] == 1
-    assert found["diverged"]["learning_rate"] == pytest.approx(1e30)
+    assert found["diverged"]["learning_rate"] == pytest.approx(1e38)
     assert (found["best_epoch"], found["epochs"]) == (0, [])
     assert found["validation_accuracy"] == history(transferred)["epochs"][1]["val_categorical_accuracy"]
     model = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False)
@@ -203,16 +195,12 @@ def test_a_loss_that_is_no_number_is_a_result(records: Path, transferred: Path, 
 
 
 def test_weights_that_changed_since_the_start_are_refused(records: Path, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     with pytest.raises(WeightsError, match="changed since"):
         train(records, tmp_path, replace(TRANSFER, weights_digest="0" * 64))
 
 
 @pytest.mark.parametrize("restart", [5_000, 15_000, 35_000])
 def test_the_labs_schedule_restarts_where_it_must(restart: int) -> None:
-    from dataclasses import replace
-
     lab = schedule(replace(TRANSFER, learning_rate=0.001, first_decay_steps=5000), photos=1)
     fraction = {5_000: 0.75, 15_000: 0.75**2, 35_000: 0.75**3}[restart]
     assert float(lab(restart)) == pytest.approx(0.001 * fraction, rel=1e-3)

@@ -3,8 +3,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,47 +11,11 @@ import pytest
 from kfp import dsl
 
 from switchpoint import identity
+from tests.support import output
 
 DOCKER = identity.ROOT / "docker"
 STEP = "prepare"
-BASE_IMAGE = os.environ.get("BASE_IMAGE") or "switchpoint-base:bookworm"
 ARBITRARY_USER = "123456:0"  # what OpenShift does: any uid, no name for it, group 0
-
-
-def run(*command: str | Path, **options: object) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def unavailable(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"In CI this may not be skipped: {reason}")
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def base_image() -> str:
-    if not shutil.which("docker"):
-        unavailable("there is no docker command")
-    if subprocess.run(["docker", "version"], capture_output=True).returncode:
-        unavailable("no Docker engine answers")
-    if subprocess.run(["docker", "image", "inspect", BASE_IMAGE], capture_output=True).returncode:
-        if os.geteuid() or not shutil.which("debootstrap"):
-            unavailable(f"{BASE_IMAGE} is not there, and docker/debootstrap-base.sh needs root and debootstrap")
-        run(DOCKER / "debootstrap-base.sh", BASE_IMAGE)
-    return BASE_IMAGE
-
-
-@pytest.fixture(scope="module")
-def build(base_image: str) -> Callable[[str], str]:
-    def build(step: str) -> str:
-        printed = run(sys.executable, DOCKER / "build.py", step, "--device", "cpu", "--base-image", base_image)
-        name = identity.image(step, registry="", device="cpu")
-        assert re.search(rf"^{re.escape(name)}  [\d,]+ MB  (built|there already)$", printed, re.MULTILINE), printed
-        return name
-
-    return build
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +25,7 @@ def image(build: Callable[[str], str]) -> str:
 
 def inside(image: str, *command: str, options: tuple[str, ...] = ()) -> str:
     hardened = ("--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
-    return run("docker", "run", *hardened, "--user", ARBITRARY_USER, *options, image, *command)
+    return output("docker", "run", *hardened, "--user", ARBITRARY_USER, *options, image, *command)
 
 
 @dsl.component(base_image="python", install_kfp_package=False)
@@ -99,7 +61,7 @@ class TestTheImage:
         assert written["parameterValues"]["Output"] == identity.code_digest(STEP, "cpu")
 
     def test_starts_what_it_is_told_as_a_numeric_user_that_is_not_root(self, image: str) -> None:
-        config = json.loads(run("docker", "image", "inspect", "--format", "{{json .Config}}", image))
+        config = json.loads(output("docker", "image", "inspect", "--format", "{{json .Config}}", image))
         assert not config.get("Entrypoint")
         assert re.fullmatch(r"[1-9]\d*:0", config["User"])
         assert f"SWITCHPOINT_DIGEST={identity.code_digest(STEP, 'cpu')}" in config["Env"]
@@ -124,15 +86,15 @@ class TestTheImage:
         assert compilers == ""
         left = ["-path", "*/.cache/*", "-o", "-name", "pip.conf", "-o", "-path", "/pip", "-o", "-name", "*.whl"]
         assert (
-            run("docker", "run", "--rm", "--user", "0", image, "find", "/", "-xdev", "-type", "f", "(", *left, ")")
+            output("docker", "run", "--rm", "--user", "0", image, "find", "/", "-xdev", "-type", "f", "(", *left, ")")
             == ""
         )
-        history = run("docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
+        history = output("docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
         assert "pip" not in history
 
     def test_shares_all_layers_but_its_code_with_the_other_steps(self, image: str, build: Callable[[str], str]) -> None:
         def layers(name: str) -> list[str]:
-            return json.loads(run("docker", "image", "inspect", "--format", "{{json .RootFS.Layers}}", name))
+            return json.loads(output("docker", "image", "inspect", "--format", "{{json .RootFS.Layers}}", name))
 
         mine, other = layers(image), layers(build("report"))
         assert mine[:-1] == other[:-1]
@@ -140,11 +102,11 @@ class TestTheImage:
 
     def test_is_not_built_again_when_it_is_there(self, image: str, base_image: str) -> None:
         arguments = (STEP, "--device", "cpu", "--base-image", base_image)
-        assert "there already" in run(sys.executable, DOCKER / "build.py", *arguments)
+        assert "there already" in output(sys.executable, DOCKER / "build.py", *arguments)
 
 
 def test_hadolint_has_nothing_to_say() -> None:
-    assert run(Path(sys.executable).with_name("hadolint"), DOCKER / "Dockerfile") == ""
+    assert output(Path(sys.executable).with_name("hadolint"), DOCKER / "Dockerfile") == ""
 
 
 @pytest.fixture

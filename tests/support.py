@@ -1,0 +1,21 @@
+"""What tests of several folders share."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def unavailable(reason: str) -> None:
+    """Skip a test whose part is missing on this machine; in CI nothing may be missing."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"In CI this may not be skipped: {reason}")
+    pytest.skip(reason)
+
+
+def output(*command: str | Path) -> str:
+    """What a command prints, when it succeeds."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
