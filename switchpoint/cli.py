@@ -45,18 +45,11 @@ def main() -> None:
 
 def with_places(values: Values) -> Values:
     """Check that dataset and weights are there, make their paths absolute and take their digests."""
-    from switchpoint import backbones, sources, storage
-
     pipeline_parameters.check_places(values)
     for name in ("dataset", "weights"):
         if Path(values[name]).exists() and values[name] not in ("sample", "imagenet", "none"):
             values[name] = str(Path(values[name]).resolve())
-    values["dataset_digest"] = sources.digest(values["dataset"])
-    weights = values["weights"]
-    values["weights_digest"] = (
-        storage.digest(weights) if storage.is_remote(weights) else backbones.weights_digest(values["backbone"], weights)
-    )
-    return values
+    return pipeline_parameters.with_digests(values)
 
 
 def changed(runs_directory: Path, run: str | None, flags: Values) -> Values:

@@ -64,8 +64,8 @@ def submit(
     text = package(placed, registry, device)
     place = cluster.Cluster(**connection)
     started = place.submit(
-        cluster.with_digests(values), text, profile=placed.name, commit=runs.commit(), experiment=experiment,
-        pipeline_root=pipeline_root, service_account=service_account,
+        pipeline_parameters.with_digests(values), text, profile=placed.name, commit=runs.commit(),
+        experiment=experiment, pipeline_root=pipeline_root, service_account=service_account,
     )  # fmt: skip
     finish(place, started, wait, timeout, as_json, pipeline_root)
 

@@ -60,22 +60,6 @@ def check_visible(values: Values, pipeline_root: str | None = None) -> None:
         )
 
 
-def with_digests(values: Values, which: tuple[str, ...] = ("dataset", "weights")) -> Values:
-    """Fill in the digests that prepare and transfer verify, and that make a changed dataset run again."""
-    from switchpoint import backbones, sources
-
-    if "dataset" in which:
-        values["dataset_digest"] = sources.digest(values["dataset"])
-    if "weights" in which:
-        weights = values["weights"]
-        values["weights_digest"] = (
-            storage.digest(weights)
-            if storage.is_remote(weights)
-            else backbones.weights_digest(values["backbone"], weights)
-        )
-    return values
-
-
 def name_of(values: Values) -> str:
     """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`."""
     dataset = re.sub(r"(\.tar)?\.gz$|\.tgz$", "", str(values["dataset"]).removeprefix("tfds:").rstrip("/"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from switchpoint import parameters as pipeline_parameters
 from switchpoint import profiles, runs
-from switchpoint.cluster import Cluster, Run, Values, check_visible, describe, parameters_of, with_digests
+from switchpoint.cluster import Cluster, Run, Values, check_visible, describe, parameters_of
 from switchpoint.compilation import package
 from switchpoint.errors import ClusterError, ParameterError
 from switchpoint.identity import STEPS, code_digest
@@ -89,7 +89,9 @@ def submit(
     check_visible(values, run.runtime_config.pipeline_root if run.runtime_config else None)
     # Digests stay the run's unless what they are of is another: the cache goes by them.
     concerned = (("dataset", {"dataset"}), ("weights", {"weights", "backbone"}))
-    values = with_digests(values, tuple(kind for kind, names in concerned if names & changes.keys()))
+    values = pipeline_parameters.with_digests(
+        values, tuple(kind for kind, names in concerned if names & changes.keys())
+    )
     other_code = bool(earlier.changed) or earlier.names != values.keys()
     if other_code and not allow_code_change:
         raise ClusterError(code_change(run.run_id, earlier))

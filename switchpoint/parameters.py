@@ -173,3 +173,19 @@ def check_places(values: Values) -> None:
         )
     if weights not in ("imagenet", "none") and not weights.startswith("gs://") and not Path(weights).is_file():
         raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://…, `imagenet` or `none`.")
+
+
+def with_digests(values: Values, which: tuple[str, ...] = ("dataset", "weights")) -> Values:
+    """Fill in the digests that prepare and transfer verify, and that make a changed dataset run again."""
+    from switchpoint import backbones, sources, storage
+
+    if "dataset" in which:
+        values["dataset_digest"] = sources.digest(values["dataset"])
+    if "weights" in which:
+        weights = values["weights"]
+        values["weights_digest"] = (
+            storage.digest(weights)
+            if storage.is_remote(weights)
+            else backbones.weights_digest(values["backbone"], weights)
+        )
+    return values

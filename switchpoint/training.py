@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from switchpoint import records as recordfiles
 from switchpoint.augmentation import decode_crop, draws, flip_rotate
 
 Row = dict[str, float]
+PREFETCH = 4  # batches
 _LARGE_PRIME = 1_000_003
 
 
@@ -48,11 +50,11 @@ def training_batches(records: Path, batch_size: int, rotation: float, seed: int,
 
     def one_epoch(epoch: Any) -> Any:
         shuffled = examples.shuffle(min(photos, 16_384), seed=tf.constant(seed, tf.int64) * _LARGE_PRIME + epoch)
-        cropped = shuffled.map(lambda example: crop(example, epoch), num_parallel_calls=tf.data.AUTOTUNE)
+        cropped = shuffled.map(lambda example: crop(example, epoch), num_parallel_calls=_cores())
         return cropped.batch(batch_size)
 
     every_epoch = tf.data.Dataset.range(1, epochs + 1).flat_map(one_epoch)
-    return every_epoch.map(turn, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _untuned(every_epoch.map(turn, num_parallel_calls=_cores()).prefetch(PREFETCH))
 
 
 def plain_batches(records: Path, split: str, batch_size: int) -> Any:
@@ -70,12 +72,21 @@ def plain_batches(records: Path, split: str, batch_size: int) -> Any:
         image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, 0.5, 0.5)
         return image, tf.one_hot(example["label"], classes)
 
-    return (
-        recordfiles.dataset(records, split)
-        .map(crop, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    examples = recordfiles.dataset(records, split)
+    return _untuned(examples.map(crop, num_parallel_calls=_cores()).batch(batch_size).prefetch(PREFETCH))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _untuned(dataset: Any) -> Any:
+    """Without tf.data's autotuning: ending a pipeline waits for its tuner, which sleeps for up to a minute."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def head(backbone: Any, classes: int, dropout: float) -> Any:

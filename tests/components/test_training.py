@@ -218,3 +218,9 @@ def test_evaluate_counts_what_the_model_gets_right(records: Path, finetuned: Pat
     model.compile(loss="categorical_crossentropy", metrics=["categorical_accuracy"])
     loss, accuracy = model.evaluate(training.plain_batches(records, "test", 8), verbose=0)
     assert (result["loss"], result["top_1"]) == (pytest.approx(loss, rel=1e-4), pytest.approx(accuracy))
+
+
+def test_the_pipelines_of_photos_are_not_autotuned(records: Path) -> None:
+    # Ending an autotuned pipeline waited for its tuner: up to a minute at the end of each training.
+    for batches in (training.training_batches(records, 8, 0.04, 1, 2), training.plain_batches(records, "test", 8)):
+        assert batches.options().autotune.enabled is False

@@ -1,0 +1,41 @@
+"""The commands that README and guides show are commands that there are."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from switchpoint.cli import main
+from switchpoint.identity import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "docs" / "kubeflow.md", ROOT / "k8s" / "README.md", ROOT / "docker" / "README.md"]
+
+
+def commands(page: Path, program: str) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", re.sub(r"\n +", "\n", page.read_text()), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith(program + " ")]
+
+
+@pytest.mark.parametrize(
+    "command", [line for page in PAGES for line in commands(page, "switchpoint")], ids=lambda line: line[:60]
+)
+def test_a_shown_command_parses(command: str) -> None:
+    name, *arguments = shlex.split(re.sub(r"~/[\w-]+", ".", command), comments=True)[1:]
+    parser = main.commands[name]
+    with parser.make_context(name, arguments, parent=click.Context(main)):
+        pass
+
+
+def test_the_shown_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    shown = {line.split()[1] for page in PAGES for line in commands(page, "make")}
+    assert {"demo", "test"} <= shown <= targets
+
+
+def test_every_linked_file_is_there() -> None:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "adr" / "README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
