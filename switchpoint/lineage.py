@@ -11,13 +11,16 @@ from typing import Any
 from switchpoint.identity import DIGEST, code_digest
 
 
-def describe(step: str, config: Any, inputs: Mapping[str, str], digest: str | None = None) -> dict[str, str]:
+def describe(
+    display_name: str, step: str, config: Any, inputs: Mapping[str, str], digest: str | None = None
+) -> dict[str, str]:
     """An output's metadata: step, code digest, parameters, digests of its inputs, and its own.
 
     All values are text: the Kubeflow UI shows them so, None is not allowed there, and numbers come back as floats.
     Nothing in it changes between equal runs, since metadata of inputs is part of the cache key.
 
     Args:
+        display_name: What the Kubeflow UI calls it.
         step: The step that made it.
         config: The step's parameters, a dataclass or a mapping.
         inputs: For each input its digest.
@@ -27,6 +30,7 @@ def describe(step: str, config: Any, inputs: Mapping[str, str], digest: str | No
         dataclasses.asdict(config) if dataclasses.is_dataclass(config) and not isinstance(config, type) else config
     )
     return {
+        "display_name": display_name,
         "step": step,
         "code_digest": os.environ.get(DIGEST) or code_digest(step),
         "parameters": json.dumps({name: value for name, value in parameters.items() if value is not None}),

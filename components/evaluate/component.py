@@ -35,7 +35,8 @@ def evaluate(
     )
     inputs = {"records": records.metadata["digest"], "model": model.metadata["digest"]}
     config = {"switch_epoch": switch_epoch, "batch_size": batch_size}
-    evaluation.metadata.update(describe("evaluate", config, inputs, result["digest"]))
+    start = f"fine-tuned from epoch {switch_epoch}" if switch_epoch else "transfer learning alone"
+    evaluation.metadata.update(describe(f"Evaluation, {start}", "evaluate", config, inputs, result["digest"]))
     shown = {"top-1 accuracy": result["top_1"], "top-5 accuracy": result["top_5"], "loss": result["loss"]}
     for name, value in shown.items():
         metrics.log_metric(name, value)

@@ -69,5 +69,10 @@ def finetune(
     )
     model.framework = "keras"
     inputs = {"records": records.metadata["digest"], "checkpoints": checkpoints.metadata["digest"]}
-    for name, artifact in (("model", model), ("history", history), ("logs", logs)):
-        artifact.metadata.update(describe("finetune", config, inputs, digests.get(name)))
+    for artifact, name, digest in (
+        (model, "Model", digests["model"]),
+        (history, "History", digests["history"]),
+        (logs, "TensorBoard logs", None),
+    ):
+        shown = f"{name}, fine-tuned from epoch {switch_epoch}"
+        artifact.metadata.update(describe(shown, "finetune", config, inputs, digest))

@@ -45,6 +45,6 @@ def prepare(
     )
     manifest = prepare(Path(records.path), Path(look.path), Path(source.path), config)
     inputs = {"dataset": manifest["source"]["digest"]}
-    source.metadata.update(describe("prepare", {"dataset": dataset}, {}, manifest["source"]["digest"]))
-    records.metadata.update(describe("prepare", config, inputs, manifest["digest"]))
-    look.metadata.update(describe("prepare", config, inputs))
+    source.metadata.update(describe("Dataset", "prepare", {"dataset": dataset}, {}, manifest["source"]["digest"]))
+    records.metadata.update(describe("Records", "prepare", config, inputs, manifest["digest"]))
+    look.metadata.update(describe("A look at the data", "prepare", config, inputs))

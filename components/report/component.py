@@ -68,5 +68,10 @@ def report(
         )
         for number, artifact in enumerate(artifacts)
     }
-    for name, artifact in (("page", page), ("results", results), ("model", model)):
-        artifact.metadata.update(describe("report", {"dataset": dataset, "backbone": backbone}, inputs, digests[name]))
+    config = {"dataset": dataset, "backbone": backbone}
+    for artifact, name, digest in (
+        (page, "Report", digests["page"]),
+        (results, "Results", digests["results"]),
+        (model, "Best model", digests["model"]),
+    ):
+        artifact.metadata.update(describe(name, "report", config, inputs, digest))

@@ -84,6 +84,13 @@ def transfer(
     )
     model.framework = "keras"
     inputs = {"records": records.metadata["digest"], "weights": digests["pretrained"]}
-    pretrained.metadata.update(describe("transfer", {"weights": weights}, {}, digests["pretrained"]))
-    for name, artifact in (("checkpoints", checkpoints), ("model", model), ("history", history), ("logs", logs)):
-        artifact.metadata.update(describe("transfer", config, inputs, digests.get(name)))
+    pretrained.metadata.update(
+        describe("Pretrained weights", "transfer", {"weights": weights}, {}, digests["pretrained"])
+    )
+    for artifact, name, digest in (
+        (checkpoints, "Checkpoints of every epoch", digests["checkpoints"]),
+        (model, "Model, transfer learning alone", digests["model"]),
+        (history, "History of transfer learning", digests["history"]),
+        (logs, "TensorBoard logs of transfer learning", None),
+    ):
+        artifact.metadata.update(describe(name, "transfer", config, inputs, digest))
