@@ -77,7 +77,8 @@ def steps_table(steps: list[Step]) -> Table:
 
 def results_table(results: list[dict[str, Any]]) -> Table:
     """A row for transfer learning alone and one for each switch epoch."""
-    table = Table("fine-tuning from")
+    table = Table()
+    table.add_column("fine-tuning from", no_wrap=True)
     for name in ("best epoch", "validation accuracy", "test accuracy", "test loss", "seconds"):
         table.add_column(name, justify="right")
     for row in results:

@@ -267,10 +267,12 @@ def steps_per_epoch(photos: int, batch_size: int) -> int:
 
 
 def save_model(model: Any, path: Path) -> None:
-    """Write a `.keras` file under a temporary name, then move it into place."""
+    """Write a `.keras` file, without the optimizer's state, under a temporary name, then move it into place."""
+    import keras
+
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name("part.keras")
-    model.save(temporary)
+    keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
     temporary.replace(path)
 
 
