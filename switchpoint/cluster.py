@@ -24,7 +24,7 @@ from kfp.client.token_credentials_base import TokenCredentialsBase
 from switchpoint import parameters as pipeline_parameters
 from switchpoint import storage
 from switchpoint.cluster_errors import PassingError, plainly
-from switchpoint.cluster_steps import steps
+from switchpoint.cluster_steps import of_tasks, of_workflow, steps
 from switchpoint.errors import ClusterError, ParameterError
 from switchpoint.planning import Step
 
@@ -335,8 +335,28 @@ class Cluster:
 
     def steps(self, run: Run) -> list[Step]:
         """The steps that have begun."""
-        tasks = run.run_details.task_details if run.run_details else None
-        return steps(tasks or [], _epochs(parameters_of(run)))
+        tasks = (run.run_details.task_details if run.run_details else None) or []
+        nodes = of_workflow(self._workflow(run.run_id)) if tasks else []
+        return steps(nodes or of_tasks(tasks), _epochs(parameters_of(run)))
+
+    def _workflow(self, run_id: str) -> str:
+        """The run's Argo workflow as JSON. Only the API's first version gives it; where that is gone, an empty one."""
+        try:
+            with self._plainly(f"read the workflow of run {run_id}"):
+                run = self.client._run_api.api_client.call_api(
+                    "/apis/v1beta1/runs/{run_id}",
+                    "GET",
+                    path_params={"run_id": run_id},
+                    header_params={"Accept": "application/json"},
+                    response_type="object",
+                    auth_settings=["Bearer"],
+                    _return_http_data_only=True,
+                )
+        except ClusterError as error:
+            if getattr(error.__cause__, "status", None) in (404, 501):
+                return "{}"
+            raise
+        return (run.get("pipeline_runtime") or {}).get("workflow_manifest") or "{}"
 
     def follow(self, run_id: str, changed: Callable[[Step], None], timeout: float | None = None) -> Run:
         """Look at a run until it ends, whichever way.
@@ -355,12 +375,13 @@ class Cluster:
         while True:
             try:
                 run = self.run(run_id)
+                now = self.steps(run)
                 heard = time.monotonic()
             except PassingError as error:
                 if time.monotonic() - heard > PATIENCE:
                     raise ClusterError(f"{error}\nThe run itself goes on: {self.url(run_id)}") from error
             else:
-                for step in self.steps(run):
+                for step in now:
                     if seen.get(step["node"]) != step["state"]:
                         seen[step["node"]] = step["state"]
                         changed(step)

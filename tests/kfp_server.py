@@ -6,6 +6,7 @@ a run looks like each time the client looks.
 """
 
 import contextlib
+import copy
 import datetime
 import email
 import email.policy
@@ -59,6 +60,7 @@ class Server(ThreadingHTTPServer):
         self.packages: list[str] = []
         self.faults: list[list[Any]] = []
         self.plays: dict[str, list[Snapshot]] = {}
+        self.nodes: dict[str, list[Any]] = {}
         self.play: Callable[[Any], list[Snapshot]] = lambda run: [("RUNNING", [])]
 
     @property
@@ -225,11 +227,22 @@ class Handler(BaseHTTPRequestHandler):
         run = self._one(self.server.runs, "run_id", run_id)
         play = self.server.plays.get(run_id) or [(run.state, [])]
         state, tasks = play.pop(0) if len(play) > 1 else play[0]
-        run.state, run.run_details = state, api.V2beta1RunDetails(task_details=tasks or None)
+        self.server.nodes[run_id] = tasks
+        # As the real server does: a task does not name its own pod, so nobody can tell which is below which.
+        shown = [copy.copy(task) for task in tasks]
+        for task in shown:
+            task.pod_name = None
+        run.state, run.run_details = state, api.V2beta1RunDetails(task_details=shown or None)
         if state == "FAILED":
             run.error = api.GoogleRpcStatus(code=2, message="a step failed")
         run.finished_at = NOON + datetime.timedelta(hours=1)
         return run
+
+    def get_workflow(self, run_id: str) -> Any:
+        """The first version of the API, with the Argo workflow as text."""
+        self._one(self.server.runs, "run_id", run_id)
+        manifest = json.dumps({"status": {"nodes": workflow_nodes(self.server.nodes.get(run_id, []))}})
+        return {"run": {"id": run_id}, "pipeline_runtime": {"workflow_manifest": manifest}}
 
     def list_runs(self) -> Any:
         runs = sorted(self.server.runs, key=lambda run: run.created_at, reverse=self.query["sort_by"].endswith("desc"))
@@ -271,6 +284,7 @@ ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
     ("GET", "runs"): Handler.list_runs,
     ("POST", "runs"): Handler.create_run,
     ("GET", r"runs/([^/:]+)"): Handler.get_run,
+    ("GET", r"/apis/v1beta1/runs/([^/:]+)"): Handler.get_workflow,
 }
 
 
@@ -300,22 +314,37 @@ def check_parameters(spec: dict[str, Any], given: dict[str, Any]) -> None:
         raise Refusal(400, f"parameters {sorted(missing)} are not given")
 
 
-def tasks(
-    switch_epochs: list[int], cached: tuple[str, ...] = (), linked: bool = True, **states: str
-) -> list[api.V2beta1PipelineTaskDetail]:
+def workflow_nodes(nodes: list[Any]) -> dict[str, Any]:
+    """Nodes as they stand in an Argo workflow's status."""
+    ids = {node.pod_name.rpartition("-")[2]: f"switchpoint-x7k2p-{node.pod_name.rpartition('-')[2]}" for node in nodes}
+    return {
+        ids[node.pod_name.rpartition("-")[2]]: {
+            "id": ids[node.pod_name.rpartition("-")[2]],
+            "name": f"switchpoint-x7k2p.root.{node.display_name}",
+            "displayName": node.display_name,
+            "type": "DAG",
+            "phase": node.state.capitalize(),
+            "startedAt": node.start_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "finishedAt": node.end_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "children": [child.pod_name for child in node.child_tasks or []],
+        }
+        for node in nodes
+    }
+
+
+def tasks(switch_epochs: list[int], cached: tuple[str, ...] = (), **states: str) -> list[api.V2beta1PipelineTaskDetail]:
     """The nodes of a run's Argo workflow, as the API shows them.
 
     Args:
         switch_epochs: Of the run.
         cached: Steps that came from the cache: names, or name_epoch within the loop.
-        linked: Whether nodes carry their pod's name; else they can't be told which is below which.
         **states: The state of each step that has begun, such as prepare="SUCCEEDED", finetune_4="RUNNING".
     """
-    return list(_nodes(switch_epochs, cached, linked, states))
+    return list(_nodes(switch_epochs, cached, states))
 
 
 def _nodes(
-    switch_epochs: list[int], cached: tuple[str, ...], linked: bool, states: dict[str, str]
+    switch_epochs: list[int], cached: tuple[str, ...], states: dict[str, str]
 ) -> Iterator[api.V2beta1PipelineTaskDetail]:
     def number(name: str) -> int:
         """A node keeps its hash from look to look: it is of its name, with the names of what it is in."""
@@ -325,7 +354,7 @@ def _nodes(
         return api.V2beta1PipelineTaskDetail(
             run_id="run", task_id=str(uuid.uuid4()), display_name=name, state=state, create_time=NOON, start_time=NOON,
             end_time=NOON + datetime.timedelta(seconds=seconds),
-            pod_name=f"switchpoint-x7k2p-{template}-{own}" if linked else None,
+            pod_name=f"switchpoint-x7k2p-{template}-{own}",
             child_tasks=[api.PipelineTaskDetailChildTask(pod_name=f"switchpoint-x7k2p-{child}") for child in children]
             or None,
         )  # fmt: skip

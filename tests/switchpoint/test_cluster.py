@@ -1,4 +1,6 @@
+import base64
 import datetime
+import gzip
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ from click.testing import CliRunner, Result
 from switchpoint import cluster, cluster_rerun, cluster_steps, identity, parameters
 from switchpoint.cli import main
 from switchpoint.errors import ClusterError, ParameterError
-from tests.kfp_server import Server, tasks
+from tests.kfp_server import Server, tasks, workflow_nodes
 
 EPOCHS = [1, 2, 4]
 DEMO = ("--recipe", "demo")  # drawn dishes, switch epochs 1, 2, 4
@@ -286,8 +288,28 @@ def test_json_is_alone_on_stdout(server: Server, submit: Submit) -> None:
     ]  # fmt: skip
 
 
-def test_steps_without_pod_names_are_still_named() -> None:
-    found = cluster_steps.steps(tasks(EPOCHS, cached=("prepare", "finetune_2"), linked=False, **STEPS), EPOCHS)
+def nodes(*arguments: Any, **states: Any) -> list[cluster_steps.Node]:
+    return cluster_steps.of_workflow(json.dumps({"status": {"nodes": workflow_nodes(tasks(*arguments, **states))}}))
+
+
+def test_a_compressed_workflow_is_read() -> None:
+    plain = {"nodes": workflow_nodes(tasks(EPOCHS, **STEPS))}
+    packed = base64.b64encode(gzip.compress(json.dumps(plain["nodes"]).encode())).decode()
+    read = cluster_steps.of_workflow(json.dumps({"status": {"compressedNodes": packed}}))
+    assert read == cluster_steps.of_workflow(json.dumps({"status": plain})) != []
+
+
+def test_where_the_workflow_can_not_be_had_steps_are_still_named(server: Server, submit: Submit) -> None:
+    server.play = lambda run: ENDED
+    server.fault("GET", "/apis/v1beta1/runs/", 404, times=10_000)
+    steps = json.loads(submit("--wait", "--json").stdout)["steps"]
+    assert {step["name"] for step in steps} == set(identity.STEPS)
+    assert {step["switch_epoch"] for step in steps} == {None}
+
+
+def test_steps_of_unlinked_tasks_are_still_named() -> None:
+    unlinked = cluster_steps.of_tasks(tasks(EPOCHS, cached=("prepare", "finetune_2"), **STEPS))
+    found = cluster_steps.steps(unlinked, EPOCHS)
     assert [step["state"] for step in found if step["name"] == "prepare"] == ["cached"]
     finetunes = [step for step in found if step["name"] == "finetune"]
     assert [step["switch_epoch"] for step in finetunes] == [None] * 3
@@ -296,7 +318,7 @@ def test_steps_without_pod_names_are_still_named() -> None:
 
 def test_rounds_go_by_the_runs_own_order() -> None:
     epochs = [4, 1, 2]
-    found = cluster_steps.steps(tasks(epochs, finetune_4="RUNNING", finetune_2="FAILED"), epochs)
+    found = cluster_steps.steps(nodes(epochs, finetune_4="RUNNING", finetune_2="FAILED"), epochs)
     assert {step["switch_epoch"]: step["state"] for step in found} == {4: "running", 2: "failed"}
 
 
