@@ -107,7 +107,9 @@ def build(step: str, name: str, directory: Path, options: argparse.Namespace) ->
         command += ["--build-arg", f"BASE_IMAGE={options.base_image}"]
     if options.network:
         command += ["--network", options.network]
-    subprocess.run([*command, str(directory)], check=True)
+    # With an attestation the image becomes an index, which `kind load` can't take.
+    environment = {**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    subprocess.run([*command, str(directory)], check=True, env=environment)
 
 
 def push(name: str) -> str:

@@ -34,6 +34,8 @@ Run = Any  # kfp_server_api.V2beta1Run
 PIPELINE = "switchpoint"
 CONNECT, READ = 10, 60  # seconds
 RETRIES = urllib3.Retry(connect=2, read=1, redirect=5, backoff_factor=0.5, respect_retry_after_header=False)
+# About 2.3 kB of the report's one argument each; Linux allows 128 KiB.
+MOST_SWITCH_EPOCHS = 40
 PATIENCE = 300.0  # seconds without an answer before following a run gives up
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two looks at a run
 FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
@@ -45,6 +47,11 @@ def check_visible(values: Values, pipeline_root: str | None = None) -> None:
     Raises:
         ParameterError: Says how to upload what is there, or that nothing is there.
     """
+    if len(values["switch_epochs"]) > MOST_SWITCH_EPOCHS:
+        raise ParameterError(
+            f"switch_epochs has {len(values['switch_epochs'])} epochs: a run on Kubeflow takes {MOST_SWITCH_EPOCHS} at "
+            "most, since KFP hands the report all of its inputs in one argument. Spread them over several runs."
+        )
     bucket = storage.parse(pipeline_root)[0] if pipeline_root and storage.is_remote(pipeline_root) else "BUCKET"
     pipeline_parameters.check_places(values)
     for name, known in (("dataset", ("sample",)), ("weights", ("imagenet", "none"))):

@@ -482,3 +482,10 @@ def test_parameters_are_what_the_compiled_pipeline_takes(server: Server, submit:
 def test_the_errors_of_this_module_are_the_users(server: Server) -> None:
     with pytest.raises(ClusterError, match="does not answer"):
         cluster.Cluster(host="http://127.0.0.1:9")
+
+
+def test_more_switch_epochs_than_an_argument_holds_are_refused(server: Server, submit: Submit) -> None:
+    epochs = ",".join(map(str, range(1, 42)))
+    result = submit("--switch-epochs", epochs, "--transfer-epochs", "50")
+    assert result.exit_code == 2 and "switch_epochs has 41 epochs" in result.output
+    assert not server.sent("POST", "runs")
