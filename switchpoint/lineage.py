@@ -54,7 +54,7 @@ def file_digest(path: Path) -> str:
 
 
 def entry(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """An artifact's metadata, from `describe`, as a model file carries it: without places, so equal for equal inputs."""
+    """An artifact's metadata, from `describe`, as a model file carries it: without places."""
     parameters = {
         name: value
         for name, value in json.loads(metadata["parameters"]).items()
