@@ -141,6 +141,6 @@ def test_logs_of_a_step_that_still_runs_are_found(tmp_path: Path) -> None:
 
 
 def test_a_curve_is_drawn_from_its_lowest_to_its_highest() -> None:
-    assert sparkline([0.1, 0.45, 0.8]) == "▁▅█"
+    assert sparkline([0.1, 0.5, 0.8]) == "▁▅█"
     assert sparkline([0.5]) == "▁"
     assert sparkline([]) == ""
