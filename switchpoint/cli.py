@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from switchpoint import cli_cluster
+from switchpoint import cli_cluster, cli_lineage
 from switchpoint import parameters as pipeline_parameters
 from switchpoint.errors import ParameterError, SwitchpointError
 from switchpoint.flags import (
@@ -179,7 +179,13 @@ def compile(profile: str, registry: str | None, device: str | None, output: Path
     click.echo(f"Compiled to {output}.")
 
 
-for command in (cli_cluster.submit, cli_cluster.upload, cli_cluster.export):
+for command in (
+    cli_cluster.submit,
+    cli_cluster.upload,
+    cli_cluster.export,
+    cli_lineage.lineage,
+    cli_lineage.tensorboard,
+):
     main.add_command(command)
 
 

@@ -17,6 +17,18 @@ def title(step: Step) -> str:
     return step["name"] if step["switch_epoch"] is None else f"{step['name']} {step['switch_epoch']}"
 
 
+BLOCKS = "▁▂▃▄▅▆▇█"
+CURVE = 14  # epochs that are shown at once
+
+
+def sparkline(values: list[float]) -> str:
+    """The last values as a curve of blocks, the smallest lowest."""
+    shown = values[-CURVE:]
+    low, high = min(shown, default=0.0), max(shown, default=0.0)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((value - low) * scale)] for value in shown)
+
+
 class Show:
     """Shows a run as it goes: a bar a running step on a terminal, a line an epoch elsewhere."""
 
@@ -31,6 +43,7 @@ class Show:
             transient=True,
         )
         self.bars: dict[int, TaskID] = {}
+        self.curves: dict[int, list[float]] = {}  # of each running step, the validation accuracy so far
 
     @contextlib.contextmanager
     def live(self) -> Iterator[None]:
@@ -53,12 +66,19 @@ class Show:
             self._say(f"{title(step):<14} {text}")
         elif found := re.search(r"(\d+)/(\d+)", text):
             short = re.sub(r"^.*?\d+/\d+ *", "", text)
+            if measured := re.search(r"val_accuracy ([\d.]+) *", short):
+                curve = self.curves.setdefault(id(step), [])
+                curve.append(float(measured[1]))
+                # First what matters most: a narrow terminal cuts the end off.
+                left = short[measured.end() :]
+                short = f"{sparkline(curve)} val_accuracy {measured[1]}  {left}  {short[: measured.start()].rstrip()}"
             self.progress.update(self.bars[id(step)], completed=int(found[1]), total=int(found[2]), line=short)
 
     def ended(self, step: Step) -> None:
         """A step has its final state."""
         if id(step) in self.bars:
             self.progress.remove_task(self.bars.pop(id(step)))
+            self.curves.pop(id(step), None)
         words = {"cached": "cached", "ran": f"done in {step['seconds']:.1f} s", "failed": "failed"}
         self._say(f"{title(step):<14} {words[step['state']]}")
 

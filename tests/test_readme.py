@@ -10,7 +10,13 @@ import pytest
 from switchpoint.cli import main
 from switchpoint.identity import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "docs" / "kubeflow.md", ROOT / "k8s" / "README.md", ROOT / "docker" / "README.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "kubeflow.md",
+    ROOT / "docs" / "lineage.md",
+    ROOT / "k8s" / "README.md",
+    ROOT / "docker" / "README.md",
+]
 
 
 def commands(page: Path, program: str) -> list[str]:

@@ -45,7 +45,9 @@ def finetune(
     from pathlib import Path
 
     from components.finetune.step import FinetuneConfig, finetune
-    from switchpoint.lineage import describe
+    from switchpoint.checkpoints import read
+    from switchpoint.lineage import describe, embed
+    from switchpoint.records import read_manifest
 
     config = FinetuneConfig(
         switch_epoch=switch_epoch,
@@ -76,3 +78,11 @@ def finetune(
     ):
         shown = f"{name}, fine-tuned from epoch {switch_epoch}"
         artifact.metadata.update(describe(shown, "finetune", config, inputs, digest))
+    embed(
+        Path(model.path, "model.keras"),
+        model.metadata,
+        records.metadata,
+        read_manifest(Path(records.path)),
+        checkpoints.metadata,
+        read(Path(checkpoints.path))["heads"],
+    )

@@ -55,7 +55,8 @@ def transfer(
     from pathlib import Path
 
     from components.transfer.step import TransferConfig, transfer
-    from switchpoint.lineage import describe
+    from switchpoint.lineage import describe, embed
+    from switchpoint.records import read_manifest
 
     config = TransferConfig(
         backbone=backbone,
@@ -94,3 +95,4 @@ def transfer(
         (logs, "TensorBoard logs of transfer learning", None),
     ):
         artifact.metadata.update(describe(name, "transfer", config, inputs, digest))
+    embed(Path(model.path, "model.keras"), model.metadata, records.metadata, read_manifest(Path(records.path)))
