@@ -1,6 +1,7 @@
 """TensorBoard on a run: its logs under names that say what they are, `transfer` and `finetune-from-04`."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ def serve(runs_directory: Path, run: str, port: int, say: Callable[[str], None])
     place = link(runs_directory, run)
     command = [sys.executable, "-m", "tensorboard.main", f"--logdir={place}", f"--port={port}", "--host=127.0.0.1"]
     command += [f"--reload_interval={REFRESH}", f"--window_title=Switchpoint {run}"]
+    # Ended from outside it must end TensorBoard too; SIGINT is ignored in the background of a script.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     say(f"TensorBoard of {run}: http://127.0.0.1:{port}/ (Ctrl-C ends it)")
     with subprocess.Popen(command, env={"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ) as process:
         try:

@@ -126,7 +126,8 @@ def test_tensorboard_shows_readable_names_also_of_a_run_from_the_cache(place: Pa
                 except OSError:
                     time.sleep(0.5)
         finally:
-            process.send_signal(2)
+            process.terminate()  # SIGINT is ignored where the tests run in the background of a script
+            process.wait(30)
     assert {
         f"{name}/{split}" for name in ("transfer", "finetune-from-01") for split in ("train", "validation")
     } <= names
