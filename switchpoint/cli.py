@@ -1,4 +1,4 @@
-"""The command `switchpoint`. KFP is imported only by what runs, plans or compiles; TensorFlow never."""
+"""The command `switchpoint`. KFP is imported only by what runs, plans or compiles; TensorFlow by `lineage --verify`."""
 
 import json
 import sys
