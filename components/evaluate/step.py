@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from switchpoint import records, training
+from switchpoint.batches import plain_batches
 
 
 def evaluate(
@@ -34,7 +35,7 @@ def evaluate(
 
     classes = records.verify(photos)["classes"]
     model = keras.models.load_model(model_file, compile=False)
-    batches = training.plain_batches(photos, "test", batch_size)
+    batches = plain_batches(photos, "test", batch_size)
     probabilities = model.predict(batches, verbose=0)
     labels = np.fromiter((example["label"].numpy() for example in records.dataset(photos, "test")), np.int64)
     predicted = probabilities.argmax(axis=1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from switchpoint import backbones, checkpoints, records, training
+from switchpoint.batches import training_batches
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def finetune(
     training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
     # Another order of the photos than the epochs of transfer learning had.
     seed = config.seed + config.switch_epoch
-    batches = training.training_batches(photos, config.batch_size, config.rotation, seed, config.epochs)
+    batches = training_batches(photos, config.batch_size, config.rotation, seed, config.epochs)
     name = f"finetune {config.switch_epoch}"
     trained = training.fit(model, photos, batches, config.epochs, config.batch_size, seed, name, logs)
     digest = checkpoints.weights_digest(model)

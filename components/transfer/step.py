@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from switchpoint import backbones, checkpoints, records, storage, training
+from switchpoint.batches import training_batches
 from switchpoint.errors import SwitchpointError, WeightsError
 
 
@@ -88,7 +89,7 @@ def transfer(
         head.save_weights(checkpoint_directory / checkpoints.head_file(epoch))
         heads[epoch] = checkpoints.weights_digest(head)
 
-    batches = training.training_batches(photos, config.batch_size, config.rotation, config.seed, config.epochs)
+    batches = training_batches(photos, config.batch_size, config.rotation, config.seed, config.epochs)
     trained = training.fit(
         model, photos, batches, config.epochs, config.batch_size, config.seed, "transfer", logs, after_epoch=keep
     )

@@ -13,6 +13,7 @@ from components.finetune.step import FinetuneConfig, finetune
 from components.prepare.step import PrepareConfig, prepare
 from components.transfer.step import TransferConfig, schedule, transfer
 from switchpoint import backbones, checkpoints, training
+from switchpoint.batches import plain_batches, training_batches
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
 
 EPOCHS = 3
@@ -147,7 +148,7 @@ def test_finetuning_starts_where_the_checkpoint_was(records: Path, transferred: 
     backbone, head = checkpoints.load(transferred / "checkpoints", 2)
     model = training.join(backbone, head)
     training.compile_model(model, 0.1, 0.0)
-    loss, accuracy = model.evaluate(training.plain_batches(records, "validation", 8), verbose=0)
+    loss, accuracy = model.evaluate(plain_batches(records, "validation", 8), verbose=0)
     row = history(transferred)["epochs"][1]
     assert loss == pytest.approx(row["val_loss"], rel=1e-5)
     assert accuracy == pytest.approx(row["val_categorical_accuracy"])
@@ -216,11 +217,11 @@ def test_evaluate_counts_what_the_model_gets_right(records: Path, finetuned: Pat
     assert np.trace(np.array(result["confusion"])) == (labels == predicted).sum()
     model = keras.models.load_model(finetuned / "model" / "model.keras")
     model.compile(loss="categorical_crossentropy", metrics=["categorical_accuracy"])
-    loss, accuracy = model.evaluate(training.plain_batches(records, "test", 8), verbose=0)
+    loss, accuracy = model.evaluate(plain_batches(records, "test", 8), verbose=0)
     assert (result["loss"], result["top_1"]) == (pytest.approx(loss, rel=1e-4), pytest.approx(accuracy))
 
 
 def test_the_pipelines_of_photos_are_not_autotuned(records: Path) -> None:
     # Ending an autotuned pipeline waited for its tuner: up to a minute at the end of each training.
-    for batches in (training.training_batches(records, 8, 0.04, 1, 2), training.plain_batches(records, "test", 8)):
+    for batches in (training_batches(records, 8, 0.04, 1, 2), plain_batches(records, "test", 8)):
         assert batches.options().autotune.enabled is False
