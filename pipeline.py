@@ -147,14 +147,16 @@ def switchpoint(
 
     place(
         report(
+            source=prepared.outputs["source"],
+            pretrained=transferred.outputs["pretrained"],
             transfer_history=transferred.outputs["history"],
             transfer_model=transferred.outputs["model"],
             transfer_evaluation=baseline.outputs["evaluation"],
+            transfer_photos=baseline.outputs["photos"],
             finetune_histories=dsl.Collected(finetuned.outputs["history"]),
             finetune_models=dsl.Collected(finetuned.outputs["model"]),
             finetune_evaluations=dsl.Collected(evaluated.outputs["evaluation"]),
-            dataset=dataset,
-            backbone=backbone,
+            finetune_photos=dsl.Collected(evaluated.outputs["photos"]),
         ),
         "report",
         "Report",

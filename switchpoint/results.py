@@ -14,7 +14,7 @@ def collect(document: dict[str, Any], report: Path) -> None:
 
     Args:
         document: A run's, whose steps have all ended well.
-        report: Where to put the page under a name that browsers know; KFP's own has no suffix.
+        report: Where to put the page under a name that browsers know, and photos.html beside it; KFP's have no suffix.
     """
     outputs = {step["name"]: step["outputs"] for step in document["steps"] if step["name"] in ("prepare", "report")}
     manifest = json.loads((Path(outputs["prepare"]["records"]) / "manifest.json").read_text())
@@ -22,8 +22,10 @@ def collect(document: dict[str, Any], report: Path) -> None:
     document["results"] = results["results"]
     document["conclusion"] = results["conclusion"]
     document["left_out"] = manifest["left_out"]
-    temporary = report.with_suffix(".part")
-    shutil.copyfile(outputs["report"]["page"], temporary)
-    temporary.replace(report)
+    # Beside each other: the pages link to each other by these names.
+    for output, page in (("photos", report.with_name("photos.html")), ("page", report)):
+        temporary = page.with_suffix(".part")
+        shutil.copyfile(outputs["report"][output], temporary)
+        temporary.replace(page)
     document["report"] = str(report)
     document["model"] = str(Path(outputs["report"]["model"]) / MODEL)

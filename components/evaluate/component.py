@@ -12,7 +12,9 @@ def evaluate(
     switch_epoch: int,
     batch_size: int,
     evaluation: dsl.Output[dsl.Artifact],
+    photos: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
+    confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> None:
     """Try one model on the test photos.
 
@@ -21,24 +23,48 @@ def evaluate(
         model: The model to try.
         switch_epoch: The epoch its fine-tuning started from; 0 = transfer learning alone.
         batch_size: Photos a step.
-        evaluation: Accuracy, loss and confusion matrix.
+        evaluation: Accuracy, loss, calibration, each class and the confusion matrix.
+        photos: The most confident mistakes and the least sure hits, as small photos.
         metrics: The same numbers for the Kubeflow UI.
+        confusion: The confusion matrix for the Kubeflow UI: of the most confused classes, if there are many.
     """
     import json
     from pathlib import Path
 
     from components.evaluate.step import evaluate
-    from switchpoint.lineage import describe
+    from switchpoint.lineage import describe, file_digest
 
     result = evaluate(
-        Path(records.path), Path(model.path, "model.keras"), Path(evaluation.path), switch_epoch, batch_size
+        Path(records.path),
+        Path(model.path, "model.keras"),
+        Path(evaluation.path),
+        Path(photos.path),
+        switch_epoch,
+        batch_size,
     )
     inputs = {"records": records.metadata["digest"], "model": model.metadata["digest"]}
     config = {"switch_epoch": switch_epoch, "batch_size": batch_size}
     start = f"fine-tuned from epoch {switch_epoch}" if switch_epoch else "transfer learning alone"
-    evaluation.metadata.update(describe(f"Evaluation, {start}", "evaluate", config, inputs, result["digest"]))
-    shown = {"top-1 accuracy": result["top_1"], "top-5 accuracy": result["top_5"], "loss": result["loss"]}
+    for artifact, name, digest in (
+        (evaluation, "Evaluation", result["digest"]),
+        (photos, "Photos that tell most", file_digest(Path(photos.path))),
+    ):
+        artifact.metadata.update(describe(f"{name}, {start}", "evaluate", config, inputs, digest))
+
+    # The UI lists all metadata of metrics as metrics: no lineage there.
+    shown = {
+        "top-1 accuracy": result["top_1"],
+        "top-5 accuracy": result["top_5"],
+        "loss": result["loss"],
+        "expected calibration error": result["calibration"]["ece"],
+    }
     for name, value in shown.items():
         metrics.log_metric(name, value)
+    classes, chosen = result["classes"], result["most_confused"]
+    matrix = [[result["confusion"][row][column] for column in chosen] for row in chosen]
+    confusion.log_confusion_matrix([classes[number] for number in chosen], matrix)
+    few = "" if len(chosen) == len(classes) else f", the {len(chosen)} most confused of {len(classes)} classes"
+    confusion.metadata["display_name"] = f"Confusion matrix{few}"
     # KFP keeps metrics in metadata and writes no file; without one the task can't be cached.
     Path(metrics.path).write_text(json.dumps(shown))
+    Path(confusion.path).write_text(json.dumps(matrix))

@@ -1,7 +1,7 @@
 """The report's charts: inline SVG whose colours are CSS variables, so that one picture serves light and dark."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from io import StringIO
 from typing import Any
@@ -20,8 +20,9 @@ COLOURS = [
     ("#2a1a66", "#c46a4a"),
 ]
 # Matplotlib draws in these; `_inline` puts the CSS variables in their place.
-TEXT, RULE, PAPER = "#010101", "#020202", "#030303"
-LABELLED_CELLS = 20  # classes up to which a confusion matrix has room for counts
+VARIABLES = {"#010101": "text", "#020202": "rule", "#030303": "paper", "#040404": "accent", "#050505": "gap"}
+TEXT, RULE, PAPER, ACCENT, GAP = VARIABLES
+WIDTH, HEIGHT = 440, 275  # points, which are pixels where the page gives a chart just that much room
 
 
 def palette(series: int) -> tuple[str, str]:
@@ -45,9 +46,47 @@ def _inline(svg: str, name: str, label: str) -> str:
     svg = svg.replace("<svg", f'<svg class="chart" role="img" aria-label="{escape(label)}"', 1)
     svg = re.sub(r'( id="|url\(#|xlink:href="#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r"#0a0b([0-9a-f]{2})", lambda match: f"var(--s{int(match[1], 16)})", svg)
-    for colour, variable in ((TEXT, "var(--text)"), (RULE, "var(--rule)"), (PAPER, "var(--paper)")):
-        svg = svg.replace(colour, variable)
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, f"var(--{variable})")
     return svg
+
+
+def _drawn(name: str, label: str, draw: Callable[[Any], None], height: float = HEIGHT, **panels: Any) -> str:
+    """What `draw` does to the axes, as SVG.
+
+    Args:
+        name: Unique in the page; the SVG's ids begin with it.
+        label: For those who don't see it.
+        draw: Is given one axes, or as many as `panels` says.
+        height: In the units of `WIDTH`.
+        panels: Of `Figure.subplots`.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 13, "axes.edgecolor": RULE}
+    style |= {f"{part}.color": TEXT for part in ("text", "xtick", "ytick")} | {"axes.labelcolor": TEXT}
+    with rc_context(style):
+        figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained", facecolor="none")
+        axes = figure.subplots(**panels)
+        for each in figure.axes:
+            each.set_facecolor("none")
+            each.spines[["top", "right", "left"]].set_visible(False)
+            each.grid(axis="y", color=RULE, linewidth=1)
+            each.tick_params(which="both", length=0, pad=6)
+            each.set_axisbelow(True)
+        draw(axes)
+        text = StringIO()
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    return _inline(text.getvalue(), name, f"{label}: the numbers are in the table below")
+
+
+def _epochs(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlim(left=0.5)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    axes.set_xlabel("Epoch")
 
 
 def curves(name: str, transfer: Json, finetunes: Sequence[Json], metric: str) -> str:
@@ -59,20 +98,11 @@ def curves(name: str, transfer: Json, finetunes: Sequence[Json], metric: str) ->
         finetunes: Histories of the fine-tunings, in the order of their colours.
         metric: `categorical_accuracy` (drawn in %) or `loss` (in nats).
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, ScalarFormatter
-
     accuracy = metric == "categorical_accuracy"
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 13, "axes.edgecolor": RULE}
-    style |= {f"{part}.color": TEXT for part in ("text", "xtick", "ytick")} | {"axes.labelcolor": TEXT}
-    with rc_context(style):
-        figure = Figure(figsize=(480 / 72, 290 / 72), layout="constrained", facecolor="none")
-        axes = figure.subplots()
-        axes.set_facecolor("none")
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.grid(axis="y", color=RULE, linewidth=1)
-        axes.tick_params(which="both", length=0, pad=6)
+
+    def draw(axes: Any) -> None:
+        from matplotlib.ticker import ScalarFormatter
+
         heights: list[float] = []
         for number, history in enumerate([transfer, *finetunes]):
             colour, switch_epoch = f"#0a0b{number:02x}", history["switch_epoch"]
@@ -88,35 +118,115 @@ def curves(name: str, transfer: Json, finetunes: Sequence[Json], metric: str) ->
                 axes.plot(best, points[best], "o", color=colour, markersize=9, markeredgecolor=PAPER, zorder=5)
             if history["diverged"] and points:
                 axes.plot(last, points[last], "x", color=colour, markersize=11, markeredgewidth=3, zorder=6)
-        axes.set_xlim(left=0.5)
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
-        axes.set_xlabel("Epoch")
+        _epochs(axes)
         axes.set_ylabel("Accuracy (%)" if accuracy else "Loss (nats)")
         if not accuracy and heights and max(heights) > 30 * min(heights) > 0:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(ScalarFormatter())
             axes.set_ylabel("Loss (nats, logarithmic)")
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    what = "Accuracy" if accuracy else "Loss"
-    return _inline(text.getvalue(), name, f"{what} an epoch: the numbers are in the table below")
+
+    return _drawn(name, f"{'Accuracy' if accuracy else 'Loss'} an epoch", draw)
+
+
+def an_epoch(name: str, histories: Sequence[Json], values: Sequence[Sequence[float]], first: int, unit: str) -> str:
+    """A number an epoch from 0 up, a line for each history.
+
+    Args:
+        name: Unique in the page; the SVG's ids begin with it.
+        histories: Trainings, in the order of their colours.
+        values: For each of them a number an epoch.
+        first: The colour of the first; the others follow.
+        unit: What the numbers are, and in what.
+    """
+
+    def draw(axes: Any) -> None:
+        from matplotlib.ticker import FuncFormatter
+
+        for colour, (history, each) in enumerate(zip(histories, values, strict=True), first):
+            epochs = [history["switch_epoch"] + row["epoch"] for row in history["epochs"]]
+            axes.plot(epochs, each, marker="o", markersize=5, linewidth=2.2, color=f"#0a0b{colour:02x}", zorder=3)
+        _epochs(axes)
+        axes.set_ylim(bottom=0, top=1.08 * max((max(each, default=0) for each in values), default=0) or 1)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_ylabel(unit)
+
+    return _drawn(name, f"{unit} an epoch", draw)
+
+
+def reliability(name: str, bins: Sequence[Json]) -> str:
+    """Reliability diagram: accuracy of each bin of confidence, its gap to the mean confidence, and its photos.
+
+    Source:
+        Guo et al. 2017, On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706.04599 (figure 1)
+    """
+    full = [each for each in bins if each["photos"]]
+    middles = [50 * (each["from"] + each["to"]) for each in full]
+    width = 100 / len(bins) * 0.88
+    accuracy = [100 * each["accuracy"] for each in full]
+    gaps = [100 * each["confidence"] - height for each, height in zip(full, accuracy, strict=True)]
+
+    def draw(panels: Any) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        above, below = panels
+        above.bar(middles, accuracy, width, color=ACCENT)
+        above.bar(middles, gaps, width, accuracy, color="none", edgecolor=GAP, linewidth=1.8)
+        above.plot([0, 100], [0, 100], color=TEXT, linewidth=1.2, linestyle=(0, (4, 3)))
+        above.set_ylim(0, 100)
+        above.set_ylabel("Accuracy (%)")
+        below.bar(middles, [each["photos"] for each in full], width, color=ACCENT)
+        below.set_ylabel("Photos")
+        below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        below.set_xlim(0, 100)
+        below.set_xlabel("Confidence (%)")
+        panels[0].get_figure().align_ylabels()
+
+    return _drawn(name, "Reliability diagram", draw, 400, nrows=2, sharex=True, height_ratios=[3, 1])
+
+
+def _key(mark: str, text: str, colour: str = "text") -> str:
+    return f'<li><svg viewBox="0 0 26 12" style="color:var(--{colour})">{mark}</svg>{text}</li>'
+
+
+_LINE = '<path d="M1 6h24" stroke="currentColor" stroke-width="{}" stroke-dasharray="{}"/>'
+_SOLID = _LINE.format(3, "none")
+
+
+def _legend(items: Sequence[str]) -> str:
+    """Text of the page, so that it never covers a curve."""
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _series(finetunes: Sequence[Json]) -> list[str]:
+    names = ["transfer learning", *(f"from epoch {history['switch_epoch']}" for history in finetunes)]
+    return [_key(_SOLID, name, f"s{number}") for number, name in enumerate(names)]
 
 
 def legend(transfer: Json, finetunes: Sequence[Json]) -> str:
-    """What colours, lines and marks mean; text of the page, so that it never covers a curve."""
-
-    def key(mark: str, text: str, colour: str = "text") -> str:
-        return f'<li><svg viewBox="0 0 26 12" style="color:var(--{colour})">{mark}</svg>{text}</li>'
-
-    line = '<path d="M1 6h24" stroke="currentColor" stroke-width="{}" stroke-dasharray="{}"/>'
-    solid = line.format(3, "none")
-    series = ["transfer learning", *(f"from epoch {history['switch_epoch']}" for history in finetunes)]
-    items = [key(solid, name, f"s{number}") for number, name in enumerate(series)] if finetunes else []
-    items += [key(line.format(2.2, "none"), "validation"), key(line.format(1.4, "4 3"), "training")]
-    items.append(key('<circle cx="13" cy="6" r="4.5" fill="currentColor"/>', "best epoch"))
+    """What colours, lines and marks of the curves mean."""
+    items = _series(finetunes) if finetunes else []
+    items += [_key(_LINE.format(2.2, "none"), "validation"), _key(_LINE.format(1.4, "4 3"), "training")]
+    items.append(_key('<circle cx="13" cy="6" r="4.5" fill="currentColor"/>', "best epoch"))
     if any(history["diverged"] for history in (transfer, *finetunes)):
-        items.append(key('<path d="M8 1l10 10M18 1l-10 10" stroke="currentColor" stroke-width="3"/>', "diverged"))
-    return f'<ul class="legend">{"".join(items)}</ul>'
+        items.append(_key('<path d="M8 1l10 10M18 1l-10 10" stroke="currentColor" stroke-width="3"/>', "diverged"))
+    return _legend(items)
+
+
+def series_legend(finetunes: Sequence[Json]) -> str:
+    """What the colours mean, where lines are all alike."""
+    return _legend(_series(finetunes))
+
+
+def reliability_legend() -> str:
+    """What the reliability diagram's shapes mean."""
+    box = '<rect x="7" y="1" width="12" height="10" {}="currentColor" stroke-width="2"/>'
+    return _legend(
+        [
+            _key(box.format("fill"), "accuracy of the photos in the bin", "accent"),
+            _key(box.format("stroke"), "gap to their mean confidence", "gap"),
+            _key(_LINE.format(1.4, "4 3"), "where they would be equal"),
+        ]
+    )
 
 
 def interval(gain: Json, gains: Sequence[Json]) -> str:
@@ -129,49 +239,4 @@ def interval(gain: Json, gains: Sequence[Json]) -> str:
         f'<path d="M{zero:.1f} 0v12" stroke="var(--muted)"/>'
         f'<path d="M{a:.1f} 6H{b:.1f}" stroke="currentColor" stroke-width="2"/>'
         f'<circle cx="{middle:.1f}" cy="6" r="3.5" fill="currentColor"/></svg>'
-    )
-
-
-def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
-    """A confusion matrix: rows are what is on the photo, columns what the model said, colour the share of the row.
-
-    Up to 20 classes each cell holds its count. Beyond, cells are drawn in eight strengths, each one path, which keeps
-    101 classes below 300 KB however bad the model.
-    """
-    few = len(classes) <= LABELLED_CELLS
-    cell, font = (max(28, 9 * len(str(max(map(max, matrix))))), 14) if few else (11, 10)
-    names = [name if len(name) <= 24 else name[:23] + "…" for name in classes]
-    edge = round(max(map(len, names)) * font * 0.56) + 14
-    size = cell * len(classes)
-    cells: dict[tuple[str, int], list[str]] = {}
-    texts = []
-    for y, row in enumerate(matrix):
-        for x, count in enumerate(row):
-            if count:
-                strength = round(8 * max(0.125, (count / sum(row)) ** 0.5))
-                path = f"M{edge + x * cell} {edge + y * cell}h{cell}v{cell}h-{cell}z"
-                cells.setdefault(("hit" if x == y else "miss", strength), []).append(path)
-                if few:
-                    texts.append(
-                        f'<text x="{edge + (x + 0.5) * cell}" y="{edge + (y + 0.66) * cell:.1f}">{count}</text>'
-                    )
-    shapes = [
-        f'<path d="{"".join(paths)}" fill="var(--{kind})" fill-opacity="{strength / 8}"/>'
-        for (kind, strength), paths in sorted(cells.items())
-    ]
-    every = 1 if few else 10
-    lines = "".join(
-        f"M{edge + i * cell} {edge}v{size}M{edge} {edge + i * cell}h{size}"
-        for i in sorted({*range(0, len(classes) + 1, every), len(classes)})
-    )
-    labels = []
-    for i, (name, full) in enumerate(zip(names, classes, strict=True)):
-        at, title = edge + (i + 0.5) * cell + font * 0.34, f"<title>{escape(full)}</title>{escape(name)}"
-        labels.append(f'<text x="{edge - 8}" y="{at:.1f}" text-anchor="end">{title}</text>')
-        labels.append(f'<text transform="translate({at:.1f} {edge - 8})rotate(-90)" text-anchor="start">{title}</text>')
-    return (
-        f'<svg class="confusion" role="img" aria-label="Confusion matrix: its numbers are in the table below" '
-        f'viewBox="0 0 {edge + size + 4} {edge + size + 4}" font-size="{font}" text-anchor="middle" '
-        f'style="{"max-width" if few else "width"}:{round((edge + size + 4) * (1.15 if few else 1))}px">'
-        f'{"".join(shapes)}<path d="{lines}" stroke="var(--rule)" fill="none"/>{"".join(texts)}{"".join(labels)}</svg>'
     )

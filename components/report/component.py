@@ -9,69 +9,91 @@ from switchpoint.identity import image
 
 @dsl.component(base_image=image("report"), install_kfp_package=False)
 def report(
+    source: dsl.Input[dsl.Artifact],
+    pretrained: dsl.Input[dsl.Artifact],
     transfer_history: dsl.Input[dsl.Artifact],
     transfer_model: dsl.Input[dsl.Model],
     transfer_evaluation: dsl.Input[dsl.Artifact],
+    transfer_photos: dsl.Input[dsl.Artifact],
     finetune_histories: dsl.Input[List[dsl.Artifact]],
     finetune_models: dsl.Input[List[dsl.Model]],
     finetune_evaluations: dsl.Input[List[dsl.Artifact]],
-    dataset: str,
-    backbone: str,
+    finetune_photos: dsl.Input[List[dsl.Artifact]],
     page: dsl.Output[dsl.HTML],
+    photos: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
     results: dsl.Output[dsl.Artifact],
     model: dsl.Output[dsl.Model],
 ) -> None:
     """Compare the switch epochs: graphs, a table, a conclusion, and the best model.
 
     Args:
+        source: Where the photos came from.
+        pretrained: Where the pretrained weights came from.
         transfer_history: A row an epoch of transfer learning.
         transfer_model: The model of transfer learning alone.
         transfer_evaluation: What that model does on the test photos.
+        transfer_photos: Its most confident mistakes and least sure hits.
         finetune_histories: A history a switch epoch.
         finetune_models: A model a switch epoch.
         finetune_evaluations: An evaluation a switch epoch.
-        dataset: What the photos were, for the title.
-        backbone: What the network was, for the title.
+        finetune_photos: Mistakes and hits of each switch epoch.
         page: The report.
+        photos: Its second page: mistakes and hits of the best model.
+        summary: The answer and the table, short.
+        metrics: The best model's numbers for the Kubeflow UI.
         results: The table as JSON.
         model: The best model, chosen on the validation photos.
     """
+    import json
     from pathlib import Path
 
-    from components.report.step import report
+    from components.report.step import Outputs, Trained, report
     from switchpoint.lineage import describe
 
-    digests = report(
-        transfer=(
-            Path(transfer_history.path),
-            Path(transfer_model.path, "model.keras"),
-            Path(transfer_evaluation.path),
-        ),
-        finetunes=[
-            (Path(history.path), Path(tuned.path, "model.keras"), Path(evaluation.path))
-            for history, tuned, evaluation in zip(
-                finetune_histories, finetune_models, finetune_evaluations, strict=True
-            )
-        ],
+    histories = [transfer_history, *finetune_histories]
+    models = [transfer_model, *finetune_models]
+    evaluations = [transfer_evaluation, *finetune_evaluations]
+    trained = [
+        Trained(Path(history.path), Path(trained.path, "model.keras"), Path(evaluation.path), Path(telling.path))
+        for history, trained, evaluation, telling in zip(
+            histories, models, evaluations, [transfer_photos, *finetune_photos], strict=True
+        )
+    ]
+    outputs = Outputs(
         page=Path(page.path),
+        photos=Path(photos.path),
+        summary=Path(summary.path),
         results=Path(results.path),
         model=Path(model.path, "model.keras"),
-        title=(dataset, backbone),
+    )
+    digests = report(
+        transfer=trained[0],
+        finetunes=trained[1:],
+        source=Path(source.path),
+        pretrained=Path(pretrained.path),
+        evaluated=transfer_evaluation.metadata,
+        outputs=outputs,
     )
     model.framework = "keras"
     inputs = {
         f"{kind}.{number}": artifact.metadata["digest"]
-        for kind, artifacts in (
-            ("history", [transfer_history, *finetune_histories]),
-            ("model", [transfer_model, *finetune_models]),
-            ("evaluation", [transfer_evaluation, *finetune_evaluations]),
-        )
+        for kind, artifacts in (("history", histories), ("model", models), ("evaluation", evaluations))
         for number, artifact in enumerate(artifacts)
     }
-    config = {"dataset": dataset, "backbone": backbone}
     for artifact, name, digest in (
         (page, "Report", digests["page"]),
+        (photos, "Photos that tell most of the best model", digests["photos"]),
+        (summary, "Summary", digests["summary"]),
         (results, "Results", digests["results"]),
         (model, "Best model", digests["model"]),
     ):
-        artifact.metadata.update(describe(name, "report", config, inputs, digest))
+        artifact.metadata.update(describe(name, "report", {}, inputs, digest))
+
+    # The UI lists all metadata of metrics as metrics: no lineage there.
+    shown = json.loads(outputs.results.read_text())["metrics"]
+    for name, value in shown.items():
+        metrics.log_metric(name, value)
+    # KFP keeps metrics in metadata and writes no file; without one the task can't be cached.
+    Path(metrics.path).write_text(json.dumps(shown))

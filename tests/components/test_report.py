@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.report.step import gain, report
+from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
+from components.report.step import Outputs, Trained, gain, report
 from switchpoint.errors import RecordsError
+from switchpoint.lineage import MEMBER, describe
 from tests.support import unavailable
 
 CHROMIUM = Path("/usr/bin/chromium")
-Paths = tuple[Path, Path, Path]
+PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
+
+def write_model(path: Path, switch_epoch: int) -> None:
+    """A file with the lineage of a model, and nothing that Keras could load."""
+
+    def entry(step: str, **parameters: Any) -> dict[str, Any]:
+        return {"step": step, "digest": f"{step}-digest", "code_digest": "c" * 64, "parameters": parameters}
+
+    document: dict[str, Any] = {
+        "format": 1,
+        "model": entry("finetune", switch_epoch=switch_epoch) if switch_epoch else entry("transfer", epochs=14),
+        "records": entry("prepare", image_size=64) | {"photos": {"train": 9, "validation": 1, "test": 3}},
+    }
+    if switch_epoch:
+        document["checkpoints"] = entry("transfer") | {"epoch": switch_epoch, "epoch_digest": "e" * 64}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(MEMBER), json.dumps(document))
 
 
 def write_history(path: Path, switch_epoch: int, accuracies: list[float], **changes: Any) -> None:
@@ -68,6 +88,10 @@ def write_evaluation(path: Path, switch_epoch: int, classes: list[str], accuracy
         "labels": labels.tolist(),
         "predicted": predicted.tolist(),
         "confidence": [0.5] * len(labels),
+        "calibration": calibration([0.5] * len(labels), (predicted == labels).tolist()),
+        "per_class": per_class(confusion.tolist(), classes),
+        "confused_pairs": confused_pairs(confusion.tolist(), classes),
+        "most_confused": most_confused(confusion.tolist()),
         "digest": "d",
     }
     path.write_text(json.dumps(evaluation))
@@ -82,23 +106,33 @@ class Study:
 
     def __init__(self, directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> None:
         self.directory, self.classes, self.photos_a_class = directory, classes, photos_a_class
-        self.inputs: dict[int, Paths] = {}
+        self.inputs: dict[int, Trained] = {}
 
     def add(self, switch_epoch: int, accuracies: list[float], test: float, **changes: Any) -> "Study":
-        paths = tuple(self.directory / f"{kind}-{switch_epoch}" for kind in ("history", "model", "evaluation"))
-        history, model, evaluation = paths
+        paths = tuple(
+            self.directory / f"{kind}-{switch_epoch}" for kind in ("history", "model", "evaluation", "photos")
+        )
+        history, model, evaluation, photos = paths
         write_history(history, switch_epoch, accuracies, **changes)
-        model.write_bytes(b"model %d" % switch_epoch)
+        write_model(model, switch_epoch)
+        said = {"true": self.classes[0], "predicted": self.classes[1], "runner_up": self.classes[0]}
+        shares = {"true_probability": 0.1, "predicted_probability": 0.8, "runner_up_probability": 0.1}
+        photo = {"name": f"{self.classes[0]}/1", "jpeg": PIXEL} | said | shares
+        photos.write_text(json.dumps({"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}))
         write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class)
-        self.inputs[switch_epoch] = (history, model, evaluation)
+        self.inputs[switch_epoch] = Trained(history, model, evaluation, photos)
         return self
 
     def report(self, name: str = "out", backwards: bool = False) -> tuple[str, dict[str, Any], bytes]:
         finetunes = [self.inputs[key] for key in sorted(self.inputs, reverse=backwards) if key]
-        outputs = {kind: self.directory / name / kind for kind in ("page", "results", "model")}
-        self.digests = report(transfer=self.inputs[0], finetunes=finetunes, title=("photos/food", "lite0"), **outputs)
-        page, results = outputs["page"].read_text(), json.loads(outputs["results"].read_text())
-        return page, results, outputs["model"].read_bytes()
+        outputs = Outputs(*(self.directory / name / kind for kind in Outputs._fields))
+        source, pretrained = self.directory / "source", self.directory / "pretrained"
+        source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, "classes": 12, "photos": 13}))
+        pretrained.write_text(json.dumps({"backbone": "lite0", "weights": "imagenet", "digest": "w" * 64}))
+        evaluated = describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d")
+        self.digests = report(self.inputs[0], finetunes, source, pretrained, evaluated, outputs)
+        self.photos = outputs.photos.read_text()
+        return outputs.page.read_text(), json.loads(outputs.results.read_text()), outputs.model.read_bytes()
 
 
 def rising(start: float, end: float, epochs: int, speed: float = 0.35) -> list[float]:
@@ -120,7 +154,7 @@ def whole_study(directory: Path, classes: list[str] = CLASSES, photos_a_class: i
 
 def cells(page: str) -> list[list[str]]:
     """The comparison's rows as text."""
-    body = page.split('<table class="comparison">')[1].split("<tbody>")[1].split("</tbody>")[0]
+    body = page.split('<table class="comparison cards">')[1].split("<tbody>")[1].split("</tbody>")[0]
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in body.split("<tr")[1:]]
     return [[unescape(re.sub("<[^>]+>", "", cell)) for cell in row] for row in rows]
 
@@ -152,7 +186,7 @@ def test_the_best_is_chosen_on_validation_not_on_test(tmp_path: Path) -> None:
     study = Study(tmp_path).add(0, [0.5, 0.6], 0.6).add(1, [0.7], 0.65).add(2, [0.69], 0.9)
     page, results, model = study.report()
     assert results["best"] == {"switch_epoch": 1, "model_digest": "digest-of-1"}
-    assert model == b"model 1"
+    assert model == study.inputs[1].model.read_bytes()
     assert "<strong>Start fine-tuning after epoch 1 " in page
 
 
@@ -168,7 +202,7 @@ def test_transfer_learning_alone_can_be_the_answer(tmp_path: Path) -> None:
     study = Study(tmp_path).add(0, [0.5, 0.7], 0.7).add(1, [0.6], 0.7)
     page, results, model = study.report()
     assert results["best"]["switch_epoch"] is None
-    assert model == b"model 0"
+    assert model == study.inputs[0].model.read_bytes()
     assert "<strong>Stay with transfer learning alone:" in page
     assert "includes 0: no difference is shown" in page
 
@@ -193,9 +227,10 @@ def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
 
 def test_class_names_are_data(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
-    page, _, _ = Study(tmp_path, [evil, "b & c", "d"]).add(0, [0.5], 0.5).add(1, [0.6], 0.6).report()
-    assert "<script" not in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    study = Study(tmp_path, [evil, "b & c", "d"]).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
+    for page in (study.report()[0], study.photos):
+        assert "<script" not in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
 def test_order_changes_nothing_and_bytes_repeat(tmp_path: Path) -> None:
@@ -213,7 +248,7 @@ def test_evaluations_of_other_photos_are_refused(tmp_path: Path) -> None:
 
 def test_an_evaluation_beside_another_history_is_refused(tmp_path: Path) -> None:
     study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6).add(2, [0.6], 0.6)
-    study.inputs[1] = (*study.inputs[1][:2], study.inputs[2][2])
+    study.inputs[1] = study.inputs[1]._replace(evaluation=study.inputs[2].evaluation)
     with pytest.raises(RecordsError, match=r"histories of switch epochs \[0, 1, 2\] and evaluations of \[0, 2, 2\]"):
         study.report()
 
@@ -247,6 +282,28 @@ def test_every_switch_epoch_has_its_colour_and_ids_are_unique(tmp_path: Path) ->
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert not re.search("#0a0b|#0[123]0[123]0[123]", page)
+
+
+def test_calibration_by_hand() -> None:
+    # Bins are open below and closed above: 0.2 = 3/15 is in the third, 1 in the last.
+    found = calibration([0.2, 0.9, 1.0, 1.0], [True, False, True, False])
+    filled = {n: row for n, row in enumerate(found["bins"], 1) if row["photos"]}
+    assert {n: row["photos"] for n, row in filled.items()} == {3: 1, 14: 1, 15: 2}
+    assert found["ece"] == pytest.approx((abs(1 - 0.2) + abs(0 - 0.9) + 2 * abs(0.5 - 1)) / 4)
+    assert found["confidence"] == pytest.approx(3.1 / 4)
+
+
+def test_classes_by_hand() -> None:
+    confusion = [[3, 1, 0], [2, 2, 0], [1, 0, 0]]
+    assert confused_pairs(confusion, ["a", "b", "c"]) == [
+        {"true": "b", "predicted": "a", "photos": 2, "of": 4},
+        {"true": "a", "predicted": "b", "photos": 1, "of": 4},
+        {"true": "c", "predicted": "a", "photos": 1, "of": 1},
+    ]
+    assert most_confused(confusion, 2) == [0, 1]
+    first, _, last = per_class(confusion, ["a", "b", "c"])
+    assert first == {"class": "a", "photos": 4, "precision": 0.5, "recall": 0.75, "f1": pytest.approx(0.6)}
+    assert (last["precision"], last["recall"], last["f1"]) == (None, 0, 0)
 
 
 @pytest.mark.browser

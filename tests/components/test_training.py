@@ -209,7 +209,7 @@ def test_the_labs_schedule_restarts_where_it_must(restart: int) -> None:
 
 
 def test_evaluate_counts_what_the_model_gets_right(records: Path, finetuned: Path, tmp_path: Path) -> None:
-    result = evaluate(records, finetuned / "model" / "model.keras", tmp_path / "evaluation", 2, 8)
+    result = evaluate(records, finetuned / "model" / "model.keras", tmp_path / "evaluation", tmp_path / "photos", 2, 8)
     assert json.loads((tmp_path / "evaluation").read_text()) == result
     labels, predicted = np.array(result["labels"]), np.array(result["predicted"])
     assert result["top_1"] == pytest.approx((labels == predicted).mean())

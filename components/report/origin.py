@@ -1,0 +1,197 @@
+"""Where the best model came from: every parameter of the run, and the lineage as a table and a drawing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+from components.report.charts import Json
+from components.report.style import table
+
+# Of each step's parameters those that the pipeline calls by another name: its step's name comes first.
+PREFIXED = ("epochs", "learning_rate", "blocks", "schedule")
+MEANING = {
+    "dataset": "the photos",
+    "dataset_digest": "SHA-256 that prepare checked",
+    "backbone": "the network that sees the photos",
+    "weights": "where its pretrained weights came from",
+    "weights_digest": "SHA-256 that transfer checked",
+    "switch_epochs": "epochs of transfer learning after which fine-tuning started",
+    "transfer_epochs": "epochs",
+    "finetune_epochs": "epochs, from each switch epoch",
+    "finetune_blocks": "last blocks of the backbone that were fine-tuned; 0 = all",
+    "image_size": "pixels: height and width of what the network sees",
+    "batch_size": "photos a training step",
+    "transfer_learning_rate": "at the start (Adam)",
+    "first_decay_steps": "steps until the cosine decay restarts; 0 = never",
+    "t_mul": "times as long is each decay after a restart",
+    "m_mul": "times as high is the learning rate after each restart",
+    "finetune_learning_rate": "at the start (Adam)",
+    "finetune_schedule": "of the learning rate",
+    "rotation": "of a full turn, at most, either way",
+    "dropout": "of the pooled features are dropped in training",
+    "label_smoothing": "of a label's weight is spread over all classes",
+    "validation_fraction": "of the training photos are held out to choose models by",
+    "max_left_out": "of the photos may be unreadable",
+    "seed": "of every random draw",
+}
+
+
+class Origin(NamedTuple):
+    """What the artifacts say of where they came from.
+
+    Attributes:
+        source: What prepare wrote of the dataset.
+        pretrained: What transfer wrote of the pretrained weights.
+        models: What each model file carries (`switchpoint.lineage.embedded`), transfer learning's first.
+        evaluated: The evaluations' common metadata (`switchpoint.lineage.entry`).
+    """
+
+    source: Json
+    pretrained: Json
+    models: Sequence[Json]
+    evaluated: Json
+
+
+def parameters(origin: Origin) -> str:
+    """The parameters of all steps, by the pipeline's names, as a table."""
+    transfer, finetunes = origin.models[0], origin.models[1:]
+    epochs = [each["model"]["parameters"]["switch_epoch"] for each in finetunes]
+    finetune = finetunes[0]["model"]["parameters"] if finetunes else {}
+    used: dict[tuple[str, str], list[str]] = {}
+    for step, values in (
+        ("prepare", {"dataset": origin.source["dataset"]} | transfer["records"]["parameters"]),
+        ("transfer", transfer["model"]["parameters"] | {"weights": origin.pretrained["weights"]}),
+        ("finetune", ({"switch_epochs": epochs} if epochs else {}) | finetune),
+        ("evaluate", origin.evaluated["parameters"]),
+    ):
+        for name, value in values.items():
+            if name != "switch_epoch":
+                name = f"{step}_{name}" if name in PREFIXED else name
+                used.setdefault((name, shown(value)), []).append(step)
+    rows = [(name, value, MEANING.get(name, ""), ", ".join(steps)) for (name, value), steps in used.items()]
+    return table(("Parameter", "Value", "What it is", "Used by"), rows, "cards")
+
+
+def shown(value: Any) -> str:
+    """A parameter's value as a person writes it."""
+    if isinstance(value, list):
+        return ", ".join(map(shown, value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class Node(NamedTuple):
+    """Something that the best model came from, or that came of it."""
+
+    name: str
+    what: str
+    digest: str
+    made: str
+
+
+def nodes(origin: Origin, best: int, evaluation: Json) -> dict[str, Node]:
+    """The lineage of the best model, from the dataset to its evaluation.
+
+    Args:
+        origin: What the artifacts say.
+        best: The best model's number.
+        evaluation: Its evaluation.
+    """
+    content = origin.models[best]
+    model, records, checkpoints = content["model"], content["records"], content.get("checkpoints")
+    weights = origin.pretrained
+    splits = ", ".join(f"{photos:,} {split}" for split, photos in records["photos"].items())
+    prepared, transferred = (_made(part) for part in (records, checkpoints or model))
+    found = {
+        "dataset": Node(
+            "Dataset",
+            f"{origin.source['dataset']} · {origin.source['photos']:,} photos, {origin.source['classes']} classes",
+            origin.source["digest"],
+            prepared,
+        ),
+        "weights": Node(
+            "Pretrained weights", f"{weights['backbone']} · {weights['weights']}", weights["digest"], transferred
+        ),
+        "records": Node("Records", f"photos: {splits}", records["digest"], prepared),
+    }
+    start = "transfer learning alone"
+    if checkpoints:
+        start = f"fine-tuned from epoch {checkpoints['epoch']}"
+        name = f"Checkpoint of epoch {checkpoints['epoch']}"
+        found["checkpoint"] = Node(name, "transfer learning", checkpoints["epoch_digest"], transferred)
+    right = f"{evaluation['top_1'] * 100:.1f} % of {evaluation['photos']:,} test photos right"
+    found["model"] = Node("Best model", start, model["digest"], _made(model))
+    found["evaluation"] = Node("Evaluation", right, evaluation["digest"], _made(origin.evaluated))
+    return found
+
+
+def _made(entry: Mapping[str, Any]) -> str:
+    """The step and its code, as far as an image's tag names it (`switchpoint.identity.image`)."""
+    return f"{entry['step']}, code {entry['code_digest'][:16]}"
+
+
+def lineage(found: dict[str, Node], others: Sequence[int]) -> str:
+    """The drawing, and beside it every digest in full.
+
+    Args:
+        found: From `nodes`.
+        others: Switch epochs of the other models; 0 = transfer learning alone.
+    """
+    rows = "".join(
+        f'<tr><th scope="row">{node.name}</th><td data-label="What" class="wide">{escape(node.what)}</td>'
+        f'<td data-label="Digest (SHA-256)" class="wide"><code>{node.digest}</code></td>'
+        f'<td data-label="Made by step" class="wide">{node.made}</td>'
+        for node in found.values()
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("", "What", "Digest (SHA-256)", "Made by step"))
+    return (
+        f'<div class="beside origin"><div><table class="cards"><thead><tr>{head}</thead><tbody>{rows}</tbody></table>'
+        f"</div><figure>{graph(found, others)}</figure></div>"
+    )
+
+
+def graph(found: dict[str, Node], others: Sequence[int]) -> str:
+    """The lineage as inline SVG: what is above an arrow went into what is below.
+
+    Two columns, so that it is as readable on a telephone: data on the left, what was trained on the right.
+    """
+    width, height, pitch, right = 176, 62, 88, 204
+    chain = [kind for kind in ("checkpoint", "model", "evaluation") if kind in found]
+    places = {"dataset": (0, 0), "weights": (right, 0), "records": (0, pitch)}
+    places |= {kind: (right, pitch * (number + 2)) for number, kind in enumerate(chain)}
+    last = pitch * (len(chain) + 2)
+    boxes = [_box(*places[kind], width, height, node.name, node.what, node.digest[:12]) for kind, node in found.items()]
+    boxes.append(_box(right, last, width, height, "Report", "this page", ""))
+    middle, arrows = (
+        width // 2,
+        [f"M{width // 2} {height}V{pitch - 2}", f"M{right + width // 2} {height}V{2 * pitch - 2}"],
+    )
+    for kind in chain:
+        top = places[kind][1]
+        arrows += [
+            f"M{right + middle} {top + height}v{pitch - height - 2}",
+            f"M{middle} {top + height // 2}H{right - 2}",
+        ]
+    spine = f'<path d="M{middle} {pitch + height}V{places[chain[-1]][1] + height // 2}"/>'
+    if others:
+        names = [f"epoch {epoch}" if epoch else "transfer alone" for epoch in others]
+        boxes.append(_box(0, last, width, height, "The other models", ", ".join(names), ""))
+        arrows.append(f"M{width} {last + height // 2}H{right - 2}")
+    lines = "".join(f'<path d="{path}" marker-end="url(#lineage-tip)"/>' for path in arrows)
+    return (
+        f'<svg class="graph" viewBox="-1 -1 {right + width + 2} {last + height + 2}" font-size="12" role="img" '
+        f'aria-label="Lineage of the best model: the same is in the table"><defs><marker id="lineage-tip" '
+        f'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+        f'<path d="M0 0L8 4L0 8z" fill="var(--muted)"/></marker></defs>'
+        f'<g stroke="var(--muted)" stroke-width="1.4" fill="none">{spine}{lines}</g>{"".join(boxes)}</svg>'
+    )
+
+
+def _box(x: int, y: int, width: int, height: int, name: str, what: str, digest: str) -> str:
+    what = what if len(what) <= 27 else f"{what[:26]}…"
+    return (
+        f'<g transform="translate({x} {y})"><rect width="{width}" height="{height}" rx="6" fill="var(--chosen)" '
+        f'stroke="var(--rule)"/><text x="10" y="19" font-weight="600">{escape(name)}</text>'
+        f'<text x="10" y="36" font-size="11">{escape(what)}</text>'
+        f'<text x="10" y="53" font-size="11" font-family="ui-monospace, monospace">{digest}</text></g>'
+    )

@@ -1,0 +1,245 @@
+"""The report's page, section by section."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from components.report import charts, matrix
+from components.report.charts import Json
+from components.report.origin import Origin, lineage, nodes, parameters
+from components.report.style import details, document, table
+from components.report.wording import answer, percent, points, unbroken
+
+DRAWS = 10_000  # of the bootstrap
+PAIRS = 12
+
+
+def figures(name: str, transfer: Json, finetunes: Sequence[Json]) -> str:
+    """Accuracy and loss, their legend and their numbers."""
+    pair = "".join(
+        f"<figure>{charts.curves(f'{name}-{metric}', transfer, finetunes, metric)}</figure>"
+        for metric in ("categorical_accuracy", "loss")
+    )
+    keys = ("categorical_accuracy", "val_categorical_accuracy", "loss", "val_loss")
+    body = [
+        [
+            *_epoch(history, row),
+            *(percent(row[key], 2) for key in keys[:2]),
+            *("–" if row[key] is None else f"{row[key]:.4f}" for key in keys[2:]),
+        ]
+        for history in (transfer, *finetunes)
+        for row in history["epochs"]
+    ]
+    head = (
+        "Phase",
+        "Epoch",
+        "Training accuracy",
+        "Validation accuracy",
+        "Training loss (nats)",
+        "Validation loss (nats)",
+    )
+    legend = charts.legend(transfer, finetunes)
+    numbers = details("The numbers of both graphs", table(head, body, "numbers cards"))
+    return f'{legend}<div class="pair">{pair}</div>{numbers}'
+
+
+def _epoch(history: Json, row: Json) -> tuple[str, str]:
+    """The phase of a row of a history, and its epoch, counted on from the switch epoch."""
+    switch_epoch = history["switch_epoch"]
+    phase = f"fine-tuning from epoch {switch_epoch}" if switch_epoch else "transfer learning"
+    return phase, str(switch_epoch + row["epoch"])
+
+
+def pace(histories: Sequence[Json]) -> str:
+    """Learning rate and seconds an epoch."""
+    rates = [[row["learning_rate"] for row in history["epochs"]] for history in histories]
+    unit, tuned = "Learning rate", histories[1:]
+    drawings = [charts.an_epoch("rate-transfer", histories[:1], rates[:1], 0, unit)]
+    titles = ["Transfer learning: learning rate at the end of each epoch"]
+    if tuned:
+        drawings.append(charts.an_epoch("rate-finetune", tuned, rates[1:], 1, unit))
+        titles.append("Fine-tuning: learning rate at the end of each epoch")
+    seconds = [history["seconds"] for history in histories]
+    drawings.append(charts.an_epoch("seconds", histories, seconds, 0, "Seconds"))
+    titles.append("Seconds an epoch took, validation included")
+    body = [
+        (*_epoch(history, row), f"{row['learning_rate']:.3g}", f"{took:,.1f}")
+        for history in histories
+        for row, took in zip(history["epochs"], history["seconds"], strict=True)
+    ]
+    pair = "".join(
+        f"<figure><figcaption>{title}</figcaption>{drawing}</figure>"
+        for title, drawing in zip(titles, drawings, strict=True)
+    )
+    numbers = details("The numbers of these graphs", table(("Phase", "Epoch", "Learning rate", "Seconds"), body))
+    return f'{charts.series_legend(tuned) if tuned else ""}<div class="pair">{pair}</div>{numbers}'
+
+
+def comparison(document: Json, best: int) -> str:
+    """The table of switch epochs; on a narrow screen each row becomes a card."""
+    rows = document["results"]
+    head = [
+        "Fine-tuning from",
+        "Best epoch",
+        "Validation accuracy",
+        "Test accuracy",
+        "Top‑5 accuracy",
+        "Test loss (nats)",
+    ]
+    head += ["Gain in points (95 % interval)", "Training (s)"]
+    gains = [row["gain"] for row in rows if row["gain"]]
+    body = []
+    for number, row in enumerate(rows):
+        name = f"epoch {row['switch_epoch']}" if row["switch_epoch"] else "transfer alone"
+        tags = ["best"] * (number == best) + ["diverged"] * row["diverged"]
+        name += "".join(f' <b class="{tag}">{tag}</b>' for tag in tags)
+        each = row["gain"]
+        change = "–"
+        if each:
+            change = f"{points(each['points'])} ({points(each['low'])} to {points(each['high'])})"
+            change = f"<span>{change}</span>{charts.interval(each, gains)}"
+        loss = "–" if row["test_loss"] is None else f"{row['test_loss']:.3f}"
+        shares = (percent(row[key]) for key in ("validation_accuracy", "test_accuracy", "test_top_5"))
+        cells = zip(head[1:], (row["best_epoch"], *shares, loss, change, f"{row['seconds']:,.1f}"), strict=True)
+        body.append(
+            f'<tr{" class=chosen" * (number == best)}><th scope="row" style="--key:var(--s{number})">{name}</th>'
+            + "".join(f'<td data-label="{label}">{cell}</td>' for label, cell in cells)
+        )
+    headings = "".join(f'<th scope="col">{label}</th>' for label in head)
+    return f'<table class="comparison cards"><thead><tr>{headings}</thead><tbody>{"".join(body)}</tbody></table>'
+
+
+def mistakes(evaluation: Json) -> str:
+    """Confusion matrix, the worst pairs, and every count in words."""
+    counts, classes = np.array(evaluation["confusion"]), evaluation["classes"]
+    pairs = [
+        (pair["true"], pair["predicted"], f"{pair['photos']:,} of {pair['of']:,}")
+        for pair in evaluation["confused_pairs"][:PAIRS]
+    ]
+    worst = table(("On the photo", "Taken for", "Photos"), pairs, "") if pairs else "<p>No photo was named wrong.</p>"
+    every = []
+    for number, row in enumerate(counts):
+        taken = sorted((other for other in np.flatnonzero(row) if other != number), key=lambda other: -row[other])
+        named = ", ".join(f"{classes[other]} {row[other]:,}" for other in taken) or "–"
+        every.append((classes[number], f"{row.sum():,}", f"{row[number]:,}", named))
+    numbers = details("Every class in numbers", table(("On the photo", "Photos", "Right", "Taken for"), every, ""))
+    title, drawing, whole = "", matrix.confusion(evaluation["confusion"], classes), ""
+    if len(classes) > matrix.LABELLED_CELLS:
+        chosen = evaluation["most_confused"][: matrix.LABELLED_CELLS]
+        title = f"The {len(chosen)} classes with the most mistakes, of {len(classes)}. "
+        whole = f'<h3>All {len(classes)} classes</h3><div class="scroll" tabindex="0">{drawing}</div>'
+        part = [[evaluation["confusion"][row][column] for column in chosen] for row in chosen]
+        drawing = matrix.confusion(part, [classes[number] for number in chosen])
+    return f"""<div class="beside few">
+<figure><figcaption>{title}Rows: what is on the photo. Columns: what the model said. <i class="hit"></i> right,
+<i class="miss"></i> wrong; the stronger, the larger the share of the row.</figcaption>
+<div class="scroll" tabindex="0">{drawing}</div></figure>
+<div><h3>Most frequent mistakes</h3>{worst}</div></div>{whole}{numbers}"""
+
+
+def each_class(evaluation: Json) -> str:
+    """Precision, recall and F1; with many classes the ones that need work first, and all of them for who asks."""
+    head = ("Class", "Test photos", "Precision", "Recall", "F1")
+    found = evaluation["per_class"]
+
+    def rows(classes: Sequence[Json]) -> list[tuple[str, ...]]:
+        shares = ("precision", "recall", "f1")
+        return [(row["class"], f"{row['photos']:,}", *(percent(row[key]) for key in shares)) for row in classes]
+
+    scores = [row["f1"] for row in found if row["f1"] is not None]
+    note = (
+        "Precision: how many of the photos that were named so are so. Recall: how many of the class were named so. "
+        f"F1: the harmonic mean of both; its mean over all classes (macro F1) is {percent(sum(scores) / len(scores))}."
+    )
+    if len(found) <= matrix.LABELLED_CELLS:
+        return f'<p class="note">{unbroken(note)}</p>{table(head, rows(found))}'
+    ranked = sorted(found, key=lambda row: 2 if row["f1"] is None else row["f1"])
+    return (
+        f'<p class="note">{unbroken(note)} These are the {PAIRS} classes with the lowest F1.</p>'
+        + table(head, rows(ranked[:PAIRS]))
+        + details(f"All {len(found)} classes, the lowest F1 first", table(head, rows(ranked)))
+    )
+
+
+def calibration(evaluation: Json) -> str:
+    """Reliability diagram and expected calibration error."""
+    measured = evaluation["calibration"]
+    sure, right = measured["confidence"], evaluation["top_1"]
+    off = round((sure - right) * 100, 1)
+    words = f"too sure of itself by {off:.1f} points" if off > 0 else f"too modest by {-off:.1f} points"
+    text = (
+        f"On average the model gives its answer a probability of {percent(sure)} (its confidence), and is right on "
+        f"{percent(right)} of the photos: {words if off else 'the two agree'}. Its expected calibration error (ECE) is "
+        f"{measured['ece'] * 100:.1f} points: the mean distance between confidence and accuracy, bin by bin."
+    )
+    body = [
+        (
+            f"{row['from'] * 100:.1f} to {row['to'] * 100:.1f} %",
+            f"{row['photos']:,}",
+            percent(row["confidence"]),
+            percent(row["accuracy"]),
+            points((row["accuracy"] - row["confidence"]) * 100) if row["photos"] else "–",
+        )
+        for row in measured["bins"]
+    ]
+    head = ("Confidence", "Photos", "Mean confidence", "Accuracy", "Difference (points)")
+    return f"""<p class="prose">{unbroken(text)}</p>
+<div class="beside"><figure>{charts.reliability_legend()}{charts.reliability("reliability", measured["bins"])}</figure>
+<div><p class="note">{len(body)} bins of equal width, each mean weighted by its photos, as in
+<a href="https://arxiv.org/abs/1706.04599">Guo et al. 2017</a>.</p>
+{details("The numbers of this graph", table(head, body))}</div></div>"""
+
+
+def html(document_: Json, best: int, histories: Sequence[Json], evaluation: Json, origin: Origin) -> str:
+    """The page."""
+    rows, photos = document_["results"], document_["photos"]["test"]
+    lead, numbers = answer(rows, rows[best], photos)
+    light, dark = charts.palette(len(rows) - 1)
+    name = best_name(rows[best])
+    everything = f"<section><h2>Every switch epoch</h2>{figures('all', histories[0], histories[1:])}</section>"
+    others = [row["switch_epoch"] or 0 for number, row in enumerate(rows) if number != best]
+    return document(
+        f"When to start fine-tuning: {title(origin)}",
+        f"""<p class="about">When to start fine-tuning · {escape(about(origin, evaluation))}</p>
+<h1><strong>{lead}:</strong> {unbroken(numbers)}</h1>
+{comparison(document_, best)}
+{everything if len(rows) > 1 else ""}
+<p class="note">Models are chosen on the validation photos; the test photos serve this report alone. Fine-tuning counts
+its epochs from 1; 0 is the model that it started from. Gain: test accuracy less that of transfer learning alone, with a
+paired bootstrap over the test photos ({DRAWS:,} draws); what another seed would change is not in the interval.</p>
+<section><h2>Transfer learning alone</h2>{figures("transfer", histories[0], [])}</section>
+<section><h2>Conclusion</h2><p class="prose">{unbroken(escape(document_["conclusion"]))}</p></section>
+<section><h2>What the best model takes for what</h2>
+<p class="note">{name}, {photos:,} test photos. Its most confident mistakes and least sure hits are on a second page,
+<a href="photos.html">photos.html</a> (in the Kubeflow UI: this step’s output <code>photos</code>).</p>
+{mistakes(evaluation)}</section>
+<section><h2>How well the best model knows each class</h2>
+{each_class(evaluation)}</section>
+<section><h2>Whether its confidence can be trusted</h2>
+{calibration(evaluation)}</section>
+<section><h2>Learning rate and time</h2>
+{pace(histories)}</section>
+<section><h2>Where the best model came from</h2>
+{lineage(nodes(origin, best, evaluation), others)}</section>
+<section><h2>All parameters</h2>
+{parameters(origin)}</section>""",
+        light,
+        dark,
+    )
+
+
+def best_name(row: Json) -> str:
+    """What the best model is called."""
+    return f"Fine-tuning from epoch {row['switch_epoch']}" if row["switch_epoch"] else "Transfer learning alone"
+
+
+def title(origin: Origin) -> str:
+    """Dataset and backbone, as short as a person says them."""
+    dataset, backbone = origin.source["dataset"], origin.pretrained["backbone"]
+    return f"{dataset.rstrip('/').rsplit('/', 1)[-1]} · {backbone}"
+
+
+def about(origin: Origin, evaluation: Json) -> str:
+    """What was trained on what."""
+    return f"{title(origin)} · {len(evaluation['classes'])} classes · {evaluation['photos']:,} test photos"
