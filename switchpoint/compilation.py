@@ -24,7 +24,7 @@ def package(profile: profiles.Profile, registry: str | None = None, device: str 
     registry = os.environ.get(REGISTRY, "") if registry is None else registry
     info = switchpoint.pipeline_spec.pipeline_info
     with (
-        _environment({REGISTRY: registry, DEVICE: device or os.environ.get(DEVICE) or profile.device}),
+        environment({REGISTRY: registry, DEVICE: device or os.environ.get(DEVICE) or profile.device}),
         profiles.using(profile),
         tempfile.TemporaryDirectory() as directory,
     ):
@@ -42,7 +42,8 @@ def package(profile: profiles.Profile, registry: str | None = None, device: str 
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables of this process, and what it starts, for a while."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -2,16 +2,22 @@
 
 import json
 import math
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from switchpoint import records as recordfiles
 from switchpoint.batches import plain_batches
+from switchpoint.resume import Resume
 
 Row = dict[str, float]
+Weights = list[Any]  # of numpy arrays
 
 
 def deterministic(seed: int) -> None:
@@ -67,44 +73,52 @@ class Training:
     """What a phase of training came to.
 
     Attributes:
+        best: The trainable weights after the best epoch (or at the start).
         rows: An entry an epoch: epoch (from 1), loss and val_loss in nats a photo, categorical_accuracy and
             val_categorical_accuracy in [0, 1], learning_rate at the epoch's end.
         seconds: Wall time of each epoch.
         best_epoch: The epoch with the best validation accuracy (then the lower loss); 0 = none ended.
-        best_weights: The model's weights after it (or at the start).
+        every: The trainable weights after each epoch, if they were asked for.
         diverged: Epoch, step and learning rate at which the loss stopped being a number, or None.
     """
 
-    best_weights: list[Any]
+    best: Weights
     rows: list[Row] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     best_epoch: int = 0
+    every: list[Weights] = field(default_factory=list)
     diverged: dict[str, float] | None = None
 
 
 def fit(
     model: Any,
     records: Path,
-    batches: Any,
+    batches: Callable[[int], Any],
     epochs: int,
     batch_size: int,
     seed: int,
     name: str,
     logs: Path,
-    after_epoch: Callable[[int], None] = lambda epoch: None,
+    resume: Resume,
+    keep_every: bool = False,
 ) -> Training:
-    """Train a compiled model and keep the best epoch's weights.
+    """Train a compiled model, and leave it with the best epoch's weights.
+
+    It goes on from the last state that `resume` has and ends, to the bit, as if it had never been interrupted: weights,
+    optimizer and measurements are in the state, and every draw is a function of the seed, the epoch and the photo.
+    SIGTERM (a spot node that goes) and SIGINT save the state in the middle of an epoch; SIGKILL costs the epoch.
 
     Args:
         model: From `join`, compiled.
         records: Where the validation photos are.
-        batches: From `training_batches`, for `epochs` epochs.
+        batches: Given an epoch, the batches of it and of all after it, as `training_batches` makes them.
         epochs: How many.
         batch_size: Photos a step.
         seed: Dropout's draws are a function of it, the epoch and the step.
         name: The phase, for the lines it prints.
         logs: Directory for TensorBoard.
-        after_epoch: Called with each finished epoch's number, before the next one starts.
+        resume: Opened for this training.
+        keep_every: Keep the trainable weights of every epoch, not just of the best.
 
     Returns:
         The history and the best weights. A loss that is not a number ends the training early, and is a result.
@@ -113,24 +127,66 @@ def fit(
 
     photos = recordfiles.read_manifest(records)["splits"]["train"]["photos"]
     steps = steps_per_epoch(photos, batch_size)
-    training = Training(best_weights=model.get_weights())
     dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout) and layer.rate]
+    draws = [layer.seed_generator.state for layer in dropouts]
+    weights = model.trainable_variables
+    model.optimizer.build(weights)
+    training, first_step, elapsed, midway = Training(_values(weights)), 0, 0.0, {}
+    if saved := resume.latest():
+        values, arrays = saved
+        first_step, elapsed = values.pop("step"), values.pop("elapsed")
+        kept = _lists(arrays)
+        every = [value for group, value in sorted(kept.items()) if group.startswith("every")]
+        training = Training(kept["best"], **values, every=every)
+        _assign(weights, kept["weights"])
+        _assign(model.optimizer.variables, kept["optimizer"])
+        if first_step:
+            midway = kept
+            # Keras makes the metrics' variables when it first needs them.
+            model.evaluate(plain_batches(records, "validation", batch_size).take(1), verbose=0)
+        where = f", step {first_step}/{steps}" if first_step else ""
+        print(f"{name}  goes on after epoch {len(training.rows)}{where}: an earlier run was interrupted", flush=True)
+    boards = Boards(logs, training.rows)
+
+    def keep(step: int, elapsed: float) -> None:
+        groups = {"weights": _values(weights), "optimizer": _values(model.optimizer.variables), "best": training.best}
+        groups |= {f"every-{number:04d}": values for number, values in enumerate(training.every)}
+        if step:
+            groups |= {"metrics": _values(model.metrics_variables), "draws": _values(draws)}
+        values = {"rows": training.rows, "seconds": training.seconds, "best_epoch": training.best_epoch}
+        arrays = {
+            f"{group}/{number:04d}": value for group, values in groups.items() for number, value in enumerate(values)
+        }
+        resume.save(len(training.rows), step, values | {"step": step, "elapsed": elapsed}, arrays)
 
     class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.epoch, self.started = epoch + 1, time.monotonic()
-            for number, layer in enumerate(dropouts):
-                layer.seed_generator.state.assign([seed * 1000 + number, epoch])
+            self.epoch, self.started = epoch + 1, time.monotonic() - (elapsed if midway else 0)
+            self.before = first_step if midway else 0
+            for number, state in enumerate(draws):
+                state.assign([seed * 1000 + number, epoch])
+            if midway:
+                _assign(draws, midway["draws"])
+                _assign(model.metrics_variables, midway["metrics"])
+                midway.clear()
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            step = self.before + batch + 1
             if not math.isfinite(logs["loss"]):
-                self.diverge(batch + 1)
+                self.diverge(step)
+            elif signals and step < steps:
+                keep(step, time.monotonic() - self.started)
+                self.stop()
 
         def diverge(self, step: int) -> None:
             rate = float(model.optimizer.learning_rate)
             training.diverged = {"epoch": self.epoch, "step": step, "learning_rate": rate}
             print(f"{name}  diverged in epoch {self.epoch}, step {step}, at learning rate {rate:g}", flush=True)
             model.stop_training = True
+
+        def stop(self) -> None:
+            print(f"{name}  stopped by {signals[0].name}; the state is kept, the same run goes on from it", flush=True)
+            sys.exit(128 + signals[0])
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             if not training.diverged and not math.isfinite(logs["val_loss"]):
@@ -144,8 +200,12 @@ def fit(
             training.seconds.append(round(time.monotonic() - self.started, 3))
             best = max(training.rows, key=lambda r: (r["val_categorical_accuracy"], -r["val_loss"]))
             if best is row:
-                training.best_epoch, training.best_weights = epoch + 1, model.get_weights()
-            after_epoch(epoch + 1)
+                training.best_epoch, training.best = epoch + 1, _values(weights)
+            if keep_every:
+                training.every.append(_values(weights))
+            if resume.keeps:
+                keep(0, 0.0)
+            boards.add(row)
             left = sum(training.seconds) / len(training.seconds) * (epochs - epoch - 1)
             measured = "  ".join(
                 f"{title} {row[key]:.3f}"
@@ -157,18 +217,94 @@ def fit(
                 )
             )
             print(f"{name}  epoch {epoch + 1}/{epochs}  {measured}  {left:.0f} s left", flush=True)
+            if signals:
+                self.stop()
 
-    model.fit(
-        batches,
-        validation_data=plain_batches(records, "validation", batch_size),
-        epochs=epochs,
-        steps_per_epoch=steps,
-        shuffle=False,  # the batches come in their order
-        verbose=0,
-        callbacks=[Watch(), keras.callbacks.TensorBoard(logs, write_graph=False)],
-    )
-    model.set_weights(training.best_weights)
+    with _signals(resume.keeps) as signals:
+        while len(training.rows) < epochs and not training.diverged:
+            done = len(training.rows)
+            model.fit(
+                batches(done + 1).skip(first_step),
+                validation_data=plain_batches(records, "validation", batch_size),
+                initial_epoch=done,
+                epochs=done + 1 if first_step else epochs,
+                steps_per_epoch=steps - first_step,
+                shuffle=False,  # the batches come in their order
+                verbose=0,
+                callbacks=[Watch()],
+            )
+            first_step = 0
+    _assign(weights, training.best)
+    for number, state in enumerate(draws):  # they are saved with a model: one value, whatever ran in this process
+        state.assign([seed * 1000 + number, epochs])
     return training
+
+
+def _values(variables: Iterable[Any]) -> Weights:
+    return [variable.numpy() for variable in variables]
+
+
+def _assign(variables: Iterable[Any], values: Iterable[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _lists(arrays: Mapping[str, Any]) -> dict[str, Weights]:
+    """`group/0000` … as a list a group."""
+    groups: dict[str, Weights] = {}
+    for name in sorted(arrays):
+        groups.setdefault(name.partition("/")[0], []).append(arrays[name])
+    return groups
+
+
+@contextmanager
+def _signals(wanted: bool) -> Iterator[list[signal.Signals]]:
+    """Collect SIGTERM and SIGINT instead of obeying them at once; the second one is obeyed."""
+    received: list[signal.Signals] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, _: Any) -> None:
+        received.append(signal.Signals(number))
+        signal.signal(number, before[number])
+
+    if wanted and threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Boards:
+    """TensorBoard's logs, under the names that Keras gives its scalars; epochs count from 1."""
+
+    def __init__(self, logs: Path, rows: Iterable[Row]) -> None:
+        """Begin them.
+
+        Args:
+            logs: Directory; gets `train` and `validation`.
+            rows: The epochs that are over already.
+        """
+        import tensorflow as tf
+
+        self.writers = {
+            prefix: tf.summary.create_file_writer(str(logs / split))
+            for prefix, split in (("", "train"), ("val_", "validation"))
+        }
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Write an epoch."""
+        import tensorflow as tf
+
+        for prefix, writer in self.writers.items():
+            with writer.as_default(int(row["epoch"])):
+                for name in ("loss", "categorical_accuracy", "learning_rate"):
+                    if prefix + name in row:
+                        tf.summary.scalar(f"epoch_{name}", row[prefix + name])
+            writer.flush()
 
 
 def history(training: Training, phase: str, switch_epoch: int, model_digest: str, start: Row) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def finetune(
     from switchpoint.checkpoints import read
     from switchpoint.lineage import describe, embed
     from switchpoint.records import read_manifest
+    from switchpoint.resume import Resume
 
     config = FinetuneConfig(
         switch_epoch=switch_epoch,
@@ -61,28 +62,30 @@ def finetune(
         label_smoothing=label_smoothing,
         seed=seed,
     )
-    digests = finetune(
-        photos=Path(records.path),
-        checkpoint_directory=Path(checkpoints.path),
-        model_file=Path(model.path, "model.keras"),
-        history_file=Path(history.path),
-        logs=Path(logs.path),
-        config=config,
-    )
-    model.framework = "keras"
-    inputs = {"records": records.metadata["digest"], "checkpoints": checkpoints.metadata["digest"]}
-    for artifact, name, digest in (
-        (model, "Model", digests["model"]),
-        (history, "History", digests["history"]),
-        (logs, "TensorBoard logs", None),
-    ):
-        shown = f"{name}, fine-tuned from epoch {switch_epoch}"
-        artifact.metadata.update(describe(shown, "finetune", config, inputs, digest))
-    embed(
-        Path(model.path, "model.keras"),
-        model.metadata,
-        records.metadata,
-        read_manifest(Path(records.path)),
-        checkpoints.metadata,
-        read(Path(checkpoints.path))["heads"],
-    )
+    with Resume.from_environment() as resume:
+        digests = finetune(
+            photos=Path(records.path),
+            checkpoint_directory=Path(checkpoints.path),
+            model_file=Path(model.path, "model.keras"),
+            history_file=Path(history.path),
+            logs=Path(logs.path),
+            config=config,
+            resume=resume,
+        )
+        model.framework = "keras"
+        inputs = {"records": records.metadata["digest"], "checkpoints": checkpoints.metadata["digest"]}
+        for artifact, name, digest in (
+            (model, "Model", digests["model"]),
+            (history, "History", digests["history"]),
+            (logs, "TensorBoard logs", None),
+        ):
+            shown = f"{name}, fine-tuned from epoch {switch_epoch}"
+            artifact.metadata.update(describe(shown, "finetune", config, inputs, digest))
+        embed(
+            Path(model.path, "model.keras"),
+            model.metadata,
+            records.metadata,
+            read_manifest(Path(records.path)),
+            checkpoints.metadata,
+            read(Path(checkpoints.path))["heads"],
+        )

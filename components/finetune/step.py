@@ -7,6 +7,7 @@ from pathlib import Path
 
 from switchpoint import backbones, checkpoints, records, training
 from switchpoint.batches import training_batches
+from switchpoint.resume import Resume
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,13 @@ class FinetuneConfig:
 
 
 def finetune(
-    photos: Path, checkpoint_directory: Path, model_file: Path, history_file: Path, logs: Path, config: FinetuneConfig
+    photos: Path,
+    checkpoint_directory: Path,
+    model_file: Path,
+    history_file: Path,
+    logs: Path,
+    config: FinetuneConfig,
+    resume: Resume | None = None,
 ) -> dict[str, str]:
     """Unfreeze the backbone and continue from the checkpoint of `config.switch_epoch`.
 
@@ -37,6 +44,7 @@ def finetune(
         history_file: JSON to write: an entry an epoch.
         logs: Directory to write TensorBoard's logs to.
         config: Where to start and how to optimise.
+        resume: Where the state is kept while it trains.
 
     Returns:
         Digests of the model and the history.
@@ -57,9 +65,20 @@ def finetune(
     training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
     # Another order of the photos than the epochs of transfer learning had.
     seed = config.seed + config.switch_epoch
-    batches = training_batches(photos, config.batch_size, config.rotation, seed, config.epochs)
-    name = f"finetune {config.switch_epoch}"
-    trained = training.fit(model, photos, batches, config.epochs, config.batch_size, seed, name, logs)
+    resume = resume or Resume()
+    inputs = {"records": manifest["digest"], "checkpoints": checkpoints.digest(checkpoint_directory)}
+    resume.open("finetune", config, inputs)
+    trained = training.fit(
+        model,
+        photos,
+        lambda epoch: training_batches(photos, config.batch_size, config.rotation, seed, config.epochs, epoch),
+        config.epochs,
+        config.batch_size,
+        seed,
+        f"finetune {config.switch_epoch}",
+        logs,
+        resume,
+    )
     digest = checkpoints.weights_digest(model)
     training.save_model(model, model_file)
     start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]

@@ -57,6 +57,7 @@ def transfer(
     from components.transfer.step import TransferConfig, transfer
     from switchpoint.lineage import describe, embed
     from switchpoint.records import read_manifest
+    from switchpoint.resume import Resume
 
     config = TransferConfig(
         backbone=backbone,
@@ -74,25 +75,27 @@ def transfer(
         label_smoothing=label_smoothing,
         seed=seed,
     )
-    digests = transfer(
-        photos=Path(records.path),
-        checkpoint_directory=Path(checkpoints.path),
-        model_file=Path(model.path, "model.keras"),
-        history_file=Path(history.path),
-        logs=Path(logs.path),
-        pretrained_file=Path(pretrained.path),
-        config=config,
-    )
-    model.framework = "keras"
-    inputs = {"records": records.metadata["digest"], "weights": digests["pretrained"]}
-    pretrained.metadata.update(
-        describe("Pretrained weights", "transfer", {"weights": weights}, {}, digests["pretrained"])
-    )
-    for artifact, name, digest in (
-        (checkpoints, "Checkpoints of every epoch", digests["checkpoints"]),
-        (model, "Model, transfer learning alone", digests["model"]),
-        (history, "History of transfer learning", digests["history"]),
-        (logs, "TensorBoard logs of transfer learning", None),
-    ):
-        artifact.metadata.update(describe(name, "transfer", config, inputs, digest))
-    embed(Path(model.path, "model.keras"), model.metadata, records.metadata, read_manifest(Path(records.path)))
+    with Resume.from_environment() as resume:
+        digests = transfer(
+            photos=Path(records.path),
+            checkpoint_directory=Path(checkpoints.path),
+            model_file=Path(model.path, "model.keras"),
+            history_file=Path(history.path),
+            logs=Path(logs.path),
+            pretrained_file=Path(pretrained.path),
+            config=config,
+            resume=resume,
+        )
+        model.framework = "keras"
+        inputs = {"records": records.metadata["digest"], "weights": digests["pretrained"]}
+        pretrained.metadata.update(
+            describe("Pretrained weights", "transfer", {"weights": weights}, {}, digests["pretrained"])
+        )
+        for artifact, name, digest in (
+            (checkpoints, "Checkpoints of every epoch", digests["checkpoints"]),
+            (model, "Model, transfer learning alone", digests["model"]),
+            (history, "History of transfer learning", digests["history"]),
+            (logs, "TensorBoard logs of transfer learning", None),
+        ):
+            artifact.metadata.update(describe(name, "transfer", config, inputs, digest))
+        embed(Path(model.path, "model.keras"), model.metadata, records.metadata, read_manifest(Path(records.path)))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from switchpoint import backbones, checkpoints, records, storage, training
 from switchpoint.batches import training_batches
 from switchpoint.errors import SwitchpointError, WeightsError
+from switchpoint.resume import Resume
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def transfer(
     logs: Path,
     pretrained_file: Path,
     config: TransferConfig,
+    resume: Resume | None = None,
 ) -> dict[str, str]:
     """Train a new head and keep it after every epoch.
 
@@ -51,6 +52,7 @@ def transfer(
         logs: Directory to write TensorBoard's logs to.
         pretrained_file: JSON to write: where the pretrained weights came from.
         config: What to train and how.
+        resume: Where the state is kept while it trains.
 
     Returns:
         Digests of the checkpoints, the model and the pretrained weights.
@@ -80,39 +82,30 @@ def transfer(
     model = training.join(backbone, head)
     training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
 
-    shutil.rmtree(checkpoint_directory, ignore_errors=True)
-    checkpoint_directory.mkdir(parents=True)
-    backbone.save(checkpoint_directory / "backbone.keras")
-    heads: dict[int, str] = {}
-
-    def keep(epoch: int) -> None:
-        head.save_weights(checkpoint_directory / checkpoints.head_file(epoch))
-        heads[epoch] = checkpoints.weights_digest(head)
-
-    batches = training_batches(photos, config.batch_size, config.rotation, config.seed, config.epochs)
+    resume = resume or Resume()
+    resume.open("transfer", config, {"records": manifest["digest"], "weights": digest})
     trained = training.fit(
-        model, photos, batches, config.epochs, config.batch_size, config.seed, "transfer", logs, after_epoch=keep
+        model,
+        photos,
+        lambda epoch: training_batches(photos, config.batch_size, config.rotation, config.seed, config.epochs, epoch),
+        config.epochs,
+        config.batch_size,
+        config.seed,
+        "transfer",
+        logs,
+        resume,
+        keep_every=True,
     )
     if not trained.rows:
         raise SwitchpointError(
             f"Transfer learning diverged before its first epoch had ended ({trained.diverged}). "
             "Lower transfer_learning_rate."
         )
-    digests = {
-        "checkpoints": checkpoints.finish(
-            checkpoint_directory,
-            {
-                "backbone": checkpoints.weights_digest(backbone),
-                "heads": heads,
-                "classes": manifest["classes"],
-                "dropout": config.dropout,
-                "history": trained.rows,
-            },
-        ),
-        "model": checkpoints.weights_digest(model),
-        "pretrained": digest,
-    }
+    digests = {"model": checkpoints.weights_digest(model), "pretrained": digest}
     training.save_model(model, model_file)
+    digests["checkpoints"] = checkpoints.write(
+        checkpoint_directory, backbone, head, trained.every, trained.rows, manifest["classes"]
+    )
     pretrained = {"backbone": config.backbone, "weights": config.weights, "digest": digest}
     training.write_json(pretrained_file, pretrained)
     history = training.history(trained, "transfer", 0, digests["model"], trained.rows[0])

@@ -9,91 +9,11 @@ import numpy as np
 import pytest
 
 from components.evaluate.step import evaluate
-from components.finetune.step import FinetuneConfig, finetune
-from components.prepare.step import PrepareConfig, prepare
-from components.transfer.step import TransferConfig, schedule, transfer
+from components.transfer.step import schedule
 from switchpoint import backbones, checkpoints, training
 from switchpoint.batches import plain_batches, training_batches
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
-
-EPOCHS = 3
-TRANSFER = TransferConfig(
-    backbone="efficientnet_lite0",
-    weights="imagenet",
-    epochs=EPOCHS,
-    image_size=32,
-    batch_size=8,
-    learning_rate=0.003,
-    first_decay_steps=0,
-    t_mul=2.0,
-    m_mul=0.75,
-    rotation=0.04,
-    dropout=0.2,
-    label_smoothing=0.0,
-    seed=3,
-)
-FINETUNE = FinetuneConfig(
-    switch_epoch=2,
-    epochs=2,
-    blocks=0,
-    batch_size=8,
-    learning_rate=1e-4,
-    schedule="cosine",
-    rotation=0.04,
-    dropout=0.2,
-    label_smoothing=0.0,
-    seed=3,
-)
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from switchpoint import sample
-
-    place = tmp_path_factory.mktemp("photos")
-    for dish in list(sample.DISHES)[:3]:
-        (place / "dishes" / dish).mkdir(parents=True)
-        for number in range(12):
-            data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
-            (place / "dishes" / dish / f"{number}.jpg").write_bytes(data)
-    prepare(place / "records", place / "look", place / "source", PrepareConfig(str(place / "dishes"), image_size=32))
-    return place / "records"
-
-
-def train(records: Path, place: Path, config: TransferConfig = TRANSFER) -> dict[str, str]:
-    return transfer(
-        records,
-        place / "checkpoints",
-        place / "model" / "model.keras",
-        place / "history",
-        place / "logs",
-        place / "pretrained",
-        config,
-    )
-
-
-def tune(records: Path, transferred: Path, place: Path, config: FinetuneConfig = FINETUNE) -> dict[str, str]:
-    return finetune(
-        records, transferred / "checkpoints", place / "model" / "model.keras", place / "history", place / "logs", config
-    )
-
-
-@pytest.fixture(scope="module")
-def transferred(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("transferred")
-    train(records, place)
-    return place
-
-
-@pytest.fixture(scope="module")
-def finetuned(records: Path, transferred: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("finetuned")
-    tune(records, transferred, place)
-    return place
-
-
-def history(place: Path) -> dict[str, object]:
-    return json.loads((place / "history").read_text())
+from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
 
 
 def test_transfer_keeps_every_epochs_head_and_leaves_the_backbone_as_it_was(transferred: Path) -> None:
@@ -144,18 +64,18 @@ def test_finetuning_moves_the_backbone_but_not_the_statistics_of_batch_normaliza
     assert moved > 20
 
 
-def test_finetuning_starts_where_the_checkpoint_was(records: Path, transferred: Path) -> None:
+def test_finetuning_starts_where_the_checkpoint_was(small_records: Path, transferred: Path) -> None:
     backbone, head = checkpoints.load(transferred / "checkpoints", 2)
     model = training.join(backbone, head)
     training.compile_model(model, 0.1, 0.0)
-    loss, accuracy = model.evaluate(plain_batches(records, "validation", 8), verbose=0)
+    loss, accuracy = model.evaluate(plain_batches(small_records, "validation", 8), verbose=0)
     row = history(transferred)["epochs"][1]
     assert loss == pytest.approx(row["val_loss"], rel=1e-5)
     assert accuracy == pytest.approx(row["val_categorical_accuracy"])
 
 
-def test_only_the_last_blocks_move_when_so_asked(records: Path, transferred: Path, tmp_path: Path) -> None:
-    tune(records, transferred, tmp_path, replace(FINETUNE, blocks=1, epochs=1))
+def test_only_the_last_blocks_move_when_so_asked(small_records: Path, transferred: Path, tmp_path: Path) -> None:
+    tune(small_records, transferred, tmp_path, replace(FINETUNE, blocks=1, epochs=1))
     before = keras.models.load_model(transferred / "model" / "model.keras", compile=False).get_layer("backbone")
     after = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False).get_layer("backbone")
     first, last = backbones.blocks(before)[1], backbones.blocks(before)[-1]
@@ -171,21 +91,23 @@ def test_only_the_last_blocks_move_when_so_asked(records: Path, transferred: Pat
     )
 
 
-def test_a_missing_epoch_names_the_saved_ones(records: Path, transferred: Path, tmp_path: Path) -> None:
+def test_a_missing_epoch_names_the_saved_ones(small_records: Path, transferred: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointNotFoundError, match=r"epoch 7 .* Saved epochs: \[1, 2, 3\]"):
-        tune(records, transferred, tmp_path, replace(FINETUNE, switch_epoch=7))
+        tune(small_records, transferred, tmp_path, replace(FINETUNE, switch_epoch=7))
 
 
-def test_equal_trainings_give_equal_weights_and_histories(records: Path, transferred: Path, tmp_path: Path) -> None:
-    digests = train(records, tmp_path)
+def test_equal_trainings_give_equal_weights_and_histories(
+    small_records: Path, transferred: Path, tmp_path: Path
+) -> None:
+    digests = train(small_records, tmp_path)
     assert history(tmp_path)["epochs"] == history(transferred)["epochs"]
     assert digests["model"] == history(transferred)["model_digest"]
-    first = tune(records, transferred, tmp_path / "a")
-    assert tune(records, tmp_path, tmp_path / "b") == first
+    first = tune(small_records, transferred, tmp_path / "a")
+    assert tune(small_records, tmp_path, tmp_path / "b") == first
 
 
-def test_a_loss_that_is_no_number_is_a_result(records: Path, transferred: Path, tmp_path: Path) -> None:
-    tune(records, transferred, tmp_path, replace(FINETUNE, learning_rate=1e38, schedule="constant"))
+def test_a_loss_that_is_no_number_is_a_result(small_records: Path, transferred: Path, tmp_path: Path) -> None:
+    tune(small_records, transferred, tmp_path, replace(FINETUNE, learning_rate=1e38, schedule="constant"))
     found = history(tmp_path)
     assert found["diverged"]["epoch"] == 1
     assert found["diverged"]["learning_rate"] == pytest.approx(1e38)
@@ -195,9 +117,9 @@ def test_a_loss_that_is_no_number_is_a_result(records: Path, transferred: Path, 
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-def test_weights_that_changed_since_the_start_are_refused(records: Path, tmp_path: Path) -> None:
+def test_weights_that_changed_since_the_start_are_refused(small_records: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="changed since"):
-        train(records, tmp_path, replace(TRANSFER, weights_digest="0" * 64))
+        train(small_records, tmp_path, replace(TRANSFER, weights_digest="0" * 64))
 
 
 @pytest.mark.parametrize("restart", [5_000, 15_000, 35_000])
@@ -208,8 +130,8 @@ def test_the_labs_schedule_restarts_where_it_must(restart: int) -> None:
     assert float(lab(restart - 1)) < 1e-6
 
 
-def test_evaluate_counts_what_the_model_gets_right(records: Path, finetuned: Path, tmp_path: Path) -> None:
-    result = evaluate(records, finetuned / "model" / "model.keras", tmp_path / "evaluation", 2, 8)
+def test_evaluate_counts_what_the_model_gets_right(small_records: Path, finetuned: Path, tmp_path: Path) -> None:
+    result = evaluate(small_records, finetuned / "model" / "model.keras", tmp_path / "evaluation", 2, 8)
     assert json.loads((tmp_path / "evaluation").read_text()) == result
     labels, predicted = np.array(result["labels"]), np.array(result["predicted"])
     assert result["top_1"] == pytest.approx((labels == predicted).mean())
@@ -217,11 +139,11 @@ def test_evaluate_counts_what_the_model_gets_right(records: Path, finetuned: Pat
     assert np.trace(np.array(result["confusion"])) == (labels == predicted).sum()
     model = keras.models.load_model(finetuned / "model" / "model.keras")
     model.compile(loss="categorical_crossentropy", metrics=["categorical_accuracy"])
-    loss, accuracy = model.evaluate(plain_batches(records, "test", 8), verbose=0)
+    loss, accuracy = model.evaluate(plain_batches(small_records, "test", 8), verbose=0)
     assert (result["loss"], result["top_1"]) == (pytest.approx(loss, rel=1e-4), pytest.approx(accuracy))
 
 
-def test_the_pipelines_of_photos_are_not_autotuned(records: Path) -> None:
+def test_the_pipelines_of_photos_are_not_autotuned(small_records: Path) -> None:
     # Ending an autotuned pipeline waited for its tuner: up to a minute at the end of each training.
-    for batches in (training_batches(records, 8, 0.04, 1, 2), plain_batches(records, "test", 8)):
+    for batches in (training_batches(small_records, 8, 0.04, 1, 2), plain_batches(small_records, "test", 8)):
         assert batches.options().autotune.enabled is False
