@@ -14,6 +14,7 @@ from switchpoint.errors import SwitchpointError
 from switchpoint.identity import DIGEST, code_digest
 
 MEMBER = "switchpoint.json"  # of a .keras file, which is a ZIP archive
+CONFIG = "config.json"  # Keras' member for the architecture
 FORMAT = 1
 _PLACES = ("dataset", "dataset_digest", "weights", "weights_digest")
 _NAMES = ("sample", "imagenet", "none")  # datasets and weights that are words, not places
@@ -96,6 +97,7 @@ def embed(
         document["checkpoints"] = entry(checkpoints) | {"epoch": epoch, "epoch_digest": heads[str(epoch)]}
     temporary = model.with_name("part.keras")
     with zipfile.ZipFile(model) as old, zipfile.ZipFile(temporary, "w") as new:
+        document["seal"] = _seal(document, old.read(CONFIG))
         for name in old.namelist():
             if name == MEMBER:
                 continue
@@ -107,6 +109,19 @@ def embed(
                     shutil.copyfileobj(source, target, 1 << 20)
         new.writestr(zipfile.ZipInfo(MEMBER, _EPOCH), json.dumps(document, indent=1, sort_keys=True))
     temporary.replace(model)
+
+
+def _seal(document: Mapping[str, Any], config: bytes) -> str:
+    """Digest of what a digest of the weights leaves out: the lineage itself and the architecture."""
+    content = {key: value for key, value in document.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode() + config).hexdigest()
+
+
+def sealed(model: Path) -> bool:
+    """Whether a model file's lineage and architecture are those that `embed` wrote: damage shows, forgery does not."""
+    document = embedded(model)
+    with zipfile.ZipFile(model) as archive:
+        return bool(document.get("seal") == _seal(document, archive.read(CONFIG)))
 
 
 def embedded(model: Path) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import keras
 import pytest
 
 from switchpoint import boards, lineage_graph, runs, sample
-from switchpoint.console import sparkline
 from switchpoint.identity import ROOT
 
 FLAGS = ["--backbone=efficientnet_lite0", "--image-size=32", "--batch-size=8", "--transfer-epochs=1"]
@@ -139,9 +138,3 @@ def test_logs_of_a_step_that_still_runs_are_found(tmp_path: Path) -> None:
     step = {"name": "finetune", "switch_epoch": 4, "outputs": {}}
     found = boards.directories(tmp_path, {"id": "r", "parameters": {"switch_epochs": [1, 4]}, "steps": [step]})
     assert found == {"finetune-from-04": logs}
-
-
-def test_a_curve_is_drawn_from_its_lowest_to_its_highest() -> None:
-    assert sparkline([0.1, 0.5, 0.8]) == "▁▅█"
-    assert sparkline([0.5]) == "▁"
-    assert sparkline([]) == ""
