@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kfp import dsl
+
 from components.finetune.component import finetune
 from components.prepare.component import prepare
 from components.transfer.component import transfer
-from kfp import dsl
 
 
 def photos(place: Path) -> Path:
