@@ -56,7 +56,7 @@ class _Places:
 
     def path(self, node: Node) -> Path:
         if not node["path"]:
-            raise _UncheckableError("not found among the runs here")
+            raise _UncheckableError("not found among the runs")
         path = Path(node["path"])
         if storage.is_remote(node["path"]):
             path = self._downloaded(node)

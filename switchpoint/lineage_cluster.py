@@ -6,10 +6,10 @@ of the cluster's runs: ROOT/PIPELINE/RUN/TASK/random/OUTPUT, where a run has onl
 
 import functools
 import hashlib
+import json
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from switchpoint import checkpoints, cluster_rerun, cluster_results, lineage_graph, records, storage
 from switchpoint.cluster import PIPELINE, Cluster, Run
@@ -65,6 +65,7 @@ class _Artifacts:
             for run_id, root in roots.items()
             if storage.is_remote(root)
         }
+        self.own = run.run_id
         self.best = storage.listing(best)[0]
         self.listing = functools.cache(storage.listing)
         self.digest_in = functools.cache(_digest_in)
@@ -72,25 +73,31 @@ class _Artifacts:
     def get(self, step: str, output: str, digest: str | None) -> tuple[str | None, None, str | None]:
         """Where an output lies and which run made it; None when no run has it any more."""
         telling = f"/{_TELLING[output]}" if output in _TELLING else ""
+        own: tuple[str | None, None, str | None] = (None, None, None)
         for run_id, prefix in self.prefixes.items():
             bucket, name = storage.parse(prefix)
-            for item in self.listing(prefix):
-                if re.fullmatch(rf"{step}/[^/]+/{output}{telling}", item.name.removeprefix(name)):
-                    uri = f"gs://{bucket}/{item.name}"
-                    if self._is(output, uri, item, digest):
-                        return uri.removesuffix(telling), None, run_id
-        return None, None, None
-
-    def _is(self, output: str, uri: str, item: storage.Object, digest: str | None) -> bool:
-        if output == "model":  # the report keeps a copy of the best one, byte for byte
-            return (item.crc32c, item.size) == (self.best.crc32c, self.best.size)
-        if output != "checkpoints":
-            return bool(self.digest_in(uri) == digest)
-        with tempfile.TemporaryDirectory() as directory:
-            storage.download(uri, path := Path(directory, checkpoints.MANIFEST))
-            return hashlib.sha256(path.read_bytes()).hexdigest() == digest
+            for item in sorted(self.listing(prefix), key=lambda item: item.generation):
+                if not re.fullmatch(rf"{step}/[^/]+/{output}{telling}", item.name.removeprefix(name)):
+                    continue
+                uri = f"gs://{bucket}/{item.name}"
+                found = uri.removesuffix(telling), None, run_id
+                if output == "model":  # the report keeps a copy of the best one, byte for byte
+                    if (item.crc32c, item.size) == (self.best.crc32c, self.best.size):
+                        return found
+                elif self.digest_in(uri, output) == digest:
+                    return found
+                elif run_id == self.own:
+                    own = found  # what this run made and used, so it was changed since; --verify says that
+        return own
 
 
-def _digest_in(uri: str) -> Any:
-    content, _ = storage.read_json(uri)
-    return (content or {}).get("digest")
+def _digest_in(uri: str, output: str) -> str | None:
+    with tempfile.TemporaryDirectory() as directory:
+        storage.download(uri, path := Path(directory, "file"))
+        content = path.read_bytes()
+    if output == "checkpoints":
+        return hashlib.sha256(content).hexdigest()
+    try:
+        return str(json.loads(content)["digest"])
+    except (ValueError, LookupError, TypeError):
+        return None  # damaged

@@ -53,4 +53,4 @@ def train(place: Path, dataset: str, weights: str = "imagenet") -> None:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), sys.argv[2])
+    train(Path(sys.argv[1]), *sys.argv[2:])

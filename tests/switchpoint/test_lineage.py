@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -247,27 +248,63 @@ def test_mermaid_escapes_what_is_data(place: Path) -> None:
     assert lineage_graph._escaped("in direction LR") == "in direction#32;LR"
 
 
-def test_tensorboard_shows_readable_names_also_of_a_run_from_the_cache(place: Path) -> None:
+@contextlib.contextmanager
+def tensorboard(place: Path, *arguments: str) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Gives a function that asks TensorBoard for the tags of its runs; empty while it does not answer."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [sys.executable, "-m", "switchpoint.cli", "tensorboard", "--port", str(port)]
+    words = [sys.executable, "-m", "switchpoint.cli", "tensorboard", "--port", str(port), *arguments]
+
+    def tags() -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/data/plugin/scalars/tags", timeout=5) as answer:
+                return json.load(answer)
+        except OSError:
+            return {}
+
     with subprocess.Popen(words, cwd=place, env=os.environ | {"PYTHONPATH": str(ROOT)}) as process:
         try:
-            names: set[str] = set()
-            end = time.monotonic() + 90
-            while time.monotonic() < end and len(names) < 4:
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/data/runs", timeout=5) as answer:
-                        names = set(json.load(answer))
-                except OSError:
-                    time.sleep(0.5)
+            yield tags
         finally:
             process.terminate()  # SIGINT is ignored where the tests run in the background of a script
-            process.wait(30)
-    assert {
-        f"{name}/{split}" for name in ("transfer", "finetune-from-01") for split in ("train", "validation")
-    } <= names
+    assert process.returncode == 0
+
+
+def until(done: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.3)
+    return True
+
+
+def test_tensorboard_shows_readable_names_also_of_a_run_from_the_cache(place: Path) -> None:
+    names = {f"{name}/{split}" for name in ("transfer", "finetune-from-01") for split in ("train", "validation")}
+    with tensorboard(place) as tags:
+        assert until(lambda: names <= set(tags()), 90), tags()
+        assert all("epoch_loss" in tags()[name] for name in names)
+
+
+def test_tensorboard_shows_a_training_while_it_goes(place: Path, copy: Path) -> None:
+    words = [sys.executable, "-m", "switchpoint.cli", "run", "--dataset", str(place / "photos"), *FLAGS]
+    words += ["--transfer-epochs=60", "--finetune-epochs=400", f"--runs-dir={copy}"]
+    earlier = {run["id"] for run in runs.every(copy)}
+    with subprocess.Popen(
+        words, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as training:
+        try:
+            assert until(lambda: runs.every(copy)[0]["id"] not in earlier, 60)
+            run = runs.every(copy)[0]["id"]
+            with tensorboard(copy.parent, run, f"--runs-dir={copy}") as tags:
+                for name in ("transfer", "finetune-from-01"):
+                    assert until(lambda name=name: "epoch_loss" in tags().get(f"{name}/train", {}), 120), tags()
+                    running = runs.find(copy, run)["steps"]
+                    assert [step["outputs"] for step in running if step["name"] == name.partition("-")[0]] == [{}]
+            assert training.poll() is None
+        finally:
+            os.killpg(training.pid, signal.SIGKILL)  # the step that runs, too
 
 
 def test_logs_of_a_step_that_still_runs_are_found(tmp_path: Path) -> None:
