@@ -289,7 +289,7 @@ def test_tensorboard_shows_readable_names_also_of_a_run_from_the_cache(place: Pa
 
 def test_tensorboard_shows_a_training_while_it_goes(place: Path, copy: Path) -> None:
     words = [sys.executable, "-m", "switchpoint.cli", "run", "--dataset", str(place / "photos"), *FLAGS]
-    words += ["--transfer-epochs=60", "--finetune-epochs=400", f"--runs-dir={copy}"]
+    words += ["--transfer-epochs=120", "--finetune-epochs=400", f"--runs-dir={copy}"]
     earlier = {run["id"] for run in runs.every(copy)}
     with subprocess.Popen(
         words, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, start_new_session=True
