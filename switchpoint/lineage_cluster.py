@@ -13,7 +13,7 @@ from pathlib import Path
 
 from switchpoint import checkpoints, cluster_rerun, cluster_results, lineage_graph, records, storage
 from switchpoint.cluster import PIPELINE, Cluster, Run
-from switchpoint.errors import ClusterError, SwitchpointError
+from switchpoint.errors import ClusterError, StorageError, SwitchpointError
 from switchpoint.lineage import embedded
 from switchpoint.results import MODEL
 
@@ -67,7 +67,7 @@ class _Artifacts:
         }
         self.own = run.run_id
         self.best = storage.listing(best)[0]
-        self.listing = functools.cache(storage.listing)
+        self.listing = functools.cache(self._listing)
         self.digest_in = functools.cache(_digest_in)
 
     def get(self, step: str, output: str, digest: str | None) -> tuple[str | None, None, str | None]:
@@ -76,7 +76,7 @@ class _Artifacts:
         own: tuple[str | None, None, str | None] = (None, None, None)
         for run_id, prefix in self.prefixes.items():
             bucket, name = storage.parse(prefix)
-            for item in sorted(self.listing(prefix), key=lambda item: item.generation):
+            for item in sorted(self.listing(run_id), key=lambda item: item.generation):
                 if not re.fullmatch(rf"{step}/[^/]+/{output}{telling}", item.name.removeprefix(name)):
                     continue
                 uri = f"gs://{bucket}/{item.name}"
@@ -89,6 +89,14 @@ class _Artifacts:
                 elif run_id == self.own:
                     own = found  # what this run made and used, so it was changed since; --verify says that
         return own
+
+    def _listing(self, run_id: str) -> list[storage.Object]:
+        try:
+            return storage.listing(self.prefixes[run_id])
+        except StorageError:
+            if run_id == self.own:
+                raise
+            return []  # an older run's bucket may be gone, or another's
 
 
 def _digest_in(uri: str, output: str) -> str | None:

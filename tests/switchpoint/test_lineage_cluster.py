@@ -199,6 +199,14 @@ def test_a_parameter_that_the_ui_left_out_has_its_default(ran: Ran) -> None:
     assert next(node for node in graph["nodes"] if node["kind"] == "weights")["parameters"]["weights"] == "imagenet"
 
 
+def test_a_run_whose_bucket_is_gone_is_passed_over(ran: Ran) -> None:
+    ran.server.runs[0].runtime_config.pipeline_root = "gs://no-such-bucket/root"
+    graph = json.loads(call("lineage", ran.second, "--host", ran.host, "--json").stdout)
+    assert {node["kind"] for node in graph["nodes"] if node["made_by_run"] is None} == {
+        "checkpoint", "records", "dataset", "weights",
+    }  # fmt: skip
+
+
 def test_what_can_not_be_shown_is_said(ran: Ran, gcs: Any) -> None:
     assert "give the id of a run" in call("lineage", "--host", ran.host).output
     assert "--all is for a run of this machine" in call("lineage", ran.second, "--all", "--host", ran.host).output
