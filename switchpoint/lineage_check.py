@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from switchpoint import backbones, checkpoints, records, sources, storage
-from switchpoint.errors import SwitchpointError
+from switchpoint.errors import StorageError, SwitchpointError
 from switchpoint.identity import STEPS, code_digest
 from switchpoint.lineage import CONFIG, embedded, entry, sealed
 from switchpoint.lineage_graph import Graph, Node, metadata
@@ -37,7 +37,7 @@ def _run(node: Node, places: "_Places", what: str, test: Test) -> Check:
     try:
         why = test(node, places) or ""
         ok = not why
-    except _UncheckableError as error:
+    except (_UncheckableError, StorageError) as error:  # a bucket that can't be read says nothing of what is in it
         ok, why = None, str(error)
     except Exception as error:  # a damaged file makes Keras, h5py and zipfile raise whatever they like
         why = str(error) if isinstance(error, SwitchpointError) else f"{node['path']} can't be read: {error}"

@@ -192,6 +192,15 @@ def test_a_photo_more_is_found(ran: Ran) -> None:
     assert done.stdout.count("DIFFERS") == 1
 
 
+def test_a_bucket_that_can_not_be_read_is_no_damage(ran: Ran, gcs: Any) -> None:
+    gcs.fail(403, "/b/dishes/", times=100, message="me@example.com does not have storage.objects.get access.")
+    done = call("lineage", ran.second, "--host", ran.host, "--verify", "--json")
+    assert done.exit_code == 0
+    closed = {check["what"]: check["why"] for check in json.loads(done.stdout)["checks"] if check["ok"] is None}
+    assert closed.keys() == {"dataset", "pretrained weights"}
+    assert "storage.objects.get" in closed["dataset"]
+
+
 def test_a_parameter_that_the_ui_left_out_has_its_default(ran: Ran) -> None:
     for run in ran.server.runs:
         del run.runtime_config.parameters["weights"]
