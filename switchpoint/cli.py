@@ -82,7 +82,8 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
     if document["left_out"]:
         output.print(f"{len(document['left_out'])} photos were left out; prepare's log and the manifest name them.")
     output.print(console.results_table(document["results"]))
-    output.print(document["conclusion"], markup=False, highlight=False, soft_wrap=True)
+    # On a terminal between words; in a file it stays one line.
+    output.print(document["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
     output.print(f"Report: {document['report']}\nModel:  {document['model']}", markup=False, soft_wrap=True)
 
 
