@@ -171,12 +171,12 @@ def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
 @profile_flag()
 @package_flags
 @click.option("--output", type=click.Path(path_type=Path), default="build/switchpoint.yaml", show_default=True)
-def compile(profile: str, registry: str | None, device: str | None, output: Path) -> None:
+def compile(profile: str, registry: str | None, device: str | None, resume: str | None, output: Path) -> None:
     """Compile the pipeline to KFP's YAML."""
     from switchpoint import profiles
     from switchpoint.compilation import compile_pipeline
 
-    compile_pipeline(output, profiles.load(profile), registry, device)
+    compile_pipeline(output, profiles.load(profile), registry, device, resume)
     click.echo(f"Compiled to {output}.")
 
 

@@ -26,7 +26,7 @@ from switchpoint.flags import (
 )
 
 CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
-RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "allow_code_change", "wait", "timeout")
+RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_code_change", "wait", "timeout")
 
 
 @click.command()
@@ -45,6 +45,7 @@ def submit(
     profile: str,
     registry: str | None,
     device: str | None,
+    resume: str | None,
     experiment: str,
     pipeline_root: str | None,
     service_account: str | None,
@@ -56,12 +57,14 @@ def submit(
     """Run the pipeline on Kubeflow Pipelines."""
     connection = {name: flags.pop(name) for name in CONNECTION}
     values = pipeline_parameters.resolve(recipe, given(flags))
-    from switchpoint import cluster, profiles, runs
+    from switchpoint import cluster, profiles, runs, storage
     from switchpoint.compilation import package
 
     cluster.check_visible(values, pipeline_root)
     placed = profiles.load(profile)
-    text = package(placed, registry, device)
+    if pipeline_root and storage.is_remote(pipeline_root):
+        resume = resume or placed.resume or f"{pipeline_root.rstrip('/')}/resume"
+    text = package(placed, registry, device, resume)
     place = cluster.Cluster(**connection)
     started = place.submit(
         pipeline_parameters.with_digests(values), text, profile=placed.name, commit=runs.commit(),
@@ -77,6 +80,7 @@ def rerun(
     profile: str | None,
     registry: str | None,
     device: str | None,
+    resume: str | None,
     allow_code_change: bool,
     wait: bool,
     timeout: float | None,
@@ -89,7 +93,14 @@ def rerun(
     place = cluster.Cluster(**connection)
     run = place.run(run_id)
     started = cluster_rerun.submit(
-        place, run, changes, profile=profile, registry=registry, device=device, allow_code_change=allow_code_change
+        place,
+        run,
+        changes,
+        profile=profile,
+        registry=registry,
+        device=device,
+        resume=resume,
+        allow_code_change=allow_code_change,
     )
     finish(place, started, wait, timeout, as_json, None)
 

@@ -30,10 +30,9 @@ from pipeline import switchpoint as pipeline
 from switchpoint import runs
 from switchpoint.compilation import environment
 from switchpoint.errors import SwitchpointError
-from switchpoint.identity import STEPS
+from switchpoint.identity import RESUME, STEPS
 from switchpoint.planning import Step, explain
 from switchpoint.results import collect
-from switchpoint.resume import RESUME
 
 _this_thread = threading.local()
 

@@ -24,14 +24,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from switchpoint import storage
 from switchpoint.errors import StorageError
-from switchpoint.identity import DIGEST, code_digest
+from switchpoint.identity import DIGEST, RESUME, code_digest
 
 if TYPE_CHECKING:
     import numpy as np
 
     Arrays = dict[str, np.ndarray[Any, Any]]
 
-RESUME = "SWITCHPOINT_RESUME"  # a directory or a gs:// prefix; without it no state is kept
 KEPT = 2  # should the newest state be torn, the one before is used
 BEAT = 10.0  # seconds between two signs of life in a bucket
 LEASE = 45.0  # seconds without one, after which a training in a bucket counts as dead
