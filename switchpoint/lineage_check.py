@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from switchpoint import backbones, checkpoints, records, sources, storage
+from switchpoint import backbones, checkpoints, models, records, sources, storage
 from switchpoint.errors import SwitchpointError
 from switchpoint.identity import STEPS, code_digest
 from switchpoint.lineage import embedded
@@ -62,7 +62,7 @@ def _model(node: Node) -> str | None:
     path = _path(node)
     if (said := embedded(path)["model"]["digest"]) != node["digest"]:
         return f"{path} carries the lineage of another model ({said[:16]}…)"
-    return _differs(checkpoints.weights_digest(keras.models.load_model(path, compile=False)), node, path)
+    return _differs(models.digest(keras.models.load_model(path, compile=False)), node, path)
 
 
 def _checkpoint(node: Node) -> str | None:
@@ -97,7 +97,7 @@ def _weights(node: Node) -> str | None:
 
 
 _TESTS = {
-    "model": ("model's weights", _model),
+    "model": ("model's weights, configuration and classes", _model),
     "checkpoint": ("checkpoint's backbone and head", _checkpoint),
     "records": ("records", _records),
     "dataset": ("dataset", _dataset),

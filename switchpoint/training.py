@@ -200,16 +200,6 @@ def steps_per_epoch(photos: int, batch_size: int) -> int:
     return math.ceil(photos / batch_size)
 
 
-def save_model(model: Any, path: Path) -> None:
-    """Write a `.keras` file, without the optimizer's state, under a temporary name, then move it into place."""
-    import keras
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name("part.keras")
-    keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
-    temporary.replace(path)
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write to a temporary name, then move into place."""
     temporary = path.with_name(path.name + ".part")

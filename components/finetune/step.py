@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchpoint import backbones, checkpoints, records, training
+from switchpoint import backbones, checkpoints, models, records, training
 from switchpoint.batches import training_batches
 
 
@@ -60,8 +60,7 @@ def finetune(
     batches = training_batches(photos, config.batch_size, config.rotation, seed, config.epochs)
     name = f"finetune {config.switch_epoch}"
     trained = training.fit(model, photos, batches, config.epochs, config.batch_size, seed, name, logs)
-    digest = checkpoints.weights_digest(model)
-    training.save_model(model, model_file)
+    digest = models.save(models.complete(model, manifest), model_file)
     start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]
     training.write_json(history_file, training.history(trained, "finetune", config.switch_epoch, digest, start))
     return {"model": digest, "history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest()}

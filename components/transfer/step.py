@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchpoint import backbones, checkpoints, records, storage, training
+from switchpoint import backbones, checkpoints, models, records, storage, training
 from switchpoint.batches import training_batches
 from switchpoint.errors import SwitchpointError, WeightsError
 
@@ -109,10 +109,9 @@ def transfer(
                 "history": trained.rows,
             },
         ),
-        "model": checkpoints.weights_digest(model),
+        "model": models.save(models.complete(model, manifest), model_file),
         "pretrained": digest,
     }
-    training.save_model(model, model_file)
     pretrained = {"backbone": config.backbone, "weights": config.weights, "digest": digest}
     training.write_json(pretrained_file, pretrained)
     history = training.history(trained, "transfer", 0, digests["model"], trained.rows[0])

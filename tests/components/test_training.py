@@ -12,7 +12,7 @@ from components.evaluate.step import evaluate
 from components.finetune.step import FinetuneConfig, finetune
 from components.prepare.step import PrepareConfig, prepare
 from components.transfer.step import TransferConfig, schedule, transfer
-from switchpoint import backbones, checkpoints, training
+from switchpoint import backbones, checkpoints, models, training
 from switchpoint.batches import plain_batches, training_batches
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
 
@@ -180,6 +180,7 @@ def test_equal_trainings_give_equal_weights_and_histories(records: Path, transfe
     digests = train(records, tmp_path)
     assert history(tmp_path)["epochs"] == history(transferred)["epochs"]
     assert digests["model"] == history(transferred)["model_digest"]
+    assert digests["model"] == models.digest(keras.models.load_model(tmp_path / "model" / "model.keras"))
     first = tune(records, transferred, tmp_path / "a")
     assert tune(records, tmp_path, tmp_path / "b") == first
 
@@ -215,7 +216,7 @@ def test_evaluate_counts_what_the_model_gets_right(records: Path, finetuned: Pat
     assert result["top_1"] == pytest.approx((labels == predicted).mean())
     assert np.array(result["confusion"]).sum() == result["photos"] == len(labels)
     assert np.trace(np.array(result["confusion"])) == (labels == predicted).sum()
-    model = keras.models.load_model(finetuned / "model" / "model.keras")
+    model = models.classifier(keras.models.load_model(finetuned / "model" / "model.keras"))
     model.compile(loss="categorical_crossentropy", metrics=["categorical_accuracy"])
     loss, accuracy = model.evaluate(plain_batches(records, "test", 8), verbose=0)
     assert (result["loss"], result["top_1"]) == (pytest.approx(loss, rel=1e-4), pytest.approx(accuracy))
