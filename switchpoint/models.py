@@ -14,20 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from switchpoint.checkpoints import weights_digest
-from switchpoint.training import join
+from switchpoint.training import join, set_precision
 
 
 def complete(classifier: Any, manifest: Mapping[str, Any]) -> Any:
     """Put preprocessing and class names around a classifier.
 
     Args:
-        classifier: From `switchpoint.training.join`.
+        classifier: From `switchpoint.training.join`. Its layers are set to float32, also when mixed precision trained
+            them: the weights are float32, and so the model predicts the same on every machine.
         manifest: Of the records that it was trained on.
 
     Returns:
         Keras model "switchpoint": uint8 RGB (batch, height, width, 3), of any height and width, to float32
         probabilities (batch, classes). `get_layer("labels").get_layer("class_names").get_vocabulary()` names them.
     """
+    set_precision(classifier, "float32")
     size = (manifest["image_height"], manifest["image_width"])
     # Cropping2D, for CenterCrop rounds the other way than the crop of validation when the margin is odd.
     margins = [side - manifest["image_size"] for side in size]

@@ -1,5 +1,6 @@
 """What transfer and finetune share: the head, and one loop around `model.fit`."""
 
+import functools
 import json
 import math
 import time
@@ -49,17 +50,104 @@ def join(backbone: Any, top: Any) -> Any:
     return keras.Model(photos, top(backbone(photos)), name="classifier")
 
 
-def compile_model(model: Any, learning_rate: Any, label_smoothing: float) -> None:
-    """Adam and categorical cross-entropy; XLA where there is a GPU to gain from it."""
+@functools.cache  # two in one process would get the same keys for what their replicas exchange
+def strategy() -> Any:
+    """Where to build and compile a model: on every GPU when there are several, a batch's photos split among them.
+
+    Without a GPU the CPU's logical devices count, of which there is one, unless a test asks for more.
+    """
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def gains_from_mixed_precision() -> bool:
+    """Whether all GPUs here, if there are any, have float16 tensor cores: compute capability 7.0, Volta, or later."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return bool(gpus) and all(each.get("compute_capability", (0, 0)) >= (7, 0) for each in details)
+
+
+def set_precision(model: Any, policy: str) -> None:
+    """Compute in float32 or mixed_float16, but the softmax in float32; weights stay float32. Compile afterwards."""
+    for layer in model._flatten_layers():
+        if layer.name != "classes":
+            layer.dtype_policy = policy
+
+
+def compile_model(model: Any, learning_rate: Any, label_smoothing: float, mixed_precision: str = "off") -> None:
+    """Adam and categorical cross-entropy; XLA where there is a GPU to gain from it.
+
+    Args:
+        model: From `join`, built and to be compiled in the scope of `strategy`.
+        learning_rate: A number or a schedule.
+        label_smoothing: 0 to 1.
+        mixed_precision: on, off, or auto: see `gains_from_mixed_precision`. Keras then scales the loss by itself.
+    """
     import keras
     import tensorflow as tf
 
+    mixed = gains_from_mixed_precision() if mixed_precision == "auto" else mixed_precision == "on"
+    set_precision(model, "mixed_float16" if mixed else "float32")
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    loss = _replica_loss() if several else keras.losses.CategoricalCrossentropy
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
+        loss=loss(label_smoothing=label_smoothing),
         metrics=["categorical_accuracy"],
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+        # Not with several: replicas meet inside a step, which XLA can't compile.
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") and not several else False,
     )
+    if several:
+        # To learn the shapes, Keras would average the first photos of the replicas, and stop where one has more.
+        model._symbolic_build(data_batch=(model.input, model.output))
+        model._maybe_symbolic_build = lambda **_: None
+
+
+def _replica_loss() -> Any:
+    """The cross-entropy of one replica's photos, with the gradient that its share of the batch has.
+
+    Keras takes the mean of the replicas' means. When a batch does not divide, a photo of the smaller share would weigh
+    more. The value stays the replica's own mean, since Keras weighs that by photos when it adds up an epoch's loss.
+    """
+    import keras
+    import tensorflow as tf
+
+    class ReplicaCrossentropy(keras.losses.CategoricalCrossentropy):  # type: ignore[misc]
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            values = super().call(y_true, y_pred)
+            replica = tf.distribute.get_replica_context()
+            if replica is None:  # Keras asks for the shape alone
+                return values
+            photos = tf.cast(tf.shape(values)[0], values.dtype)
+            share = photos * replica.num_replicas_in_sync / replica.all_reduce("SUM", photos)
+            return share * values + tf.stop_gradient((1 - share) * values)
+
+    return ReplicaCrossentropy
+
+
+def _reaches_all(photos: Any, replicas: int) -> Any:
+    """Whether every replica gets one: TensorFlow deals ceil(photos / replicas) to each until there are no more."""
+    return -(-photos // replicas) * (replicas - 1) < photos
+
+
+def _for_all(batches: Any, replicas: int) -> Any:
+    """A batch that would leave a replica without a photo, which networks can't compute, comes `replicas` times.
+
+    The gradient is the same; in the epoch's training loss and accuracy these few photos count as often.
+    """
+    import tensorflow as tf
+
+    def repeat(images: Any, labels: Any) -> Any:
+        times = tf.where(_reaches_all(tf.shape(labels)[0], replicas), 1, replicas)
+        return tf.repeat(images, times, axis=0), tf.repeat(labels, times, axis=0)
+
+    return batches.map(repeat) if replicas > 1 else batches
 
 
 @dataclass
@@ -158,9 +246,17 @@ def fit(
             )
             print(f"{name}  epoch {epoch + 1}/{epochs}  {measured}  {left:.0f} s left", flush=True)
 
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    held_out = recordfiles.read_manifest(records)["splits"]["validation"]["photos"]
+    fitting = (
+        size
+        for size in range(batch_size, replicas, -1)
+        if _reaches_all(size, replicas) and (not held_out % size or _reaches_all(held_out % size, replicas))
+    )
+    validation = plain_batches(records, "validation", next(fitting, batch_size))
     model.fit(
-        batches,
-        validation_data=plain_batches(records, "validation", batch_size),
+        _for_all(batches, replicas),
+        validation_data=_for_all(validation, replicas),
         epochs=epochs,
         steps_per_epoch=steps,
         shuffle=False,  # the batches come in their order

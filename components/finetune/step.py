@@ -22,6 +22,7 @@ class FinetuneConfig:
     rotation: float
     dropout: float
     label_smoothing: float
+    mixed_precision: str
     seed: int
 
 
@@ -50,11 +51,13 @@ def finetune(
     """
     manifest = records.verify(photos)
     training.deterministic(config.seed)
-    backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
-    head.get_layer("dropout").rate = config.dropout
-    backbones.unfreeze(backbone, config.blocks)
-    model = training.join(backbone, head)
-    training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
+    with training.strategy().scope():
+        backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
+        head.get_layer("dropout").rate = config.dropout
+        backbones.unfreeze(backbone, config.blocks)
+        model = training.join(backbone, head)
+        rates = schedule(config, manifest["splits"]["train"]["photos"])
+        training.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
     # Another order of the photos than the epochs of transfer learning had.
     seed = config.seed + config.switch_epoch
     batches = training_batches(photos, config.batch_size, config.rotation, seed, config.epochs)

@@ -28,6 +28,7 @@ class TransferConfig:
     rotation: float
     dropout: float
     label_smoothing: float
+    mixed_precision: str
     seed: int
     weights_digest: str = ""
 
@@ -62,6 +63,7 @@ def transfer(
     """
     manifest = records.verify(photos)
     training.deterministic(config.seed)
+    strategy = training.strategy()
     with tempfile.TemporaryDirectory() as temporary:
         weights = config.weights
         if storage.is_remote(weights):
@@ -74,11 +76,14 @@ def transfer(
                 f"The weights {config.weights} have the digest {digest}, not {config.weights_digest} as when the run "
                 "was started: they have changed since. Start the run again."
             )
-        backbone = backbones.build(config.backbone, weights, config.image_size)
+        with strategy.scope():
+            backbone = backbones.build(config.backbone, weights, config.image_size)
     backbones.freeze(backbone)
-    head = training.head(backbone, len(manifest["classes"]), config.dropout)
-    model = training.join(backbone, head)
-    training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
+    with strategy.scope():
+        head = training.head(backbone, len(manifest["classes"]), config.dropout)
+        model = training.join(backbone, head)
+        rates = schedule(config, manifest["splits"]["train"]["photos"])
+        training.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
 
     shutil.rmtree(checkpoint_directory, ignore_errors=True)
     checkpoint_directory.mkdir(parents=True)

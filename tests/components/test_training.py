@@ -1,8 +1,12 @@
 """transfer, finetune and evaluate on a few small photos, with a small network and real `fit`."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +19,8 @@ from components.transfer.step import TransferConfig, schedule, transfer
 from switchpoint import backbones, checkpoints, models, training
 from switchpoint.batches import plain_batches, training_batches
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
+from switchpoint.identity import ROOT
+from switchpoint.records import read_manifest
 
 EPOCHS = 3
 TRANSFER = TransferConfig(
@@ -30,6 +36,7 @@ TRANSFER = TransferConfig(
     rotation=0.04,
     dropout=0.2,
     label_smoothing=0.0,
+    mixed_precision="auto",
     seed=3,
 )
 FINETUNE = FinetuneConfig(
@@ -42,6 +49,7 @@ FINETUNE = FinetuneConfig(
     rotation=0.04,
     dropout=0.2,
     label_smoothing=0.0,
+    mixed_precision="auto",
     seed=3,
 )
 
@@ -92,7 +100,7 @@ def finetuned(records: Path, transferred: Path, tmp_path_factory: pytest.TempPat
     return place
 
 
-def history(place: Path) -> dict[str, object]:
+def history(place: Path) -> dict[str, Any]:
     return json.loads((place / "history").read_text())
 
 
@@ -194,6 +202,73 @@ def test_a_loss_that_is_no_number_is_a_result(records: Path, transferred: Path, 
     assert found["validation_accuracy"] == history(transferred)["epochs"][1]["val_categorical_accuracy"]
     model = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+SPLIT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import tensorflow as tf
+from tests.components.test_training import FINETUNE, TRANSFER, train, tune
+records, place, devices, mixed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
+)
+changes = {"batch_size": int(sys.argv[5]), "dropout": 0.0, "epochs": 2, "mixed_precision": mixed}
+train(records, place, replace(TRANSFER, **changes))
+tune(records, place, place / "tuned", replace(FINETUNE, **changes))
+"""
+
+
+def split(records: Path, place: Path, devices: int, mixed: str = "off", batch_size: int = 11) -> list[dict[str, Any]]:
+    """The histories of transfer learning and fine-tuning in a process with so many devices."""
+    done = subprocess.run(
+        [sys.executable, "-c", SPLIT, *map(str, (records, place, devices, mixed, batch_size))],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [history(place), history(place / "tuned")]
+
+
+def test_two_devices_train_as_one(records: Path, tmp_path: Path) -> None:
+    """Batches of 11 photos are six and five; the last one, of five, is three and two."""
+    assert read_manifest(records)["splits"]["train"]["photos"] % 11 == 5
+    for one, two in zip(split(records, tmp_path / "1", 1), split(records, tmp_path / "2", 2), strict=True):
+        for row, other in zip(one["epochs"], two["epochs"], strict=True):
+            assert other == pytest.approx(row, rel=1e-4)
+
+
+def test_a_last_photo_alone_is_given_to_both_devices(records: Path, tmp_path: Path) -> None:
+    assert read_manifest(records)["splits"]["train"]["photos"] % 13 == 1
+    one, two = (split(records, tmp_path / str(devices), devices, batch_size=13) for devices in (1, 2))
+    for rows, others in zip(one, two, strict=True):
+        for row, other in zip(rows["epochs"], others["epochs"], strict=True):
+            # It counts twice in what training reports, and no more than others in what it does.
+            assert other["val_loss"] == pytest.approx(row["val_loss"], rel=1e-4)
+            assert other["loss"] == pytest.approx(row["loss"], rel=0.1)
+
+
+def test_in_mixed_precision_weights_stay_float32_and_the_file_too(records: Path, tmp_path: Path) -> None:
+    for phase in split(records, tmp_path, 1, mixed="on"):
+        assert len(phase["epochs"]) == 2 and not phase["diverged"]
+        assert all(np.isfinite([row["loss"], row["val_loss"]]).all() for row in phase["epochs"])
+    for place in (tmp_path, tmp_path / "tuned"):
+        model = keras.models.load_model(place / "model" / "model.keras")
+        assert {weight.dtype for weight in model.weights} == {"float32"}
+        assert {layer.compute_dtype for layer in model._flatten_layers()} <= {"float32", "int64", "string"}
+        result = evaluate(records, place / "model" / "model.keras", place / "evaluation", 2, 8)
+        assert np.isfinite(result["loss"])
+
+
+def test_mixed_precision_computes_in_float16_all_but_the_softmax(transferred: Path) -> None:
+    model = training.join(*checkpoints.load(transferred / "checkpoints", 2))
+    training.compile_model(model, 0.001, 0.0, "on")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    layers = [layer for layer in model._flatten_layers() if layer.weights and not layer._layers]
+    assert {layer.compute_dtype for layer in layers if layer.name != "classes"} == {"float16"}
+    assert model.get_layer("head").get_layer("classes").compute_dtype == "float32"
+    training.compile_model(model, 0.001, 0.0, "auto")  # there is no GPU here
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
 
 
 def test_weights_that_changed_since_the_start_are_refused(records: Path, tmp_path: Path) -> None:
