@@ -189,7 +189,7 @@ def fit(
         batches: From `training_batches`, for `epochs` epochs.
         epochs: How many.
         batch_size: Photos a step.
-        seed: Dropout's draws are a function of it, the epoch and the step.
+        seed: Dropout's draws are a function of it, the epoch, the step and the replica.
         name: The phase, for the lines it prints.
         logs: Directory for TensorBoard.
         after_epoch: Called with each finished epoch's number, before the next one starts.
@@ -208,7 +208,9 @@ def fit(
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epoch, self.started = epoch + 1, time.monotonic()
             for number, layer in enumerate(dropouts):
-                layer.seed_generator.state.assign([seed * 1000 + number, epoch])
+                states = model.distribute_strategy.experimental_local_results(layer.seed_generator.state._value)
+                for replica, state in enumerate(states):  # else all drop the same
+                    state.assign([seed * 1000 + 100 * replica + number, epoch])
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if not math.isfinite(logs["loss"]):
