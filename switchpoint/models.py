@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from switchpoint.checkpoints import weights_digest
+from switchpoint.errors import SwitchpointError
 from switchpoint.training import join, set_precision
 
 
@@ -89,6 +90,9 @@ def write_h5(model_file: Path, path: Path) -> None:
     Args:
         model_file: From `save`.
         path: File to write; its name ends in .h5.
+
+    Raises:
+        SwitchpointError: Keras can't read back what it wrote, as with MobileNetV3.
     """
     import h5py
     import keras
@@ -98,6 +102,14 @@ def write_h5(model_file: Path, path: Path) -> None:
     names = [str(name) for name in model.get_layer("labels").get_layer("class_names").get_vocabulary()]
     temporary = path.with_name("part.h5")
     _assemble(model, (resize.height, resize.width), crop.cropping, []).save(temporary)
+    try:
+        keras.models.load_model(temporary, compile=False)
+    except Exception as error:  # Keras raises what it likes
+        temporary.unlink()
+        raise SwitchpointError(
+            f"Keras can't hold this network in H5: it does not read back what it wrote ({error}). "
+            "Export it with --format keras."
+        ) from error
     with h5py.File(temporary, "a") as file:
         file.attrs["class_names"] = json.dumps(names)
     temporary.replace(path)

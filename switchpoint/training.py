@@ -136,6 +136,14 @@ def _reaches_all(photos: Any, replicas: int) -> Any:
     return -(-photos // replicas) * (replicas - 1) < photos
 
 
+def _even_size(photos: int, largest: int, replicas: int) -> int:
+    """The largest size of validation's batches by which every replica gets a photo of each; else `largest`."""
+    for size in range(largest, replicas, -1):
+        if _reaches_all(size, replicas) and (photos % size == 0 or _reaches_all(photos % size, replicas)):
+            return size
+    return largest
+
+
 def _for_all(batches: Any, replicas: int) -> Any:
     """A batch that would leave a replica without a photo, which networks can't compute, comes `replicas` times.
 
@@ -250,12 +258,7 @@ def fit(
 
     replicas = model.distribute_strategy.num_replicas_in_sync
     held_out = recordfiles.read_manifest(records)["splits"]["validation"]["photos"]
-    fitting = (
-        size
-        for size in range(batch_size, replicas, -1)
-        if _reaches_all(size, replicas) and (not held_out % size or _reaches_all(held_out % size, replicas))
-    )
-    validation = plain_batches(records, "validation", next(fitting, batch_size))
+    validation = plain_batches(records, "validation", _even_size(held_out, batch_size, replicas))
     model.fit(
         _for_all(batches, replicas),
         validation_data=_for_all(validation, replicas),

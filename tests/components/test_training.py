@@ -238,6 +238,13 @@ def test_two_devices_train_as_one(records: Path, tmp_path: Path) -> None:
             assert other == pytest.approx(row, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("photos", "replicas", "size"), [(100, 1, 32), (96, 4, 32), (97, 4, 31), (105, 4, 31), (3, 4, 32)]
+)
+def test_validation_is_dealt_so_that_no_replica_goes_without(photos: int, replicas: int, size: int) -> None:
+    assert training._even_size(photos, 32, replicas) == size
+
+
 def test_a_last_photo_alone_is_given_to_both_devices(records: Path, tmp_path: Path) -> None:
     assert read_manifest(records)["splits"]["train"]["photos"] % 13 == 1
     one, two = (split(records, tmp_path / str(devices), devices, batch_size=13) for devices in (1, 2))

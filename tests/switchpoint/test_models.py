@@ -18,6 +18,7 @@ from PIL import Image
 from components.prepare.step import PrepareConfig, prepare
 from switchpoint import backbones, images, models, records, sample, training
 from switchpoint.batches import plain_batches
+from switchpoint.errors import SwitchpointError
 from switchpoint.identity import ROOT
 
 MANIFEST: dict[str, Any] = {
@@ -121,6 +122,16 @@ def test_h5_predicts_the_same_and_names_the_classes(saved: Path, tmp_path: Path)
         assert json.loads(file.attrs["class_names"]) == MANIFEST["classes"]
     models.write_h5(saved, tmp_path / "again.h5")
     assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()  # an export can be repeated
+
+
+def test_a_network_that_keras_cannot_read_back_from_h5_is_refused(tmp_path: Path) -> None:
+    backbone = backbones.build("mobilenet_v3_large", "none", 32)
+    network = training.join(backbone, training.head(backbone, 3, 0.2))
+    models.save(models.complete(network, MANIFEST), tmp_path / "model.keras")
+    keras.models.load_model(tmp_path / "model.keras")
+    with pytest.raises(SwitchpointError, match="--format keras"):
+        models.write_h5(tmp_path / "model.keras", tmp_path / "model.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
 
 
 def test_a_digest_is_of_weights_configuration_and_class_names(saved: Path) -> None:
