@@ -44,6 +44,7 @@ def switchpoint(
     rotation: float = 0.04,
     dropout: float = 0.2,
     label_smoothing: float = 0.0,
+    mixed_precision: str = "auto",
     validation_fraction: float = 0.1,
     max_left_out: float = 0.01,
     seed: int = 1,
@@ -73,6 +74,8 @@ def switchpoint(
         rotation: Training photos are turned by up to this fraction of a full turn, either way.
         dropout: Fraction of the pooled features that training drops.
         label_smoothing: Share of a label's weight that is spread over all classes, 0 to 1.
+        mixed_precision: `on` to compute in float16 where it is safe, `off`, or `auto`: on for GPUs that gain from it
+            (compute capability 7.0 or more), off on a CPU.
         validation_fraction: Share of the training photos that is held out to choose models by, 0 to 1.
         max_left_out: Share of photos that may be unreadable before prepare refuses the dataset, 0 to 1.
         seed: Seed of every random draw.
@@ -107,6 +110,7 @@ def switchpoint(
             rotation=rotation,
             dropout=dropout,
             label_smoothing=label_smoothing,
+            mixed_precision=mixed_precision,
             seed=seed,
         ),
         "transfer",
@@ -132,6 +136,7 @@ def switchpoint(
                 rotation=rotation,
                 dropout=dropout,
                 label_smoothing=label_smoothing,
+                mixed_precision=mixed_precision,
                 seed=seed,
             ),
             "finetune",

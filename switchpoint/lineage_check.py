@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from switchpoint import backbones, checkpoints, records, sources, storage
+from switchpoint import backbones, checkpoints, models, records, sources, storage
 from switchpoint.errors import StorageError, SwitchpointError
 from switchpoint.identity import STEPS, code_digest
 from switchpoint.lineage import CONFIG, embedded, entry, sealed
@@ -95,7 +95,7 @@ def _model(node: Node, places: _Places) -> str | None:
     written = metadata(path.parent)
     if not sealed(path) or (written and said != entry(written)):
         return f"{path} is not what was saved: its lineage (switchpoint.json) or its architecture was changed"
-    return _differs(checkpoints.weights_digest(keras.models.load_model(path, compile=False)), node, path)
+    return _differs(models.digest(keras.models.load_model(path, compile=False)), node, path)
 
 
 def _checkpoint(node: Node, places: _Places) -> str | None:
@@ -152,8 +152,8 @@ def _weights(node: Node, _: _Places) -> str | None:
 
 
 _TESTS: dict[str, tuple[str, Test]] = {
-    "model": ("model", _model),
-    "checkpoint": ("checkpoint", _checkpoint),
+    "model": ("model's weights, configuration and classes", _model),
+    "checkpoint": ("checkpoint's backbone and head", _checkpoint),
     "records": ("records", _records),
     "dataset": ("dataset", _dataset),
     "weights": ("pretrained weights", _weights),

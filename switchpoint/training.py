@@ -1,5 +1,7 @@
 """What transfer and finetune share: the head, and one loop around `model.fit`."""
 
+import functools
+import itertools
 import json
 import math
 import signal
@@ -55,17 +57,112 @@ def join(backbone: Any, top: Any) -> Any:
     return keras.Model(photos, top(backbone(photos)), name="classifier")
 
 
-def compile_model(model: Any, learning_rate: Any, label_smoothing: float) -> None:
-    """Adam and categorical cross-entropy; XLA where there is a GPU to gain from it."""
+@functools.cache  # two in one process would get the same keys for what their replicas exchange
+def strategy() -> Any:
+    """Where to build and compile a model: on every GPU when there are several, a batch's photos split among them.
+
+    Without a GPU the CPU's logical devices count, of which there is one, unless a test asks for more.
+    """
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def gains_from_mixed_precision() -> bool:
+    """Whether all GPUs here, if there are any, have float16 tensor cores: compute capability 7.0, Volta, or later."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return bool(gpus) and all(each.get("compute_capability", (0, 0)) >= (7, 0) for each in details)
+
+
+def set_precision(model: Any, policy: str) -> None:
+    """Compute in float32 or mixed_float16, but the softmax in float32; weights stay float32. Compile afterwards."""
+    for layer in model._flatten_layers():
+        if layer.name != "classes":
+            layer.dtype_policy = policy
+
+
+def compile_model(model: Any, learning_rate: Any, label_smoothing: float, mixed_precision: str = "off") -> None:
+    """Adam and categorical cross-entropy; XLA where there is a GPU to gain from it.
+
+    Args:
+        model: From `join`, built and to be compiled in the scope of `strategy`.
+        learning_rate: A number or a schedule.
+        label_smoothing: 0 to 1.
+        mixed_precision: on, off, or auto: see `gains_from_mixed_precision`. Keras then scales the loss by itself.
+    """
     import keras
     import tensorflow as tf
 
+    mixed = gains_from_mixed_precision() if mixed_precision == "auto" else mixed_precision == "on"
+    set_precision(model, "mixed_float16" if mixed else "float32")
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    loss = _replica_loss() if several else keras.losses.CategoricalCrossentropy
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
+        loss=loss(label_smoothing=label_smoothing),
         metrics=["categorical_accuracy"],
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+        # Not with several: replicas meet inside a step, which XLA can't compile.
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") and not several else False,
     )
+    if several:
+        # To learn the shapes, Keras would average the first photos of the replicas, and stop where one has more.
+        model._symbolic_build(data_batch=(model.input, model.output))
+        model._maybe_symbolic_build = lambda **_: None
+
+
+def _replica_loss() -> Any:
+    """The cross-entropy of one replica's photos, with the gradient that its share of the batch has.
+
+    Keras takes the mean of the replicas' means. When a batch does not divide, a photo of the smaller share would weigh
+    more. The value stays the replica's own mean, since Keras weighs that by photos when it adds up an epoch's loss.
+    """
+    import keras
+    import tensorflow as tf
+
+    class ReplicaCrossentropy(keras.losses.CategoricalCrossentropy):  # type: ignore[misc]
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            values = super().call(y_true, y_pred)
+            replica = tf.distribute.get_replica_context()
+            if replica is None:  # Keras asks for the shape alone
+                return values
+            photos = tf.cast(tf.shape(values)[0], values.dtype)
+            share = photos * replica.num_replicas_in_sync / replica.all_reduce("SUM", photos)
+            return share * values + tf.stop_gradient((1 - share) * values)
+
+    return ReplicaCrossentropy
+
+
+def _reaches_all(photos: Any, replicas: int) -> Any:
+    """Whether every replica gets one: TensorFlow deals ceil(photos / replicas) to each until there are no more."""
+    return -(-photos // replicas) * (replicas - 1) < photos
+
+
+def _even_size(photos: int, largest: int, replicas: int) -> int:
+    """The largest size of validation's batches by which every replica gets a photo of each; else `largest`."""
+    for size in range(largest, replicas, -1):
+        if _reaches_all(size, replicas) and (photos % size == 0 or _reaches_all(photos % size, replicas)):
+            return size
+    return largest
+
+
+def _for_all(batches: Any, replicas: int) -> Any:
+    """A batch that would leave a replica without a photo, which networks can't compute, comes `replicas` times.
+
+    The gradient is the same; in the epoch's training loss and accuracy these few photos count as often.
+    """
+    import tensorflow as tf
+
+    def repeat(images: Any, labels: Any) -> Any:
+        times = tf.where(_reaches_all(tf.shape(labels)[0], replicas), 1, replicas)
+        return tf.repeat(images, times, axis=0), tf.repeat(labels, times, axis=0)
+
+    return batches.map(repeat) if replicas > 1 else batches
 
 
 @dataclass
@@ -114,7 +211,7 @@ def fit(
         batches: Given an epoch, the batches of it and of all after it, as `training_batches` makes them.
         epochs: How many.
         batch_size: Photos a step.
-        seed: Dropout's draws are a function of it, the epoch and the step.
+        seed: Dropout's draws are a function of it, the epoch, the step and the replica.
         name: The phase, for the lines it prints.
         logs: Directory for TensorBoard.
         resume: Opened for this training.
@@ -128,7 +225,9 @@ def fit(
     photos = recordfiles.read_manifest(records)["splits"]["train"]["photos"]
     steps = steps_per_epoch(photos, batch_size)
     dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout) and layer.rate]
-    draws = [layer.seed_generator.state for layer in dropouts]
+    draws = [  # of each replica its own, else all drop the same
+        model.distribute_strategy.experimental_local_results(layer.seed_generator.state._value) for layer in dropouts
+    ]
     weights = model.trainable_variables
     model.optimizer.build(weights)
     training, first_step, elapsed, midway = Training(_values(weights)), 0, 0.0, {}
@@ -148,11 +247,16 @@ def fit(
         print(f"{name}  goes on after epoch {len(training.rows)}{where}: an earlier run was interrupted", flush=True)
     boards = Boards(logs, training.rows)
 
+    def set_draws(epoch: int) -> None:
+        for number, states in enumerate(draws):
+            for replica, state in enumerate(states):
+                state.assign([seed * 1000 + 100 * replica + number, epoch])
+
     def keep(step: int, elapsed: float) -> None:
         groups = {"weights": _values(weights), "optimizer": _values(model.optimizer.variables), "best": training.best}
         groups |= {f"every-{number:04d}": values for number, values in enumerate(training.every)}
         if step:
-            groups |= {"metrics": _values(model.metrics_variables), "draws": _values(draws)}
+            groups |= {"metrics": _values(model.metrics_variables), "draws": _values(itertools.chain(*draws))}
         values = {"rows": training.rows, "seconds": training.seconds, "best_epoch": training.best_epoch}
         arrays = {
             f"{group}/{number:04d}": value for group, values in groups.items() for number, value in enumerate(values)
@@ -163,10 +267,9 @@ def fit(
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epoch, self.started = epoch + 1, time.monotonic() - (elapsed if midway else 0)
             self.before = first_step if midway else 0
-            for number, state in enumerate(draws):
-                state.assign([seed * 1000 + number, epoch])
+            set_draws(epoch)
             if midway:
-                _assign(draws, midway["draws"])
+                _assign(itertools.chain(*draws), midway["draws"])
                 _assign(model.metrics_variables, midway["metrics"])
                 midway.clear()
 
@@ -220,12 +323,15 @@ def fit(
             if signals:
                 self.stop()
 
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    held_out = recordfiles.read_manifest(records)["splits"]["validation"]["photos"]
     with _signals(resume.keeps) as signals:
+        validation = plain_batches(records, "validation", _even_size(held_out, batch_size, replicas))
         while len(training.rows) < epochs and not training.diverged:
             done = len(training.rows)
             model.fit(
-                batches(done + 1).skip(first_step),
-                validation_data=plain_batches(records, "validation", batch_size),
+                _for_all(batches(done + 1).skip(first_step), replicas),
+                validation_data=_for_all(validation, replicas),
                 initial_epoch=done,
                 epochs=done + 1 if first_step else epochs,
                 steps_per_epoch=steps - first_step,
@@ -235,8 +341,7 @@ def fit(
             )
             first_step = 0
     _assign(weights, training.best)
-    for number, state in enumerate(draws):  # they are saved with a model: one value, whatever ran in this process
-        state.assign([seed * 1000 + number, epochs])
+    set_draws(epochs)  # they are saved with a model: one value, whatever ran in this process
     return training
 
 
@@ -334,16 +439,6 @@ def history(training: Training, phase: str, switch_epoch: int, model_digest: str
 def steps_per_epoch(photos: int, batch_size: int) -> int:
     """Training steps an epoch; the last batch may be smaller."""
     return math.ceil(photos / batch_size)
-
-
-def save_model(model: Any, path: Path) -> None:
-    """Write a `.keras` file, without the optimizer's state, under a temporary name, then move it into place."""
-    import keras
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name("part.keras")
-    keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
-    temporary.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from switchpoint import records, training
+from switchpoint import models, records, training
 from switchpoint.batches import plain_batches
 
 
@@ -34,7 +34,7 @@ def evaluate(
     import tensorflow as tf
 
     classes = records.verify(photos)["classes"]
-    model = keras.models.load_model(model_file, compile=False)
+    model = models.classifier(keras.models.load_model(model_file, compile=False))
     batches = plain_batches(photos, "test", batch_size)
     probabilities = model.predict(batches, verbose=0)
     labels = np.fromiter((example["label"].numpy() for example in records.dataset(photos, "test")), np.int64)

@@ -18,6 +18,7 @@ def finetune(
     rotation: float,
     dropout: float,
     label_smoothing: float,
+    mixed_precision: str,
     seed: int,
     model: dsl.Output[dsl.Model],
     history: dsl.Output[dsl.Artifact],
@@ -37,6 +38,7 @@ def finetune(
         rotation: Largest turn, as a fraction of a full one.
         dropout: Fraction of the pooled features to drop.
         label_smoothing: 0 to 1.
+        mixed_precision: auto, on or off.
         seed: Seed of every draw.
         model: The model of the best epoch by validation.
         history: A row an epoch.
@@ -60,6 +62,7 @@ def finetune(
         rotation=rotation,
         dropout=dropout,
         label_smoothing=label_smoothing,
+        mixed_precision=mixed_precision,
         seed=seed,
     )
     with Resume.from_environment() as resume:

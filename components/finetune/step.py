@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchpoint import backbones, checkpoints, records, training
+from switchpoint import backbones, checkpoints, models, records, training
 from switchpoint.batches import training_batches
 from switchpoint.resume import Resume
 
@@ -23,6 +23,7 @@ class FinetuneConfig:
     rotation: float
     dropout: float
     label_smoothing: float
+    mixed_precision: str
     seed: int
 
 
@@ -58,15 +59,21 @@ def finetune(
     """
     manifest = records.verify(photos)
     training.deterministic(config.seed)
-    backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
-    head.get_layer("dropout").rate = config.dropout
-    backbones.unfreeze(backbone, config.blocks)
-    model = training.join(backbone, head)
-    training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
+    with training.strategy().scope():
+        backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
+        head.get_layer("dropout").rate = config.dropout
+        backbones.unfreeze(backbone, config.blocks)
+        model = training.join(backbone, head)
+        rates = schedule(config, manifest["splits"]["train"]["photos"])
+        training.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
     # Another order of the photos than the epochs of transfer learning had.
     seed = config.seed + config.switch_epoch
     resume = resume or Resume()
-    inputs = {"records": manifest["digest"], "checkpoints": checkpoints.digest(checkpoint_directory)}
+    inputs = {
+        "records": manifest["digest"],
+        "checkpoints": checkpoints.digest(checkpoint_directory),
+        "precision": backbone.layers[-1].compute_dtype,
+    }
     resume.open("finetune", config, inputs)
     trained = training.fit(
         model,
@@ -79,8 +86,7 @@ def finetune(
         logs,
         resume,
     )
-    digest = checkpoints.weights_digest(model)
-    training.save_model(model, model_file)
+    digest = models.save(models.complete(model, manifest), model_file)
     start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]
     training.write_json(history_file, training.history(trained, "finetune", config.switch_epoch, digest, start))
     return {"model": digest, "history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest()}

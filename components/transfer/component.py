@@ -21,6 +21,7 @@ def transfer(
     rotation: float,
     dropout: float,
     label_smoothing: float,
+    mixed_precision: str,
     seed: int,
     checkpoints: dsl.Output[dsl.Artifact],
     model: dsl.Output[dsl.Model],
@@ -45,6 +46,7 @@ def transfer(
         rotation: Largest turn, as a fraction of a full one.
         dropout: Fraction of the pooled features to drop.
         label_smoothing: 0 to 1.
+        mixed_precision: auto, on or off.
         seed: Seed of every draw.
         checkpoints: The backbone once, and the head of every epoch.
         model: The model of the best epoch by validation: the baseline.
@@ -73,6 +75,7 @@ def transfer(
         rotation=rotation,
         dropout=dropout,
         label_smoothing=label_smoothing,
+        mixed_precision=mixed_precision,
         seed=seed,
     )
     with Resume.from_environment() as resume:

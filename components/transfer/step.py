@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchpoint import backbones, checkpoints, records, storage, training
+from switchpoint import backbones, checkpoints, models, records, storage, training
 from switchpoint.batches import training_batches
 from switchpoint.errors import SwitchpointError, WeightsError
 from switchpoint.resume import Resume
@@ -28,6 +28,7 @@ class TransferConfig:
     rotation: float
     dropout: float
     label_smoothing: float
+    mixed_precision: str
     seed: int
     weights_digest: str = ""
 
@@ -64,6 +65,7 @@ def transfer(
     """
     manifest = records.verify(photos)
     training.deterministic(config.seed)
+    strategy = training.strategy()
     with tempfile.TemporaryDirectory() as temporary:
         weights = config.weights
         if storage.is_remote(weights):
@@ -76,14 +78,18 @@ def transfer(
                 f"The weights {config.weights} have the digest {digest}, not {config.weights_digest} as when the run "
                 "was started: they have changed since. Start the run again."
             )
-        backbone = backbones.build(config.backbone, weights, config.image_size)
+        with strategy.scope():
+            backbone = backbones.build(config.backbone, weights, config.image_size)
     backbones.freeze(backbone)
-    head = training.head(backbone, len(manifest["classes"]), config.dropout)
-    model = training.join(backbone, head)
-    training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
+    with strategy.scope():
+        head = training.head(backbone, len(manifest["classes"]), config.dropout)
+        model = training.join(backbone, head)
+        rates = schedule(config, manifest["splits"]["train"]["photos"])
+        training.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
 
     resume = resume or Resume()
-    resume.open("transfer", config, {"records": manifest["digest"], "weights": digest})
+    inputs = {"records": manifest["digest"], "weights": digest, "precision": backbone.layers[-1].compute_dtype}
+    resume.open("transfer", config, inputs)
     trained = training.fit(
         model,
         photos,
@@ -101,8 +107,7 @@ def transfer(
             f"Transfer learning diverged before its first epoch had ended ({trained.diverged}). "
             "Lower transfer_learning_rate."
         )
-    digests = {"model": checkpoints.weights_digest(model), "pretrained": digest}
-    training.save_model(model, model_file)
+    digests = {"model": models.save(models.complete(model, manifest), model_file), "pretrained": digest}
     digests["checkpoints"] = checkpoints.write(
         checkpoint_directory, backbone, head, trained.every, trained.rows, manifest["classes"]
     )

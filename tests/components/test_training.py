@@ -1,8 +1,12 @@
 """transfer, finetune and evaluate on a few small photos, with a small network and real `fit`."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,9 +14,11 @@ import pytest
 
 from components.evaluate.step import evaluate
 from components.transfer.step import schedule
-from switchpoint import backbones, checkpoints, training
+from switchpoint import backbones, checkpoints, models, training
 from switchpoint.batches import plain_batches, training_batches
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
+from switchpoint.identity import ROOT
+from switchpoint.records import read_manifest
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
 
 
@@ -102,6 +108,7 @@ def test_equal_trainings_give_equal_weights_and_histories(
     digests = train(small_records, tmp_path)
     assert history(tmp_path)["epochs"] == history(transferred)["epochs"]
     assert digests["model"] == history(transferred)["model_digest"]
+    assert digests["model"] == models.digest(keras.models.load_model(tmp_path / "model" / "model.keras"))
     first = tune(small_records, transferred, tmp_path / "a")
     assert tune(small_records, tmp_path, tmp_path / "b") == first
 
@@ -115,6 +122,102 @@ def test_a_loss_that_is_no_number_is_a_result(small_records: Path, transferred: 
     assert found["validation_accuracy"] == history(transferred)["epochs"][1]["val_categorical_accuracy"]
     model = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+SPLIT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import tensorflow as tf
+from switchpoint import training
+from switchpoint.resume import Resume
+from tests.components.trainings import FINETUNE, TRANSFER, train, tune
+records, place, devices, mixed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
+)
+changes = {"batch_size": int(sys.argv[5]), "dropout": 0.0, "epochs": 2, "mixed_precision": mixed}
+original = training.Boards.add
+def whole(phase, *arguments):
+    for add in [original] if sys.argv[6] == "once" else [stop, original]:
+        training.Boards.add = add
+        try:
+            with Resume(str(place / "resume")) as kept:
+                phase(*arguments, kept)
+        except KeyboardInterrupt:
+            print("stopped")
+def stop(*_):
+    raise KeyboardInterrupt
+whole(train, records, place, replace(TRANSFER, **changes))
+whole(tune, records, place, place / "tuned", replace(FINETUNE, **changes))
+"""
+
+
+def split(
+    small_records: Path, place: Path, devices: int, mixed: str = "off", batch_size: int = 11, interrupted: str = "once"
+) -> list[dict[str, Any]]:
+    """The histories of transfer learning and fine-tuning in a process with so many devices."""
+    done = subprocess.run(
+        [sys.executable, "-c", SPLIT, *map(str, (small_records, place, devices, mixed, batch_size, interrupted))],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("stopped") == (0 if interrupted == "once" else 2)
+    return [history(place), history(place / "tuned")]
+
+
+def test_two_devices_train_as_one(small_records: Path, tmp_path: Path) -> None:
+    """Batches of 11 photos are six and five; the last one, of five, is three and two."""
+    assert read_manifest(small_records)["splits"]["train"]["photos"] % 11 == 5
+    for one, two in zip(split(small_records, tmp_path / "1", 1), split(small_records, tmp_path / "2", 2), strict=True):
+        for row, other in zip(one["epochs"], two["epochs"], strict=True):
+            assert other == pytest.approx(row, rel=1e-4)
+
+
+def test_two_devices_in_mixed_precision_go_on_after_an_interruption(small_records: Path, tmp_path: Path) -> None:
+    whole = split(small_records, tmp_path / "whole", 2, "on")
+    parts = split(small_records, tmp_path / "parts", 2, "on", interrupted="after each first epoch")
+    assert [{**phase, "seconds": 0} for phase in parts] == [{**phase, "seconds": 0} for phase in whole]
+
+
+@pytest.mark.parametrize(
+    ("photos", "replicas", "size"), [(100, 1, 32), (96, 4, 32), (97, 4, 31), (105, 4, 31), (3, 4, 32)]
+)
+def test_validation_is_dealt_so_that_no_replica_goes_without(photos: int, replicas: int, size: int) -> None:
+    assert training._even_size(photos, 32, replicas) == size
+
+
+def test_a_last_photo_alone_is_given_to_both_devices(small_records: Path, tmp_path: Path) -> None:
+    assert read_manifest(small_records)["splits"]["train"]["photos"] % 13 == 1
+    one, two = (split(small_records, tmp_path / str(devices), devices, batch_size=13) for devices in (1, 2))
+    for rows, others in zip(one, two, strict=True):
+        for row, other in zip(rows["epochs"], others["epochs"], strict=True):
+            # It counts twice in what training reports, and no more than others in what it does.
+            assert other["val_loss"] == pytest.approx(row["val_loss"], rel=1e-4)
+            assert other["loss"] == pytest.approx(row["loss"], rel=0.1)
+
+
+def test_in_mixed_precision_weights_stay_float32_and_the_file_too(small_records: Path, tmp_path: Path) -> None:
+    for phase in split(small_records, tmp_path, 1, mixed="on"):
+        assert len(phase["epochs"]) == 2 and not phase["diverged"]
+        assert all(np.isfinite([row["loss"], row["val_loss"]]).all() for row in phase["epochs"])
+    for place in (tmp_path, tmp_path / "tuned"):
+        model = keras.models.load_model(place / "model" / "model.keras")
+        assert {weight.dtype for weight in model.weights} == {"float32"}
+        assert {layer.compute_dtype for layer in model._flatten_layers()} <= {"float32", "int64", "string"}
+        result = evaluate(small_records, place / "model" / "model.keras", place / "evaluation", 2, 8)
+        assert np.isfinite(result["loss"])
+
+
+def test_mixed_precision_computes_in_float16_all_but_the_softmax(transferred: Path) -> None:
+    model = training.join(*checkpoints.load(transferred / "checkpoints", 2))
+    training.compile_model(model, 0.001, 0.0, "on")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    layers = [layer for layer in model._flatten_layers() if layer.weights and not layer._layers]
+    assert {layer.compute_dtype for layer in layers if layer.name != "classes"} == {"float16"}
+    assert model.get_layer("head").get_layer("classes").compute_dtype == "float32"
+    training.compile_model(model, 0.001, 0.0, "auto")  # there is no GPU here
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
 
 
 def test_weights_that_changed_since_the_start_are_refused(small_records: Path, tmp_path: Path) -> None:
@@ -143,7 +246,7 @@ def test_evaluate_counts_what_the_model_gets_right(small_records: Path, finetune
     assert result["top_1"] == pytest.approx((labels == predicted).mean())
     assert np.array(result["confusion"]).sum() == result["photos"] == len(labels)
     assert np.trace(np.array(result["confusion"])) == (labels == predicted).sum()
-    model = keras.models.load_model(finetuned / "model" / "model.keras")
+    model = models.classifier(keras.models.load_model(finetuned / "model" / "model.keras"))
     model.compile(loss="categorical_crossentropy", metrics=["categorical_accuracy"])
     loss, accuracy = model.evaluate(plain_batches(small_records, "test", 8), verbose=0)
     assert (result["loss"], result["top_1"]) == (pytest.approx(loss, rel=1e-4), pytest.approx(accuracy))

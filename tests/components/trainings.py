@@ -21,6 +21,7 @@ TRANSFER = TransferConfig(
     rotation=0.04,
     dropout=0.2,
     label_smoothing=0.0,
+    mixed_precision="auto",
     seed=3,
 )
 FINETUNE = FinetuneConfig(
@@ -33,6 +34,7 @@ FINETUNE = FinetuneConfig(
     rotation=0.04,
     dropout=0.2,
     label_smoothing=0.0,
+    mixed_precision="auto",
     seed=3,
 )
 
