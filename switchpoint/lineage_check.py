@@ -152,8 +152,8 @@ def _weights(node: Node, _: _Places) -> str | None:
 
 
 _TESTS: dict[str, tuple[str, Test]] = {
-    "model": ("model's weights, configuration and classes", _model),
-    "checkpoint": ("checkpoint's backbone and head", _checkpoint),
+    "model": ("model", _model),
+    "checkpoint": ("checkpoint", _checkpoint),
     "records": ("records", _records),
     "dataset": ("dataset", _dataset),
     "weights": ("pretrained weights", _weights),

@@ -150,6 +150,7 @@ def _faults(values: Values) -> Any:
         ("m_mul", 0, 1),
         ("rotation", 0, 0.5),
         ("label_smoothing", 0, 0.99),
+        ("finetune_warmup", 0, 0.99),
         ("dropout", 0, 0.99),
         ("validation_fraction", 0.01, 0.5),
         ("max_left_out", 0, 1),

@@ -30,7 +30,14 @@ def train(place: Path, dataset: str, weights: str = "imagenet") -> None:
         (place / step / "0b5e1f9c").mkdir(parents=True)
         return {name: kind(name=name, uri=str(place / step / "0b5e1f9c" / name)) for name, kind in kinds.items()}
 
-    training = {"batch_size": 8, "rotation": 0.04, "dropout": 0.2, "label_smoothing": 0.0, "seed": 1}
+    training = {
+        "batch_size": 8,
+        "rotation": 0.04,
+        "dropout": 0.2,
+        "label_smoothing": 0.0,
+        "mixed_precision": "off",
+        "seed": 1,
+    }
     prepared = outputs("prepare", records=dsl.Dataset, source=dsl.Artifact, look=dsl.HTML)
     prepare.python_func(
         dataset=dataset, dataset_digest="", image_size=32, validation_fraction=0.2, max_left_out=0.0, seed=1, **prepared
@@ -44,7 +51,7 @@ def train(place: Path, dataset: str, weights: str = "imagenet") -> None:
     )  # fmt: skip
     finetune.python_func(
         checkpoints=transferred["checkpoints"], switch_epoch=1, epochs=1, blocks=0, learning_rate=0.0001,
-        schedule="cosine", **training, **records,
+        schedule="cosine", warmup=0.2, **training, **records,
         **outputs("finetune", model=dsl.Model, history=dsl.Artifact, logs=dsl.Artifact),
     )  # fmt: skip
     # The report keeps the best model; which one that is does not matter here.

@@ -15,6 +15,7 @@ def finetune(
     batch_size: int,
     learning_rate: float,
     schedule: str,
+    warmup: float,
     rotation: float,
     dropout: float,
     label_smoothing: float,
@@ -35,6 +36,7 @@ def finetune(
         batch_size: Photos a step.
         learning_rate: At the start.
         schedule: constant or cosine.
+        warmup: Share of the steps over which the learning rate rises from 0.
         rotation: Largest turn, as a fraction of a full one.
         dropout: Fraction of the pooled features to drop.
         label_smoothing: 0 to 1.
@@ -59,6 +61,7 @@ def finetune(
         batch_size=batch_size,
         learning_rate=learning_rate,
         schedule=schedule,
+        warmup=warmup,
         rotation=rotation,
         dropout=dropout,
         label_smoothing=label_smoothing,

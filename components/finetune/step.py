@@ -20,6 +20,7 @@ class FinetuneConfig:
     batch_size: int
     learning_rate: float
     schedule: str
+    warmup: float
     rotation: float
     dropout: float
     label_smoothing: float
@@ -93,10 +94,21 @@ def finetune(
 
 
 def schedule(config: FinetuneConfig, photos: int) -> object:
-    """A constant learning rate, or one cosine from it down to 0 over the whole fine-tuning."""
+    """The learning rate at each step: it rises evenly from 0 for `warmup` of all steps, then stays, or falls to 0.
+
+    Source:
+        Goyal et al. 2017, Accurate, Large Minibatch SGD (gradual warmup).
+    """
     import keras
 
-    if config.schedule == "constant":
+    if config.schedule == "constant" and not config.warmup:
         return config.learning_rate
     steps = training.steps_per_epoch(photos, config.batch_size) * config.epochs
-    return keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
+    rising = round(steps * config.warmup)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if rising else config.learning_rate,
+        steps - rising,
+        alpha=1.0 if config.schedule == "constant" else 0.0,
+        warmup_target=config.learning_rate if rising else None,
+        warmup_steps=rising,
+    )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from components.evaluate.step import evaluate
+from components.finetune.step import schedule as finetune_schedule
 from components.transfer.step import schedule
 from switchpoint import backbones, checkpoints, models, training
 from switchpoint.batches import plain_batches, training_batches
@@ -237,6 +238,14 @@ def test_the_labs_schedule_is_the_published_one_at_every_step() -> None:
     # Single precision; right at a restart Keras' logarithm of the step may lie on either side of it.
     ours = lab(np.arange(len(published), dtype=np.float32)).numpy()
     np.testing.assert_allclose(ours, published, rtol=1e-3, atol=3e-9)
+
+
+@pytest.mark.parametrize(("kind", "middle", "end"), [("cosine", 0.5, 0.0), ("constant", 1.0, 1.0)])
+def test_fine_tuning_warms_up_before_its_schedule(kind: str, middle: float, end: float) -> None:
+    # 10 epochs of 4 steps: 8 to rise, 32 to stay or to fall.
+    rates = finetune_schedule(replace(FINETUNE, schedule=kind, warmup=0.2, epochs=10, learning_rate=0.5), photos=32)
+    shares = [float(rates(step)) / 0.5 for step in (0, 2, 4, 8, 24, 40)]
+    assert shares == pytest.approx([0, 0.25, 0.5, 1, middle, end], abs=1e-6)
 
 
 def test_evaluate_counts_what_the_model_gets_right(small_records: Path, finetuned: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ FINETUNE = FinetuneConfig(
     batch_size=8,
     learning_rate=1e-4,
     schedule="cosine",
+    warmup=0.0,
     rotation=0.04,
     dropout=0.2,
     label_smoothing=0.0,
