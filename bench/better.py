@@ -198,7 +198,8 @@ class Results:
         self.rows: list[dict[str, Any]] = []
         if file.exists():
             rows = [json.loads(line) for line in file.read_text().splitlines()]
-            self.rows = [row for row in rows if row["settings"] == self.settings]
+            # Cells name their seed, so another list of seeds uses what is there.
+            self.rows = [row for row in rows if row["settings"] | {"seeds": self.settings["seeds"]} == self.settings]
 
     def find(self, **cell: Any) -> dict[str, Any] | None:
         return next((row for row in self.rows if row["cell"] == cell), None)

@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from components.report.charts import COLOURS, RULE, TEXT
 
 Row = dict[str, Any]
 
-# How each labels its photos, in the order of its runs; a colour's number, a line, what the legend says.
+# The three trainings in the order they run: the colour's number, the line, what the legend says.
 LABELS = {
     "right": (1, "-", "right labels"),
     "masked": (3, "--", "one too high, all-zero rows masked"),
@@ -135,66 +136,76 @@ def train(records: Path, labels: str, seed: int, given: argparse.Namespace) -> l
     return rows
 
 
-def _panels(count: int, name: str) -> tuple[Any, Any]:
-    """A figure with panels side by side, in the report's colours."""
-    from matplotlib import rcParams
+def _picture(file: Path, titles: list[str], x: str, plot: Callable[[Any, int], None]) -> None:
+    """Panels two in a row, one legend, as an SVG whose colours follow the reader's light or dark theme.
+
+    Args:
+        file: To write.
+        titles: Of each panel.
+        x: What all panels' horizontal axes are.
+        plot: Draws into the axes of the panel with the number given, in `_colour`s.
+    """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    style = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 11, "axes.edgecolor": RULE}
-    rcParams.update(style | {f"{part}.color": TEXT for part in ("text", "xtick", "ytick")} | {"axes.labelcolor": TEXT})
-    columns = 2 if count == 4 else count
-    figure = Figure(figsize=(4.7 * columns, 3.4 * -(-count // columns)), layout="constrained", facecolor="none")
-    panels = list(figure.subplots(-(-count // columns), columns).flat)
-    for axes in panels:
-        axes.set_facecolor("none")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color=RULE, linewidth=0.6)
-    return figure, panels
-
-
-def _save(figure: Any, file: Path) -> None:
-    """As SVG whose colours follow the reader's light or dark theme."""
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": file.stem, "font.size": 11, "axes.edgecolor": RULE}
+    style |= {f"{part}.color": TEXT for part in ("text", "xtick", "ytick")} | {"axes.labelcolor": TEXT}
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, transparent=True, metadata={"Date": None})
+    with rc_context(style):
+        figure = Figure(figsize=(9.4, 3.4 * len(titles) / 2), layout="constrained")
+        panels = figure.subplots(len(titles) // 2, 2, squeeze=False).flatten()
+        for number, (axes, title) in enumerate(zip(panels, titles, strict=True)):
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(axis="y", color=RULE, linewidth=0.6)
+            axes.set_title(title, fontsize=11, loc="left")
+            axes.set_xlabel(x)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            plot(axes, number)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+        figure.savefig(file, transparent=True, metadata={"Date": None})
     svg = re.sub(r"#0a0b([0-9a-f]{2})", lambda match: f"var(--s{int(match[1], 16)})", file.read_text())
     themes = []
     for place, (text, rule) in enumerate((("#1f2328", "#c8ccd1"), ("#e6edf3", "#4a5059"))):
         colours = "".join(f"--s{number}:{pair[place]};" for number, pair in enumerate(COLOURS))
         themes.append(f":root{{{colours}--text:{text};--rule:{rule}}}")
     svg = svg.replace(TEXT, "var(--text)").replace(RULE, "var(--rule)")
-    style = f"<style>{themes[0]}@media (prefers-color-scheme:dark){{{themes[1]}}}</style>"
-    file.write_text(re.sub(r"(<svg[^>]*>)", rf"\1{style}", svg, count=1))
+    css = f"<style>{themes[0]}@media (prefers-color-scheme:dark){{{themes[1]}}}</style>"
+    svg = re.sub(r"(<svg[^>]*>)", rf"\1{css}", svg, count=1)
+    file.write_text("".join(f"{line.rstrip()}\n" for line in svg.splitlines()))
+
+
+def _colour(number: int) -> str:
+    """What `_picture` replaces by the theme's colour of that number."""
+    return f"#0a0b{number:02x}"
 
 
 def draw_curves(rows: list[Row], file: Path) -> None:
-    """Each seed as a thin line, their median thick; 0 is where fine-tuning starts."""
+    """Each seed as a thin line, their median thick; fine-tuning starts at 0."""
     measures = {
         "train_loss": "loss, training photos (nats, as Keras prints it)",
         "validation_loss": "loss, validation photos with a label (nats)",
         "validation_accuracy": "accuracy, validation photos with a label (%)",
         "logsumexp": "mean logsumexp of the logits, validation (nats)",
     }
-    figure, panels = _panels(len(measures), "collapse")
     last = max(row["epoch"] for row in rows if row["phase"] == "transfer")
-    for axes, (measure, title) in zip(panels, measures.items(), strict=True):
+
+    def plot(axes: Any, panel: int) -> None:
+        measure = list(measures)[panel]
         for labels, (number, line, legend) in LABELS.items():
             by_seed: dict[int, list[tuple[int, float]]] = defaultdict(list)
             for row in rows:
                 if row["labels"] == labels:
                     x = row["epoch"] - last if row["phase"] == "transfer" else row["epoch"]
                     by_seed[row["seed"]].append((x, row[measure] * (100 if "accuracy" in measure else 1)))
-            if not by_seed:
-                continue
             curves = np.array(list(by_seed.values()))
             for curve in curves:
-                axes.plot(*curve.T, line, color=f"#0a0b{number:02x}", linewidth=0.8, alpha=0.6)
+                axes.plot(*curve.T, line, color=_colour(number), linewidth=0.8, alpha=0.6)
             median = np.median(curves[:, :, 1], axis=0)
-            axes.plot(curves[0, :, 0], median, line, color=f"#0a0b{number:02x}", linewidth=2.2, label=legend)
+            axes.plot(curves[0, :, 0], median, line, color=_colour(number), linewidth=2.2, label=legend)
         axes.axvline(0, color=TEXT, linewidth=0.8, linestyle=":")
-        axes.set_title(title, fontsize=11, loc="left")
-        axes.set_xlabel("epoch of fine-tuning (up to 0: transfer learning)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
-    _save(figure, file)
+
+    _picture(file, list(measures.values()), "epoch of fine-tuning (up to 0: transfer learning)", plot)
 
 
 def draw_siblings(table: Path, file: Path) -> None:
@@ -204,28 +215,26 @@ def draw_siblings(table: Path, file: Path) -> None:
         table: CSV with the columns run, setting, phase, split, metric, epoch, value.
         file: SVG to write.
     """
+    styles = {"1e-6": (2, "-"), "1e-7": (1, "--"), "1e-8": (3, ":")}
+    metrics = {"loss": "validation loss (nats)", "categorical_accuracy": "validation accuracy (%)"}
     curves: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(list)
     with table.open(newline="") as opened:
         for row in csv.DictReader(opened):
-            rate = re.search(r"1e-[678]", row["setting"])
+            rate = re.search("1e-[678]", row["setting"])
             # D normalised its photos twice: another fault than the one at issue.
-            if rate and row["phase"] == "finetune" and row["split"] == "validation" and not row["run"].startswith("D"):
-                curves[rate[0], row["run"], row["metric"]].append((int(row["epoch"]), float(row["value"])))
-    styles = {"1e-6": (2, "-"), "1e-7": (1, "--"), "1e-8": (3, ":")}
-    figure, panels = _panels(2, "siblings")
-    titles = {"loss": "validation loss (nats)", "categorical_accuracy": "validation accuracy (%)"}
-    for axes, (metric, title) in zip(panels, titles.items(), strict=True):
-        for (rate, run, measured), points in sorted(curves.items()):
-            if measured == metric:
-                number, line = styles[rate]
-                x, y = np.array(sorted(points)).T
-                label = f"learning rate {rate}" if run == min(r for other, r, _ in curves if other == rate) else None
-                scale = 100 if metric == "categorical_accuracy" else 1
-                axes.plot(x, y * scale, line, color=f"#0a0b{number:02x}", linewidth=1.6, label=label)
-        axes.set_title(title, fontsize=11, loc="left")
-        axes.set_xlabel("epoch of fine-tuning")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
-    _save(figure, file)
+            if rate and row["phase"] == "finetune" and row["split"] == "validation" and row["run"][0] != "D":
+                curves[row["metric"], rate[0], row["run"]].append((int(row["epoch"]), float(row["value"])))
+
+    def plot(axes: Any, panel: int) -> None:
+        named = set()
+        for (metric, rate, _), points in sorted(curves.items()):
+            if metric == list(metrics)[panel]:
+                (number, line), (x, y) = styles[rate], np.array(sorted(points)).T
+                label = None if rate in named else f"learning rate {rate}"
+                named.add(rate)
+                axes.plot(x, y * (100 if panel else 1), line, color=_colour(number), linewidth=1.6, label=label)
+
+    _picture(file, list(metrics.values()), "epoch of fine-tuning", plot)
 
 
 def main() -> None:
@@ -238,7 +247,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--transfer-epochs", type=int, default=4)
-    parser.add_argument("--finetune-epochs", type=int, default=6)
+    parser.add_argument("--finetune-epochs", type=int, default=10)
     parser.add_argument("--transfer-learning-rate", type=float, default=1e-3)
     parser.add_argument("--finetune-learning-rate", type=float, default=1e-5)
     given = parser.parse_args()
