@@ -14,7 +14,9 @@ import json
 import math
 import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ import numpy as np
 from switchpoint.sources import draw
 
 FOLDS = 3
+CELLS = "cells.jsonl"
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,12 @@ class Results:
         if file.exists():
             rows = [json.loads(line) for line in file.read_text().splitlines()]
             # Cells name their seed, so another list of seeds uses what is there.
-            self.rows = [row for row in rows if row["settings"] | {"seeds": self.settings["seeds"]} == self.settings]
+            seeds = self.settings["seeds"]
+            self.rows = [
+                row
+                for row in rows
+                if row["settings"] | {"seeds": seeds} == self.settings and row["cell"]["seed"] in seeds
+            ]
 
     def find(self, **cell: Any) -> dict[str, Any] | None:
         return next((row for row in self.rows if row["cell"] == cell), None)
@@ -259,12 +267,13 @@ def alone(tried: Candidate) -> str:
     return f"transfer alone, label smoothing {tried.label_smoothing:g}" if tried.label_smoothing else "transfer alone"
 
 
-def run(tried: Candidate, results: Results, directory: Path, settings: Settings) -> None:
+def run(tried: Candidate, directory: Path, settings: Settings) -> None:
     """Run what is not yet done of a candidate: every fold, seed and switch epoch."""
     import keras
 
     from components.evaluate.step import evaluate
 
+    results = Results(directory / CELLS, settings)
     for seed in settings.seeds:
         for fold in _folds():
             records = directory / f"records-{fold}-{settings.image_size}"
@@ -373,14 +382,15 @@ def main() -> None:
         if not records.exists():
             config = PrepareConfig(str(folder), image_size=settings.image_size, seed=0, validation_fraction=0.1)
             prepare(records, directory / "look.html", directory / "source.json", config)
-    results = Results(directory / "cells.jsonl", settings)
+    # A process a candidate: TensorFlow keeps about 150 MB of each training.
+    processes = ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1)
     for tried in LEARNING_RATES:
-        run(tried, results, directory, settings)
-    base = best_of(results, LEARNING_RATES, settings)
-    candidates = LEARNING_RATES + [dataclasses.replace(base, **idea) for idea in IDEAS]
-    for tried in candidates:
-        run(tried, results, directory, settings)
-        rows = table(results, candidates, base, settings)
+        processes.submit(run, tried, directory, settings).result()
+    base = best_of(Results(directory / CELLS, settings), LEARNING_RATES, settings)
+    ideas = [dataclasses.replace(base, **idea) for idea in IDEAS]
+    for tried in ideas:
+        processes.submit(run, tried, directory, settings).result()
+        rows = table(Results(directory / CELLS, settings), LEARNING_RATES + ideas, base, settings)
         summary = {"settings": dataclasses.asdict(settings), "cores": os.cpu_count(), "base": str(base), "rows": rows}
         Path(f"{directory}.json").write_text(json.dumps(summary, indent=1))
     print(markdown(rows, base, settings))
