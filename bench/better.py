@@ -148,6 +148,7 @@ def transfer(records: Path, directory: Path, label_smoothing: float, seed: int, 
         rotation=settings.rotation,
         dropout=settings.dropout,
         label_smoothing=label_smoothing,
+        mixed_precision="off",
         seed=seed,
     )
     paths = [directory / name for name in ("checkpoints", "model.keras", "history.json", "logs", "weights.json")]
@@ -159,35 +160,43 @@ def transfer(records: Path, directory: Path, label_smoothing: float, seed: int, 
 def finetune(
     records: Path, transferred: Path, model_file: Path, switch_epoch: int, tried: Candidate, seed: int, shared: Settings
 ) -> dict[str, Any]:
-    """Fine-tuning, as the step does it, with what the step does not have: warm-up and enlarged crops."""
-    import keras
-
-    from switchpoint import backbones, checkpoints, training
+    """Fine-tuning, as the step does it, with what the step does not have: enlarged crops."""
+    from components.finetune.step import FinetuneConfig, schedule
+    from switchpoint import backbones, checkpoints, models, training
     from switchpoint.batches import training_batches
     from switchpoint.records import read_manifest
+    from switchpoint.resume import Resume
 
+    manifest = read_manifest(records)
+    config = FinetuneConfig(
+        switch_epoch=switch_epoch,
+        epochs=shared.finetune_epochs,
+        blocks=tried.blocks,
+        batch_size=shared.batch_size,
+        learning_rate=tried.learning_rate,
+        schedule="cosine",
+        warmup=tried.warmup,
+        rotation=shared.rotation,
+        dropout=shared.dropout,
+        label_smoothing=tried.label_smoothing,
+        mixed_precision="off",
+        seed=seed,
+    )
     training.deterministic(seed)
     backbone, head = checkpoints.load(transferred / "checkpoints", switch_epoch)
-    head.get_layer("dropout").rate = shared.dropout
-    backbones.unfreeze(backbone, tried.blocks)
+    head.get_layer("dropout").rate = config.dropout
+    backbones.unfreeze(backbone, config.blocks)
     model = training.join(backbone, head)
-    photos, epochs = read_manifest(records)["splits"]["train"]["photos"], shared.finetune_epochs
-    steps = training.steps_per_epoch(photos, shared.batch_size) * epochs
-    rising = round(steps * tried.warmup)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if rising else tried.learning_rate,
-        steps - rising,
-        warmup_target=tried.learning_rate if rising else None,
-        warmup_steps=rising,
-    )
-    training.compile_model(model, schedule, tried.label_smoothing)
+    training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
     seed += switch_epoch
-    batches = training_batches(records, shared.batch_size, shared.rotation, seed, epochs)
-    if tried.crop_area < 1:
-        batches = enlarged(batches, tried.crop_area, seed)
+
+    def batches(epoch: int) -> Any:
+        made = training_batches(records, config.batch_size, config.rotation, seed, config.epochs, epoch)
+        return enlarged(made, tried.crop_area, seed) if tried.crop_area < 1 else made
+
     logs = model_file.with_suffix(".logs")
-    trained = training.fit(model, records, batches, epochs, shared.batch_size, seed, str(tried), logs)
-    training.save_model(model, model_file)
+    trained = training.fit(model, records, batches, config.epochs, config.batch_size, seed, str(tried), logs, Resume())
+    models.save(models.complete(model, manifest), model_file)
     start = checkpoints.read(transferred / "checkpoints")["history"][switch_epoch - 1]
     return training.history(trained, "finetune", switch_epoch, "", start)
 
