@@ -4,7 +4,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types lock images clean
+.PHONY: help demo test check format lint types lock images why better clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,13 @@ lock: ## Resolve the dependencies anew
 
 images: .venv/.installed ## Build each step's image: DEVICE=gpu|cpu REGISTRY=… BASE_IMAGE=… PUSH=1
 	$(BIN)/python docker/build.py
+
+PHOTOS ?= ../shared/data/food101-mini
+why: .venv/.installed ## Why the lab's fine-tuning collapsed: right labels, its labels and a control; PHOTOS=…
+	$(BIN)/python -m bench.collapse $(PHOTOS) --siblings $(PHOTOS)/../siblings.csv
+
+better: .venv/.installed ## Choose what `better` fine-tunes with, by cross-validation on training photos; PHOTOS=…
+	$(BIN)/python -m bench.better $(PHOTOS)
 
 clean: ## Remove what make made (runs/ stays)
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -39,11 +39,13 @@ def switchpoint(
     first_decay_steps: int = 0,
     t_mul: float = 2.0,
     m_mul: float = 0.75,
-    finetune_learning_rate: float = 0.0001,
+    finetune_learning_rate: float = 0.0003,
     finetune_schedule: str = "cosine",
+    finetune_warmup: float = 0.2,
     rotation: float = 0.04,
     dropout: float = 0.2,
     label_smoothing: float = 0.0,
+    mixed_precision: str = "auto",
     validation_fraction: float = 0.1,
     max_left_out: float = 0.01,
     seed: int = 1,
@@ -68,11 +70,14 @@ def switchpoint(
             decay over the whole phase.
         t_mul: Length of each decay after a restart, as a multiple of the one before.
         m_mul: Learning rate after each restart, as a fraction of the one before.
-        finetune_learning_rate: Learning rate at the start of fine-tuning (Adam).
+        finetune_learning_rate: Highest learning rate of fine-tuning (Adam).
         finetune_schedule: `constant`, or `cosine` to decay to 0 over the fine-tuning.
+        finetune_warmup: Share of fine-tuning's steps over which its learning rate first rises from 0, 0 to 1.
         rotation: Training photos are turned by up to this fraction of a full turn, either way.
         dropout: Fraction of the pooled features that training drops.
         label_smoothing: Share of a label's weight that is spread over all classes, 0 to 1.
+        mixed_precision: `on` to compute in float16 where it is safe, `off`, or `auto`: on for GPUs that gain from it
+            (compute capability 7.0 or more), off on a CPU.
         validation_fraction: Share of the training photos that is held out to choose models by, 0 to 1.
         max_left_out: Share of photos that may be unreadable before prepare refuses the dataset, 0 to 1.
         seed: Seed of every random draw.
@@ -107,6 +112,7 @@ def switchpoint(
             rotation=rotation,
             dropout=dropout,
             label_smoothing=label_smoothing,
+            mixed_precision=mixed_precision,
             seed=seed,
         ),
         "transfer",
@@ -129,9 +135,11 @@ def switchpoint(
                 batch_size=batch_size,
                 learning_rate=finetune_learning_rate,
                 schedule=finetune_schedule,
+                warmup=finetune_warmup,
                 rotation=rotation,
                 dropout=dropout,
                 label_smoothing=label_smoothing,
+                mixed_precision=mixed_precision,
                 seed=seed,
             ),
             "finetune",

@@ -11,8 +11,10 @@ PREFETCH = 4  # batches
 _LARGE_PRIME = 1_000_003
 
 
-def training_batches(records: Path, batch_size: int, rotation: float, seed: int, epochs: int) -> Any:
-    """Augmented batches of all epochs, one epoch after the other.
+def training_batches(
+    records: Path, batch_size: int, rotation: float, seed: int, epochs: int, first_epoch: int = 1
+) -> Any:
+    """Augmented batches of all epochs from `first_epoch` on, one epoch after the other.
 
     Returns:
         tf.data.Dataset of (float32 (batch, size, size, 3) in [0, 255], float32 one-hot (batch, classes)); an epoch is
@@ -38,7 +40,7 @@ def training_batches(records: Path, batch_size: int, rotation: float, seed: int,
         cropped = shuffled.map(lambda example: crop(example, epoch), num_parallel_calls=_cores())
         return cropped.batch(batch_size)
 
-    every_epoch = tf.data.Dataset.range(1, epochs + 1).flat_map(one_epoch)
+    every_epoch = tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch)
     return _untuned(every_epoch.map(turn, num_parallel_calls=_cores()).prefetch(PREFETCH))
 
 

@@ -1,5 +1,6 @@
 """TensorBoard on a run: its logs under names that say what they are, `transfer` and `finetune-from-04`."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,23 +20,33 @@ def serve(runs_directory: Path, run: str, port: int, say: Callable[[str], None])
     place = link(runs_directory, run)
     command = [sys.executable, "-m", "tensorboard.main", f"--logdir={place}", f"--port={port}", "--host=127.0.0.1"]
     command += [f"--reload_interval={REFRESH}", f"--window_title=Switchpoint {run}"]
+    process: subprocess.Popen[bytes] | None = None
+    stopped = False
+
+    def stop(*_: object) -> None:
+        # Nothing is raised: in the middle of `wait` that would leave Popen's lock taken, and we would wait for ever.
+        nonlocal stopped
+        stopped = True
+        if process:
+            process.terminate()
+
     # Ended from outside it must end TensorBoard too; SIGINT is ignored in the background of a script.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     say(f"TensorBoard of {run}: http://127.0.0.1:{port}/ (Ctrl-C ends it)")
-    with subprocess.Popen(command, env={"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ) as process:
+    process = subprocess.Popen(command, env={"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ)
+    with process:
         try:
-            while True:
-                try:
-                    code = process.wait(REFRESH)
-                    break
-                except subprocess.TimeoutExpired:
-                    link(runs_directory, run)  # a step may have begun
-        except KeyboardInterrupt:
-            return 0
+            while not stopped and process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(REFRESH)
+                link(runs_directory, run)  # a step may have begun
         finally:
             process.terminate()
-    if code:
-        raise SwitchpointError(f"TensorBoard ended with exit code {code}. Is port {port} taken? Try another --port.")
+    if process.returncode and not stopped:
+        raise SwitchpointError(
+            f"TensorBoard ended with exit code {process.returncode}. Is port {port} taken? Try another --port."
+        )
     return 0
 
 

@@ -7,10 +7,12 @@ checkpoints.json          epochs, digests, classes; written last, so that what l
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from switchpoint.errors import CheckpointNotFoundError
+from switchpoint.training import Row, Weights, head
 
 MANIFEST = "checkpoints.json"
 
@@ -30,11 +32,48 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
-def finish(directory: Path, manifest: dict[str, Any]) -> str:
-    """Write the manifest and return its digest, which stands for the checkpoints'."""
-    text = json.dumps(manifest, indent=1)
-    (directory / MANIFEST).write_text(text)
-    return hashlib.sha256(text.encode()).hexdigest()
+def write(
+    directory: Path, backbone: Any, head: Any, every: list[Weights], history: list[Row], classes: list[str]
+) -> str:
+    """Write the checkpoints of a whole transfer phase.
+
+    Args:
+        directory: Replaced, if it is there.
+        backbone: Frozen, as it was in every epoch.
+        head: The model whose weights `every` holds; it is left with the last ones.
+        every: The head's weights after each epoch.
+        history: An entry an epoch.
+        classes: Their names, in the order of the labels.
+
+    Returns:
+        The checkpoints' digest, which is the manifest's.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    backbone.save(directory / "backbone.keras")
+    heads = {}
+    for epoch, weights in enumerate(every, start=1):
+        for variable, value in zip(head.trainable_variables, weights, strict=True):
+            variable.assign(value)
+        head.save_weights(directory / head_file(epoch))
+        heads[epoch] = weights_digest(head)
+    manifest = {
+        "backbone": weights_digest(backbone),
+        "heads": heads,
+        "classes": classes,
+        "dropout": head.get_layer("dropout").rate,
+        "history": history,
+    }
+    temporary = directory / f"{MANIFEST}.part"
+    temporary.write_text(json.dumps(manifest, indent=1))
+    temporary.replace(directory / MANIFEST)
+    return digest(directory)
+
+
+def digest(directory: Path) -> str:
+    """What finished checkpoints go by: hex SHA-256 of their manifest, which has a digest of all the rest."""
+    read(directory)
+    return hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
 
 
 def read(directory: Path) -> dict[str, Any]:
@@ -62,8 +101,6 @@ def load(directory: Path, epoch: int) -> tuple[Any, Any]:
         CheckpointNotFoundError: No checkpoint was saved for `epoch`, or its files are not what was saved.
     """
     import keras
-
-    from switchpoint.training import head
 
     manifest = read(directory)
     saved = sorted(int(number) for number in manifest["heads"])

@@ -82,7 +82,8 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
     if document["left_out"]:
         output.print(f"{len(document['left_out'])} photos were left out; prepare's log and the manifest name them.")
     output.print(console.results_table(document["results"]))
-    output.print(document["conclusion"], markup=False, highlight=False, soft_wrap=True)
+    # On a terminal between words; in a file it stays one line.
+    output.print(document["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
     output.print(f"Report: {document['report']}\nModel:  {document['model']}", markup=False, soft_wrap=True)
 
 
@@ -170,12 +171,12 @@ def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
 @profile_flag()
 @package_flags
 @click.option("--output", type=click.Path(path_type=Path), default="build/switchpoint.yaml", show_default=True)
-def compile(profile: str, registry: str | None, device: str | None, output: Path) -> None:
+def compile(profile: str, registry: str | None, device: str | None, resume: str | None, output: Path) -> None:
     """Compile the pipeline to KFP's YAML."""
     from switchpoint import profiles
     from switchpoint.compilation import compile_pipeline
 
-    compile_pipeline(output, profiles.load(profile), registry, device)
+    compile_pipeline(output, profiles.load(profile), registry, device, resume)
     click.echo(f"Compiled to {output}.")
 
 

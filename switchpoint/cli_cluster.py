@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from switchpoint.flags import (
 )
 
 CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
-RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "allow_code_change", "wait", "timeout")
+RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_code_change", "wait", "timeout")
 
 
 @click.command()
@@ -45,6 +46,7 @@ def submit(
     profile: str,
     registry: str | None,
     device: str | None,
+    resume: str | None,
     experiment: str,
     pipeline_root: str | None,
     service_account: str | None,
@@ -56,12 +58,14 @@ def submit(
     """Run the pipeline on Kubeflow Pipelines."""
     connection = {name: flags.pop(name) for name in CONNECTION}
     values = pipeline_parameters.resolve(recipe, given(flags))
-    from switchpoint import cluster, profiles, runs
+    from switchpoint import cluster, profiles, runs, storage
     from switchpoint.compilation import package
 
     cluster.check_visible(values, pipeline_root)
     placed = profiles.load(profile)
-    text = package(placed, registry, device)
+    if pipeline_root and storage.is_remote(pipeline_root):
+        resume = resume or placed.resume or f"{pipeline_root.rstrip('/')}/resume"
+    text = package(placed, registry, device, resume)
     place = cluster.Cluster(**connection)
     started = place.submit(
         pipeline_parameters.with_digests(values), text, profile=placed.name, commit=runs.commit(),
@@ -77,6 +81,7 @@ def rerun(
     profile: str | None,
     registry: str | None,
     device: str | None,
+    resume: str | None,
     allow_code_change: bool,
     wait: bool,
     timeout: float | None,
@@ -89,7 +94,14 @@ def rerun(
     place = cluster.Cluster(**connection)
     run = place.run(run_id)
     started = cluster_rerun.submit(
-        place, run, changes, profile=profile, registry=registry, device=device, allow_code_change=allow_code_change
+        place,
+        run,
+        changes,
+        profile=profile,
+        registry=registry,
+        device=device,
+        resume=resume,
+        allow_code_change=allow_code_change,
     )
     finish(place, started, wait, timeout, as_json, None)
 
@@ -170,26 +182,52 @@ def upload(source: Path, uri: str) -> None:
 
 @click.command()
 @click.argument("run", required=True)
-@click.argument("uri", metavar="gs://BUCKET/models/NAME")
+@click.argument("uri", metavar="gs://BUCKET/models/NAME|FOLDER")
+@click.option(
+    "--format", "kind", type=click.Choice(["keras", "h5"]), default="keras", show_default=True,
+    help="h5 is Keras' older format.",
+)  # fmt: skip
 @runs_dir
-def export(run: str, uri: str, runs_dir: Path) -> None:
-    """Publish the best model of a run of this machine: the model, its classes, a card; `latest.json` moves last."""
+def export(run: str, uri: str, kind: str, runs_dir: Path) -> None:
+    """Publish the best model of a run of this machine: the model, its classes, a card.
+
+    In a bucket `latest.json` moves last; a FOLDER of this machine must be new.
+    """
     from rich.console import Console
 
     from switchpoint import model_card, storage
     from switchpoint import runs as local_runs
-    from switchpoint.results import MODEL
 
     document = local_runs.find(runs_dir, run)
     if document["state"] != "succeeded":
         raise SwitchpointError(f"Run {document['id']} {document['state']}: only a run that succeeded has a best model.")
+    if not storage.is_remote(uri) and Path(uri).exists():
+        raise SwitchpointError(f"{uri} exists and is not replaced. Name a folder that is not there yet.")
     with tempfile.TemporaryDirectory() as directory, Console(stderr=True).status("Publishing"):
-        classes = Path(directory, "classes.json")
+        model, classes = Path(directory, f"model.{kind}"), Path(directory, "classes.json")
+        if kind == "h5":
+            from switchpoint.models import write_h5
+
+            write_h5(Path(document["model"]), model)
+        else:
+            shutil.copyfile(document["model"], model)
         classes.write_text(json.dumps(model_card.classes(document), indent=1) + "\n", encoding="utf-8")
-        files = {MODEL: Path(document["model"]), classes.name: classes}
-        pointer = storage.export(files, model_card.card(document), uri, document["id"])
-    base = uri.rstrip("/")
-    click.echo(f"Published {base}/{pointer['version']}; {base}/latest.json points to it.")
+        card = model_card.card(document, model.name)
+        if storage.is_remote(uri):
+            # A version never changes, so that the other format of a run is another version.
+            version = document["id"] if kind == "keras" else f"{document['id']}-{kind}"
+            storage.export({path.name: path for path in (model, classes)}, card, uri, version)
+        else:
+            Path(directory, "README.md").write_text(card, encoding="utf-8")
+            part = Path(f"{uri.rstrip('/')}.part")
+            shutil.rmtree(part, ignore_errors=True)  # of a killed export
+            shutil.copytree(directory, part)
+            part.rename(uri)
+    if storage.is_remote(uri):
+        base = uri.rstrip("/")
+        click.echo(f"Published {base}/{version}; {base}/latest.json points to it.")
+    else:
+        click.echo(f"Exported to {uri}.")
 
 
 @contextlib.contextmanager

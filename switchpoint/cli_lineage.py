@@ -1,16 +1,12 @@
 """The commands that look into a run: where a model came from, and how a training goes."""
 
-import contextlib
 import json
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from switchpoint.errors import ClusterError
 from switchpoint.flags import as_json, connection_flags, runs_dir
 
 
@@ -40,64 +36,45 @@ def lineage(
     """
     if as_json and mermaid:
         raise click.UsageError("Give --json or --mermaid, not both.")
+    if connection["host"] and every:
+        raise click.UsageError("--all is for a run of this machine; of one on a cluster the best model is shown.")
     from switchpoint import lineage_graph
 
-    with _graphs(target, runs_dir, connection, pipeline_root) as graphs:
-        # A run that failed or still goes has no best model yet: all that it has are shown.
-        chosen = graphs if every or not graphs[0].get("best", True) else graphs[:1]
-        graph = lineage_graph.merged(chosen)
-        checks = None
-        if verify:
-            from switchpoint.lineage_check import verify as check
+    graphs = _graphs(target, runs_dir, connection, pipeline_root)
+    # A run that failed or still goes has no best model yet: all that it has are shown.
+    chosen = graphs if every or not graphs[0].get("best", True) else graphs[:1]
+    graph = lineage_graph.merged(chosen)
+    checks = None
+    if verify:
+        from switchpoint.lineage_check import verify as check
 
-            checks = check(graph)
-        if as_json:
-            click.echo(json.dumps(graph | ({} if checks is None else {"checks": checks}), indent=1))
-        elif mermaid:
-            click.echo(lineage_graph.mermaid(graph))
-        else:
-            _show(chosen)
-        _tell(checks, to_stderr=as_json or mermaid)
+        checks = check(graph)
+    if as_json:
+        click.echo(json.dumps(graph | ({} if checks is None else {"checks": checks}), indent=1))
+    elif mermaid:
+        click.echo(lineage_graph.mermaid(graph))
+    else:
+        _show(chosen)
+    _tell(checks, to_stderr=as_json or mermaid)
     if checks and any(check["ok"] is False for check in checks):
         sys.exit(1)
 
 
-@contextlib.contextmanager
 def _graphs(
     target: str | None, runs_directory: Path, connection: dict[str, Any], pipeline_root: str | None
-) -> Iterator[list[dict[str, Any]]]:
+) -> list[dict[str, Any]]:
     from switchpoint import lineage_graph, runs
 
     if connection["host"]:
+        from switchpoint import cluster, lineage_cluster
+
         if not target:
             raise click.UsageError("With --host give the id of a run; `switchpoint runs --host …` lists them.")
-        with tempfile.TemporaryDirectory() as place:
-            yield [_of_cluster(target, connection, pipeline_root, Path(place, "model.keras"), runs_directory)]
-    elif target and (target.endswith(".keras") or Path(target).is_file()):
-        yield [lineage_graph.of_file(Path(target), runs_directory)]
-    else:
-        yield lineage_graph.of_run(runs.find(runs_directory, target), runs_directory)
-
-
-def _of_cluster(
-    run_id: str, connection: dict[str, Any], pipeline_root: str | None, model: Path, runs_directory: Path
-) -> dict[str, Any]:
-    """Of the best model of a run on a cluster: KFP's API shows no artifacts, but the model file tells by itself."""
-    from switchpoint import cluster, cluster_results, lineage_graph, storage
-
-    place = cluster.Cluster(**connection)
-    run = place.run(run_id)
-    if run.state != "SUCCEEDED":
-        raise ClusterError(f"The run is {str(run.state).lower()}: only a run that succeeded has a best model.")
-    uri = cluster_results.read(place, run, pipeline_root)["model"]
-    storage.download(uri, model)
-    graph = lineage_graph.of_file(model, runs_directory)
-    given = cluster.parameters_of(run)
-    for node in graph["nodes"]:
-        if node["kind"] in ("dataset", "weights"):
-            node["parameters"] = node["parameters"] | {node["kind"]: given[node["kind"]]}
-    graph["run"], graph["uri"] = run_id, uri
-    return graph
+        place = cluster.Cluster(**connection)
+        return [lineage_cluster.of_run(place, place.run(target), pipeline_root)]
+    if target and (target.endswith(".keras") or Path(target).is_file()):
+        return [lineage_graph.of_file(Path(target), runs_directory)]
+    return lineage_graph.of_run(runs.find(runs_directory, target), runs_directory)
 
 
 def _show(graphs: list[dict[str, Any]]) -> None:

@@ -34,8 +34,8 @@ Run = Any  # kfp_server_api.V2beta1Run
 PIPELINE = "switchpoint"
 CONNECT, READ = 10, 60  # seconds
 RETRIES = urllib3.Retry(connect=2, read=1, redirect=5, backoff_factor=0.5, respect_retry_after_header=False)
-# About 2.3 kB of the report's one argument each; Linux allows 128 KiB.
-MOST_SWITCH_EPOCHS = 40
+# About 2.9 kB of the report's one argument each; Linux allows 128 KiB.
+MOST_SWITCH_EPOCHS = 36
 PATIENCE = 300.0  # seconds without an answer before following a run gives up
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two looks at a run
 FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")

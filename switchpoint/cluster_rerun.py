@@ -9,7 +9,7 @@ from switchpoint import profiles, runs
 from switchpoint.cluster import Cluster, Run, Values, check_visible, describe, parameters_of
 from switchpoint.compilation import package
 from switchpoint.errors import ClusterError, ParameterError
-from switchpoint.identity import STEPS, code_digest
+from switchpoint.identity import RESUME, STEPS, code_digest
 
 _IMAGE = re.compile(
     r"(?:(?P<registry>.+)/)?switchpoint-python-(?P<step>\w+):(?P<target>cpu|gpu)-(?P<digest>[0-9a-f]{16})"
@@ -24,6 +24,7 @@ class Earlier:
     names: frozenset[str]
     registry: str
     device: str
+    resume: str | None
     changed: list[str]
     profile: str | None
     commit: str | None
@@ -38,6 +39,12 @@ def _images(spec: dict[str, Any]) -> dict[str, re.Match[str]]:
     executors = spec["deploymentSpec"]["executors"].values()
     found = (_IMAGE.fullmatch(executor["container"]["image"]) for executor in executors if "container" in executor)
     return {match["step"]: match for match in found if match}
+
+
+def _resume(spec: dict[str, Any]) -> str | None:
+    executors = spec["deploymentSpec"]["executors"].values()
+    variables = [each for executor in executors for each in executor.get("container", {}).get("env", ())]
+    return next((each["value"] for each in variables if each["name"] == RESUME), None)
 
 
 def look_at(cluster: Cluster, run: Run) -> Earlier:
@@ -60,6 +67,7 @@ def look_at(cluster: Cluster, run: Run) -> Earlier:
         names=frozenset(inputs),
         registry=next((match["registry"] or "" for match in found.values()), ""),
         device=device,
+        resume=_resume(spec),
         changed=[
             step for step in STEPS if step not in found or found[step]["digest"] != code_digest(step, device)[:16]
         ],
@@ -76,6 +84,7 @@ def submit(
     profile: str | None = None,
     registry: str | None = None,
     device: str | None = None,
+    resume: str | None = None,
     allow_code_change: bool = False,
 ) -> Run:
     """Start the run again with other parameters, in the same experiment, and of the same version if it can be.
@@ -95,7 +104,7 @@ def submit(
     other_code = bool(earlier.changed) or earlier.names != values.keys()
     if other_code and not allow_code_change:
         raise ClusterError(code_change(run.run_id, earlier))
-    if not (other_code or profile or registry or device) and run.pipeline_version_reference:
+    if not (other_code or profile or registry or device or resume) and run.pipeline_version_reference:
         said = describe(values, earlier.profile or "unknown", earlier.commit)
         return cluster.resubmit(run, values, f"{said} Run {run.run_id} again.")
     name = profile or earlier.profile
@@ -103,7 +112,10 @@ def submit(
         raise ParameterError(f"Run {run.run_id} was compiled with a profile that is not known here. Pass --profile.")
     placed = profiles.load(name)
     text = package(
-        placed, earlier.registry if registry is None else registry, device or (None if profile else earlier.device)
+        placed,
+        earlier.registry if registry is None else registry,
+        device or (None if profile else earlier.device),
+        resume or placed.resume or earlier.resume,
     )
     commit = runs.commit()
     version = cluster.version(text, placed.name, commit)

@@ -36,7 +36,7 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
                 if found := _report(root, candidate.run_id):
                     content, _ = storage.read_json(found)
                     base = found.rpartition("/")[0]
-                    places = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
+                    places = {"report": f"{base}/page", "photos": f"{base}/photos", "model": f"{base}/model/{MODEL}"}
                     return {"results": content["results"], "conclusion": content["conclusion"], **places}
             except StorageError as error:
                 raise ClusterError(f"{error} {seen}") from error

@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
+from rich.progress import Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+from rich.text import Text
 
 from switchpoint.planning import Step
 
@@ -29,25 +31,43 @@ def sparkline(values: list[float]) -> str:
     return "".join(BLOCKS[round((value - low) * scale)] for value in shown)
 
 
+class _Said(ProgressColumn):
+    """What a step said last."""
+
+    def render(self, task: Task) -> "_Fitting":
+        return _Fitting(task.fields["said"])
+
+
+class _Fitting:
+    """Texts side by side, as many whole ones as the terminal is wide: a number that is cut is another number."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, max(1, len("  ".join(self.texts))))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        beginnings = ("  ".join(self.texts[:count]) for count in range(len(self.texts), 0, -1))
+        fitting = (text for text in beginnings if len(text) <= options.max_width)
+        yield Text(next(fitting, ""), no_wrap=True)
+
+
 class Show:
-    """Shows a run as it goes: a bar a running step on a terminal, a line an epoch elsewhere."""
+    """Shows a run as it goes: a line that changes for each running step on a terminal, a line an epoch elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.progress = Progress(
-            TextColumn("{task.description:<14}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[line]}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
+            TextColumn("{task.description:<14}"), TimeElapsedColumn(Column(no_wrap=True)), _Said(Column()),
+            console=console, transient=True,
+        )  # fmt: skip
         self.bars: dict[int, TaskID] = {}
         self.curves: dict[int, list[float]] = {}  # of each running step, the validation accuracy so far
 
     @contextlib.contextmanager
     def live(self) -> Iterator[None]:
-        """While the run goes: bars, if this is a terminal."""
+        """While the run goes: lines that change, if this is a terminal."""
         with self.progress if self.console.is_terminal else contextlib.nullcontext():
             yield
 
@@ -55,32 +75,34 @@ class Show:
         """A step runs from now on."""
         self._say(f"{title(step):<14} runs: {step['why']}")
         if self.console.is_terminal:
-            self.bars[id(step)] = self.progress.add_task(title(step), total=None, line="")
+            self.bars[id(step)] = self.progress.add_task(title(step), total=None, said=[])
 
     def line(self, step: Step, text: str) -> None:
         """A step printed a line: those that begin with its name say how far it is."""
         if not text.startswith(f"{step['name']} "):
             return
         text = re.sub(r"^\w+( \d+)?  +", "", text)
-        if not self.console.is_terminal:
+        done, *rest = re.split(r"  +", text)
+        if not self.console.is_terminal or not re.search(r"\d/\d", done):
             self._say(f"{title(step):<14} {text}")
-        elif found := re.search(r"(\d+)/(\d+)", text):
-            short = re.sub(r"^.*?\d+/\d+ *", "", text)
-            if measured := re.search(r"val_accuracy ([\d.]+) *", short):
-                curve = self.curves.setdefault(id(step), [])
+            return
+        curve = self.curves.setdefault(id(step), [])
+        for field in rest:
+            if measured := re.fullmatch(r"val_accuracy ([\d.]+)", field):
                 curve.append(float(measured[1]))
-                # First what matters most: a narrow terminal cuts the end off.
-                left = short[measured.end() :]
-                short = f"{sparkline(curve)} val_accuracy {measured[1]}  {left}  {short[: measured.start()].rstrip()}"
-            self.progress.update(self.bars[id(step)], completed=int(found[1]), total=int(found[2]), line=short)
+        # What matters most comes first: a narrow terminal shows no more.
+        rest.sort(key=lambda field: (not field.startswith("val_accuracy"), not field.endswith("left")))
+        said = [done, sparkline(curve), *rest] if curve else [done, *rest]
+        self.progress.update(self.bars[id(step)], said=said)
 
     def ended(self, step: Step) -> None:
         """A step has its final state."""
+        words = {"cached": "cached", "ran": f"done in {step['seconds']:.1f} s", "failed": "failed"}[step["state"]]
         if id(step) in self.bars:
             self.progress.remove_task(self.bars.pop(id(step)))
-            self.curves.pop(id(step), None)
-        words = {"cached": "cached", "ran": f"done in {step['seconds']:.1f} s", "failed": "failed"}
-        self._say(f"{title(step):<14} {words[step['state']]}")
+        if curve := self.curves.pop(id(step), None):
+            words += f"  {sparkline(curve)}  best val_accuracy {max(curve):.3f}"
+        self._say(f"{title(step):<14} {words}")
 
     def _say(self, text: str) -> None:
         # No markup and no wrapping: a class name or a path is data.

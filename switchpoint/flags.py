@@ -99,6 +99,12 @@ def package_flags(command: Command) -> Command:
             type=click.Choice(["gpu", "cpu"]),
             help="Images to use; by default what the profile asks for, or $SWITCHPOINT_DEVICE.",
         ),
+        click.option(
+            "--resume",
+            metavar="gs://…|PATH",
+            help="Where trainings keep the state that a killed one goes on from; by default what the profile says, or "
+            "below --pipeline-root.",
+        ),
         click.option("--registry", help="Where the images were pushed; by default $SWITCHPOINT_REGISTRY, or none."),
     ):
         command = option(command)

@@ -18,6 +18,8 @@ REGISTRY = "SWITCHPOINT_REGISTRY"
 DEVICE = "SWITCHPOINT_DEVICE"
 # What the container knows its own digest by; docker/Dockerfile sets it.
 DIGEST = "SWITCHPOINT_DIGEST"
+# Where trainings keep the state that they go on from: a directory or a gs:// prefix; without it none is kept.
+RESUME = "SWITCHPOINT_RESUME"
 
 
 def step_files(step: str) -> list[Path]:

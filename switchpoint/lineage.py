@@ -14,6 +14,7 @@ from switchpoint.errors import SwitchpointError
 from switchpoint.identity import DIGEST, code_digest
 
 MEMBER = "switchpoint.json"  # of a .keras file, which is a ZIP archive
+CONFIG = "config.json"  # Keras' member for the architecture
 FORMAT = 1
 _PLACES = ("dataset", "dataset_digest", "weights", "weights_digest")
 _NAMES = ("sample", "imagenet", "none")  # datasets and weights that are words, not places
@@ -77,7 +78,7 @@ def embed(
     checkpoints: Mapping[str, Any] | None = None,
     heads: Mapping[str, str] | None = None,
 ) -> None:
-    """Put a model's lineage into its file, and take the dates out: equal trainings then give equal files.
+    """Put a model's lineage into its file, and take dates and addresses out: equal trainings then give equal files.
 
     Args:
         model: `.keras` file, rewritten in place.
@@ -96,17 +97,46 @@ def embed(
         document["checkpoints"] = entry(checkpoints) | {"epoch": epoch, "epoch_digest": heads[str(epoch)]}
     temporary = model.with_name("part.keras")
     with zipfile.ZipFile(model) as old, zipfile.ZipFile(temporary, "w") as new:
+        config = _numbered(old.read(CONFIG))
+        document["seal"] = _seal(document, config)
         for name in old.namelist():
             if name == MEMBER:
                 continue
             with old.open(name) as source, new.open(zipfile.ZipInfo(name, _EPOCH), "w", force_zip64=True) as target:
-                if name == "metadata.json":
+                if name == CONFIG:
+                    target.write(config)
+                elif name == "metadata.json":
                     kept = {key: value for key, value in json.load(source).items() if key != "date_saved"}
                     target.write(json.dumps(kept).encode())
                 else:
                     shutil.copyfileobj(source, target, 1 << 20)
         new.writestr(zipfile.ZipInfo(MEMBER, _EPOCH), json.dumps(document, indent=1, sort_keys=True))
     temporary.replace(model)
+
+
+def _numbered(config: bytes) -> bytes:
+    """Keras' configuration with shared objects numbered in their order: Keras takes their addresses in memory."""
+    numbers: dict[int, int] = {}
+
+    def number(found: dict[str, Any]) -> dict[str, Any]:
+        if "shared_object_id" in found:
+            found["shared_object_id"] = numbers.setdefault(found["shared_object_id"], len(numbers) + 1)
+        return found
+
+    return json.dumps(json.loads(config, object_hook=number)).encode()
+
+
+def _seal(document: Mapping[str, Any], config: bytes) -> str:
+    """Digest of what a digest of the weights leaves out: the lineage itself and the architecture."""
+    content = {key: value for key, value in document.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode() + config).hexdigest()
+
+
+def sealed(model: Path) -> bool:
+    """Whether a model file's lineage and architecture are those that `embed` wrote: damage shows, forgery does not."""
+    document = embedded(model)
+    with zipfile.ZipFile(model) as archive:
+        return bool(document.get("seal") == _seal(document, archive.read(CONFIG)))
 
 
 def embedded(model: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from switchpoint import runs
 from switchpoint.errors import SwitchpointError
@@ -41,6 +41,15 @@ def metadata(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, LookupError):
         return None
     return found if {"step", "code_digest", "parameters", "inputs"} <= set(found) else None
+
+
+class Index(Protocol):
+    """Finds artifacts by digest: on this machine, or in the bucket of a cluster."""
+
+    def get(
+        self, step: str, output: str, digest: str | None
+    ) -> tuple[Path | str | None, dict[str, Any] | None, str | None]:
+        """Where an artifact lies, its metadata, the run that made it; each None where it is not known."""
 
 
 class Artifacts:
@@ -117,7 +126,7 @@ def _entry(artifacts: Artifacts, step: str, output: str, digest: str | None) -> 
     return entry(described) if described else None
 
 
-def build(content: dict[str, Any], artifacts: Artifacts) -> Graph:
+def build(content: dict[str, Any], artifacts: Index) -> Graph:
     """Nodes and edges of one model, from what `switchpoint.lineage.embed` writes; the model is the first node."""
     nodes: list[Node] = []
     edges: list[dict[str, str]] = []
@@ -136,7 +145,7 @@ def build(content: dict[str, Any], artifacts: Artifacts) -> Graph:
             "code_digest": made["code_digest"],
             "parameters": made["parameters"],
             "made_by_run": run,
-            "path": None if path is None else str(path / MODEL if kind == "model" else path),
+            "path": None if path is None else f"{path}/{MODEL}" if kind == "model" else str(path),
         } | more
         if node["id"] not in {other["id"] for other in nodes}:
             nodes.append(node)
@@ -214,7 +223,9 @@ def mermaid(graph: Graph) -> str:
 
 def _escaped(text: str) -> str:
     """Every character that could mean something to Mermaid or HTML as its number: names and paths are data."""
-    return "".join(
+    coded = "".join(
         letter if (letter.isascii() and letter.isalnum()) or letter in " ._-/:," else f"#{ord(letter)};"
         for letter in text
     )
+    # Mermaid takes a whole line with "direction LR" in it for that command, also inside of quotes.
+    return coded.replace("direction ", "direction#32;")

@@ -28,8 +28,9 @@ from kfp.local.orchestrator import orchestrator_utils, task_executor
 
 from pipeline import switchpoint as pipeline
 from switchpoint import runs
+from switchpoint.compilation import environment
 from switchpoint.errors import SwitchpointError
-from switchpoint.identity import STEPS
+from switchpoint.identity import RESUME, STEPS
 from switchpoint.planning import Step, explain
 from switchpoint.results import collect
 
@@ -135,6 +136,7 @@ def run(
             _observed(document["steps"], earlier, execute, begin, done),
             _replaced(executor_input_utils, "get_local_pipeline_resource_name", lambda name: document["id"]),
             _replaced(subprocess_task_handler, "run_local_subprocess", _run_subprocess),
+            environment({RESUME: os.environ.get(RESUME) or str(runs_directory / ".resume")}),
             _replaced(docker_task_handler, "run_docker_container", _run_container),
         ):
             _orchestrate(parameters, runs_directory, runs_directory / ".cache", runner)
@@ -284,7 +286,8 @@ def _runner(name: str, parameters: dict[str, Any]) -> Any:
         for place in places
         if place.is_absolute() and place.exists()
     ]
-    return local.DockerRunner(mounts=mounts, user=f"{os.getuid()}:{os.getgid()}", environment={"HOME": "/tmp"})
+    variables = {"HOME": "/tmp", RESUME: os.environ.get(RESUME, "")}
+    return local.DockerRunner(mounts=mounts, user=f"{os.getuid()}:{os.getgid()}", environment=variables)
 
 
 def _run_subprocess(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:

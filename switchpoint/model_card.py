@@ -30,11 +30,12 @@ def _outputs(document: Document, name: str) -> dict[str, str]:
     return next(dict(step["outputs"]) for step in document["steps"] if step["name"] == name)
 
 
-def card(document: Document) -> str:
+def card(document: Document, file: str = MODEL) -> str:
     """The model card of a run's best model, in the form that the Hugging Face Hub and Vertex AI read too.
 
     Args:
         document: Of a run that succeeded.
+        file: The model's file beside the card.
 
     Source:
         Mitchell et al., Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993
@@ -57,13 +58,18 @@ def card(document: Document) -> str:
     settings = "\n".join(f"| {name} | {value} |" for name, value in parameters.items())
     return f"""# {parameters["backbone"]}, {start}
 
-An image classifier for {len(manifest["classes"])} classes. Input: RGB photos, {parameters["image_size"]} × \
-{parameters["image_size"]} pixels, values from 0 to 255. Output: a probability a class, in the order of `classes.json`.
+An image classifier for {len(manifest["classes"])} classes. Input: RGB photos of any size, values from 0 to 255. \
+Output: a probability a class, in the order of `classes.json`.
 
 ```python
-import keras
+import json
+import keras, numpy
+from PIL import Image
 
-model = keras.saving.load_model("{MODEL}")
+model = keras.models.load_model("{file}", compile=False)
+photo = numpy.asarray(Image.open("photo.jpg").convert("RGB"))
+probabilities = model.predict(photo[None])[0]
+print(json.load(open("classes.json"))[probabilities.argmax()])
 ```
 
 ## How good it is

@@ -136,6 +136,8 @@ def _faults(values: Values) -> Any:
         yield f"backbone={values['backbone']!r} is unknown. There are: {', '.join(BACKBONES)}."
     if values["finetune_schedule"] not in ("constant", "cosine"):
         yield f"finetune_schedule={values['finetune_schedule']!r}: give constant or cosine."
+    if values["mixed_precision"] not in ("auto", "on", "off"):
+        yield f"mixed_precision={values['mixed_precision']!r}: give auto, on or off."
     for name, low, high in (
         ("transfer_epochs", 1, math.inf),
         ("finetune_epochs", 1, math.inf),
@@ -148,6 +150,7 @@ def _faults(values: Values) -> Any:
         ("m_mul", 0, 1),
         ("rotation", 0, 0.5),
         ("label_smoothing", 0, 0.99),
+        ("finetune_warmup", 0, 0.99),
         ("dropout", 0, 0.99),
         ("validation_fraction", 0.01, 0.5),
         ("max_left_out", 0, 1),

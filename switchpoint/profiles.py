@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 import yaml
 
 from switchpoint.errors import ParameterError
-from switchpoint.identity import ROOT, STEPS, image
+from switchpoint.identity import RESUME, ROOT, STEPS, image
 
 DIRECTORY = ROOT / "k8s" / "profiles"
 LONGEST_WAIT = 3600  # seconds of backoff before a retry that go into the limit on all attempts
@@ -82,6 +82,14 @@ class Retries:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """A PersistentVolumeClaim, and the directory where the step sees it."""
+
+    claim: str | None = _check(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", "the claim's name")
+    path: str | None = _check(r"/.+", "an absolute path, such as /resume")
+
+
+@dataclass(frozen=True)
 class Placement:
     """What one step gets. `timeout` is for each attempt, from the start of its pod."""
 
@@ -92,16 +100,18 @@ class Placement:
     memory: Memory | None = None
     ephemeral_storage: str | None = _size()
     shared_memory: str | None = _size()
+    volume: Volume | None = None
     retries: Retries | None = None
     timeout: str | None = _duration()
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A placement for each step."""
+    """A placement for each step, and where trainings keep the state that they go on from (switchpoint/resume.py)."""
 
     name: str
     steps: dict[str, Placement]
+    resume: str | None = None
 
     @property
     def device(self) -> str:
@@ -128,8 +138,11 @@ def load(profile: str) -> Profile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path} is no YAML: {error}") from error
     content = {} if content is None else content
-    _keys(content, ("default", "steps"), f"{path}: ")
+    _keys(content, ("default", "steps", "resume"), f"{path}: ")
     default, steps = content.get("default") or {}, content.get("steps") or {}
+    resume = content.get("resume")
+    if resume is not None and not re.fullmatch(r"(gs:/)?/.+", str(resume)):
+        raise ParameterError(f"{path}: resume is {resume!r}: give gs://BUCKET/PREFIX or the path of a volume.")
     _placement(default, f"{path}: default")
     _keys(steps, STEPS, f"{path}: steps.")
     return Profile(
@@ -138,6 +151,7 @@ def load(profile: str) -> Profile:
             step: _placement(_merged(default, steps.get(step) or {}, f"{path}: steps.{step}"), f"{path}: steps.{step}")
             for step in STEPS
         },
+        resume,
     )
 
 
@@ -167,6 +181,8 @@ def _value(field: dataclasses.Field[Any], hint: Any, value: Any, where: str) -> 
         result = _read(wanted, value, where)  # type: ignore[arg-type]
         if wanted is Accelerator and None in (result.type, result.count):
             raise ParameterError(f"{where} needs type and count, such as {{type: nvidia.com/gpu, count: 1}}.")
+        if wanted is Volume and None in (result.claim, result.path):
+            raise ParameterError(f"{where} needs claim and path, such as {{claim: resume, path: /resume}}.")
         if wanted is Retries and None in (result.count, result.backoff, result.factor):
             raise ParameterError(
                 f"{where} needs count, backoff and factor, such as {{count: 3, backoff: 60s, factor: 2}}."
@@ -213,6 +229,8 @@ def place(task: Any, step: str, display_name: str) -> Any:
     task.set_display_name(display_name)
     if _current:
         _apply(task, _current.steps[step])
+        if _current.resume and step in ("transfer", "finetune"):
+            task.set_env_variable(RESUME, _current.resume)
         # The components' images were named when they were imported, perhaps for another registry or device.
         task.set_container_image(image(step))
     return task
@@ -236,6 +254,8 @@ def _apply(task: Any, placement: Placement) -> None:
         kubernetes.add_toleration(task, **dataclasses.asdict(toleration))
     if placement.shared_memory:
         kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", placement.shared_memory)
+    if placement.volume:
+        kubernetes.mount_pvc(task, placement.volume.claim, placement.volume.path)
     if placement.ephemeral_storage:
         # KFP has no request for ephemeral storage. A volume with a limit is what a step's scratch files go to (HOME is
         # /tmp in our images), and keeps the root file system read-only.

@@ -175,38 +175,62 @@ def upload(source: Path, uri: str, progress: Progress | None = None, *, replace:
     return Uploaded(sent, len(files) - sent, len(there.keys() - {target for _, target, _ in files}))
 
 
-def read_json(uri: str) -> tuple[Any, int]:
-    """The value in a JSON object and its generation; (None, 0) when there is no such object."""
+def read_bytes(uri: str) -> tuple[bytes | None, int]:
+    """An object's content and its generation; (None, 0) when there is no such object."""
     from google.api_core.exceptions import NotFound
 
     bucket, name = parse(uri)
     with _plainly("read", uri, "storage.objects.get"):
         blob = _client().bucket(bucket).blob(name)
         try:
-            text = blob.download_as_bytes(retry=_Patience(uri), timeout=_timeout(), checksum="crc32c")
+            content = blob.download_as_bytes(retry=_Patience(uri), timeout=_timeout(), checksum="crc32c")
         except NotFound as error:
             _close(error)
             return None, 0
+    return content, blob.generation
+
+
+def write_bytes(uri: str, content: bytes, content_type: str, generation: int | None = None) -> None:
+    """Write an object from memory; with `generation` only over that one (0: only when there is none).
+
+    Raises:
+        StorageError: Among others, someone else wrote it meanwhile.
+    """
+    from google.api_core.exceptions import PreconditionFailed
+
+    bucket, name = parse(uri)
+    keywords = {"retry": _Patience(uri), "timeout": _timeout(), "checksum": "crc32c", "if_generation_match": generation}
     try:
-        return json.loads(text), blob.generation
+        with _plainly("write", uri, "storage.objects.create"):
+            _client().bucket(bucket).blob(name).upload_from_string(content, content_type, **keywords)
+    except StorageError as error:
+        # When the answer to a write that succeeded is lost, the retry finds another generation: our own.
+        if not isinstance(error.__cause__, PreconditionFailed) or read_bytes(uri)[0] != content:
+            raise
+
+
+def delete(uri: str) -> None:
+    """Delete an object; one that is not there is no error."""
+    from google.api_core.exceptions import NotFound
+
+    bucket, name = parse(uri)
+    with _plainly("delete", uri, "storage.objects.delete"), suppress(NotFound):
+        _client().bucket(bucket).blob(name).delete(retry=_Patience(uri), timeout=_timeout())
+
+
+def read_json(uri: str) -> tuple[Any, int]:
+    """The value in a JSON object and its generation; (None, 0) when there is no such object."""
+    text, generation = read_bytes(uri)
+    try:
+        return (None if text is None else json.loads(text)), generation
     except ValueError as error:
         raise StorageError(f"{uri} is not JSON: {error}") from error
 
 
 def write_json(uri: str, value: Any, generation: int | None = None) -> None:
     """Write a small JSON object; with `generation` (from `read_json`) only over that one, else `StorageError`."""
-    from google.api_core.exceptions import PreconditionFailed
-
-    bucket, name = parse(uri)
     text = json.dumps(value, indent=2, sort_keys=True) + "\n"
-    keywords = {"retry": _Patience(uri), "timeout": _timeout(), "checksum": "crc32c", "if_generation_match": generation}
-    try:
-        with _plainly("write", uri, "storage.objects.create"):
-            _client().bucket(bucket).blob(name).upload_from_string(text, "application/json", **keywords)
-    except StorageError as error:
-        # When the answer to a write that succeeded is lost, the retry finds another generation: our own.
-        if not isinstance(error.__cause__, PreconditionFailed) or read_json(uri)[0] != json.loads(text):
-            raise
+    write_bytes(uri, text.encode(), "application/json", generation)
 
 
 def export(files: dict[str, Path], card: str, uri: str, version: str) -> dict[str, Any]:

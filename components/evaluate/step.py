@@ -7,7 +7,7 @@ from typing import Any
 
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.evaluate.photos import telling
-from switchpoint import records, training
+from switchpoint import models, records, training
 from switchpoint.batches import plain_batches
 
 
@@ -37,7 +37,7 @@ def evaluate(
     import tensorflow as tf
 
     classes = records.verify(photos)["classes"]
-    model = keras.models.load_model(model_file, compile=False)
+    model = models.classifier(keras.models.load_model(model_file, compile=False))
     batches = plain_batches(photos, "test", batch_size)
     probabilities = model.predict(batches, verbose=0)
     labels = np.fromiter((example["label"].numpy() for example in records.dataset(photos, "test")), np.int64)

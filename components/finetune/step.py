@@ -5,8 +5,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchpoint import backbones, checkpoints, records, training
+from switchpoint import backbones, checkpoints, models, records, training
 from switchpoint.batches import training_batches
+from switchpoint.resume import Resume
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,22 @@ class FinetuneConfig:
     batch_size: int
     learning_rate: float
     schedule: str
+    warmup: float
     rotation: float
     dropout: float
     label_smoothing: float
+    mixed_precision: str
     seed: int
 
 
 def finetune(
-    photos: Path, checkpoint_directory: Path, model_file: Path, history_file: Path, logs: Path, config: FinetuneConfig
+    photos: Path,
+    checkpoint_directory: Path,
+    model_file: Path,
+    history_file: Path,
+    logs: Path,
+    config: FinetuneConfig,
+    resume: Resume | None = None,
 ) -> dict[str, str]:
     """Unfreeze the backbone and continue from the checkpoint of `config.switch_epoch`.
 
@@ -37,6 +46,7 @@ def finetune(
         history_file: JSON to write: an entry an epoch.
         logs: Directory to write TensorBoard's logs to.
         config: Where to start and how to optimise.
+        resume: Where the state is kept while it trains.
 
     Returns:
         Digests of the model and the history.
@@ -50,28 +60,55 @@ def finetune(
     """
     manifest = records.verify(photos)
     training.deterministic(config.seed)
-    backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
-    head.get_layer("dropout").rate = config.dropout
-    backbones.unfreeze(backbone, config.blocks)
-    model = training.join(backbone, head)
-    training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
+    with training.strategy().scope():
+        backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
+        head.get_layer("dropout").rate = config.dropout
+        backbones.unfreeze(backbone, config.blocks)
+        model = training.join(backbone, head)
+        rates = schedule(config, manifest["splits"]["train"]["photos"])
+        training.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
     # Another order of the photos than the epochs of transfer learning had.
     seed = config.seed + config.switch_epoch
-    batches = training_batches(photos, config.batch_size, config.rotation, seed, config.epochs)
-    name = f"finetune {config.switch_epoch}"
-    trained = training.fit(model, photos, batches, config.epochs, config.batch_size, seed, name, logs)
-    digest = checkpoints.weights_digest(model)
-    training.save_model(model, model_file)
+    resume = resume or Resume()
+    inputs = {
+        "records": manifest["digest"],
+        "checkpoints": checkpoints.digest(checkpoint_directory),
+        "precision": backbone.layers[-1].compute_dtype,
+    }
+    resume.open("finetune", config, inputs)
+    trained = training.fit(
+        model,
+        photos,
+        lambda epoch: training_batches(photos, config.batch_size, config.rotation, seed, config.epochs, epoch),
+        config.epochs,
+        config.batch_size,
+        seed,
+        f"finetune {config.switch_epoch}",
+        logs,
+        resume,
+    )
+    digest = models.save(models.complete(model, manifest), model_file)
     start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]
     training.write_json(history_file, training.history(trained, "finetune", config.switch_epoch, digest, start))
     return {"model": digest, "history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest()}
 
 
 def schedule(config: FinetuneConfig, photos: int) -> object:
-    """A constant learning rate, or one cosine from it down to 0 over the whole fine-tuning."""
+    """The learning rate at each step: it rises evenly from 0 for `warmup` of all steps, then stays, or falls to 0.
+
+    Source:
+        Goyal et al. 2017, Accurate, Large Minibatch SGD (gradual warmup).
+    """
     import keras
 
-    if config.schedule == "constant":
+    if config.schedule == "constant" and not config.warmup:
         return config.learning_rate
     steps = training.steps_per_epoch(photos, config.batch_size) * config.epochs
-    return keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
+    rising = round(steps * config.warmup)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if rising else config.learning_rate,
+        steps - rising,
+        alpha=1.0 if config.schedule == "constant" else 0.0,
+        warmup_target=config.learning_rate if rising else None,
+        warmup_steps=rising,
+    )

@@ -9,7 +9,7 @@ from components.report.charts import Json
 from components.report.style import table
 
 # Of each step's parameters those that the pipeline calls by another name: its step's name comes first.
-PREFIXED = ("epochs", "learning_rate", "blocks", "schedule")
+PREFIXED = ("epochs", "learning_rate", "blocks", "schedule", "warmup")
 MEANING = {
     "dataset": "the photos",
     "dataset_digest": "SHA-256 that prepare checked",
@@ -26,8 +26,10 @@ MEANING = {
     "first_decay_steps": "steps until the cosine decay restarts; 0 = never",
     "t_mul": "times as long is each decay after a restart",
     "m_mul": "times as high is the learning rate after each restart",
-    "finetune_learning_rate": "at the start (Adam)",
+    "finetune_learning_rate": "at its highest (Adam)",
     "finetune_schedule": "of the learning rate",
+    "finetune_warmup": "of fine-tuning's steps, over which the learning rate rises from 0",
+    "mixed_precision": "float16 where it is safe: auto = on GPUs that gain from it",
     "rotation": "of a full turn, at most, either way",
     "dropout": "of the pooled features are dropped in training",
     "label_smoothing": "of a label's weight is spread over all classes",
@@ -127,7 +129,7 @@ def nodes(origin: Origin, best: int, evaluation: Json) -> dict[str, Node]:
 
 def _made(entry: Mapping[str, Any]) -> str:
     """The step and its code, as far as an image's tag names it (`switchpoint.identity.image`)."""
-    return f"{entry['step']}, code {entry['code_digest'][:16]}"
+    return f"{entry['step']}, code {entry['code_digest'][:12]}"
 
 
 def lineage(found: dict[str, Node], others: Sequence[int]) -> str:
@@ -140,9 +142,12 @@ def lineage(found: dict[str, Node], others: Sequence[int]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{node.name}</th><td data-label="What" class="wide">{escape(node.what)}</td>'
         f'<td data-label="Digest (SHA-256)" class="wide"><code>{node.digest}</code></td>'
-        f'<td data-label="Made by step" class="wide">{node.made}</td>'
+        f'<td data-label="Made by step" class="wide">{node.made.replace(", code ", "<br>code&nbsp;")}</td>'
         for node in found.values()
     )
+    if others:
+        names = ", ".join(f"fine-tuned from epoch {epoch}" if epoch else "transfer learning alone" for epoch in others)
+        rows += f'<tr><th scope="row">The other models</th><td data-label="What" class="wide" colspan="3">{names}</td>'
     head = "".join(f'<th scope="col">{name}</th>' for name in ("", "What", "Digest (SHA-256)", "Made by step"))
     return (
         f'<div class="beside origin"><div><table class="cards"><thead><tr>{head}</thead><tbody>{rows}</tbody></table>'

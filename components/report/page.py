@@ -73,7 +73,9 @@ def pace(histories: Sequence[Json]) -> str:
         for title, drawing in zip(titles, drawings, strict=True)
     )
     numbers = details("The numbers of these graphs", table(("Phase", "Epoch", "Learning rate", "Seconds"), body))
-    return f'{charts.series_legend(tuned) if tuned else ""}<div class="pair">{pair}</div>{numbers}'
+    return (
+        f'{charts.series_legend(tuned) if tuned else ""}<div class="pair{" three" * bool(tuned)}">{pair}</div>{numbers}'
+    )
 
 
 def comparison(document: Json, best: int) -> str:
@@ -184,11 +186,12 @@ def calibration(evaluation: Json) -> str:
         for row in measured["bins"]
     ]
     head = ("Confidence", "Photos", "Mean confidence", "Accuracy", "Difference (points)")
+    drawing = charts.reliability_legend() + charts.reliability("reliability", measured["bins"])
     return f"""<p class="prose">{unbroken(text)}</p>
-<div class="beside"><figure>{charts.reliability_legend()}{charts.reliability("reliability", measured["bins"])}</figure>
+<div class="beside"><figure class="reliability">{drawing}</figure>
 <div><p class="note">{len(body)} bins of equal width, each mean weighted by its photos, as in
-<a href="https://arxiv.org/abs/1706.04599">Guo et al. 2017</a>.</p>
-{details("The numbers of this graph", table(head, body))}</div></div>"""
+<a href="https://arxiv.org/abs/1706.04599">Guo et al. 2017</a>.</p></div></div>
+{details("The numbers of this graph", table(head, body))}"""
 
 
 def html(document_: Json, best: int, histories: Sequence[Json], evaluation: Json, origin: Origin) -> str:

@@ -33,7 +33,7 @@ th { font-weight: 600; }
 thead th { vertical-align: bottom; overflow-wrap: normal; }
 tbody th { min-width: 7em; }
 code { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-.numbers td { text-align: right; min-width: 4em; }
+.numbers td { text-align: right; min-width: 4em; white-space: nowrap; }
 .numbers thead th + th { text-align: right; }
 .scroll { overflow-x: auto; }
 .comparison { width: 100%; font-size: 1rem; }
@@ -52,6 +52,8 @@ code { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monos
   font-size: .8125rem; }
 .legend svg { width: 26px; height: 12px; margin-right: 6px; vertical-align: -1px; fill: none; }
 figure { margin: 0; min-width: 0; }
+.pair.three { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+.reliability { max-width: 520px; }
 .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 32px; margin-bottom: 12px; }
 .chart { display: block; width: 100%; height: auto; }
 .chart text { font-family: inherit !important; font-size: 12px !important; }
@@ -80,8 +82,7 @@ summary { cursor: pointer; padding: 4px 0; }
   main { padding: 24px 16px 56px; }
   h1 { font-size: 1.25rem; }
   th, td { padding-right: 10px; }
-  tbody th { min-width: 0; }
-  .pair { grid-template-columns: minmax(0, 1fr); }
+  .pair, .pair.three { grid-template-columns: minmax(0, 1fr); }
   .chart { max-width: 560px; }
   .chart text { font-size: 13.5px !important; }
   .numbers td { min-width: 0; }
@@ -92,6 +93,7 @@ summary { cursor: pointer; padding: 4px 0; }
   .cards th, .cards td, .comparison.cards th, .comparison.cards td { padding: 0; border: 0; align-self: end;
     text-align: left; white-space: normal; }
   .cards th, .cards .wide { grid-column: 1 / -1; }
+  .numbers.cards td { white-space: normal; }
   .cards td::before { content: attr(data-label); display: block; color: var(--muted); font-size: .75rem;
     font-weight: 400; line-height: 1.3; }
   .comparison tr { grid-template-columns: repeat(3, 1fr); padding: 12px 8px; }
@@ -137,7 +139,8 @@ def table(head: Sequence[str], body: Iterable[Sequence[str]], style: str = "numb
         for row in body
     )
     columns = "".join(f'<th scope="col">{escape(label)}</th>' for label in head)
-    return f'<table class="{style}"><thead><tr>{columns}</thead><tbody>{"".join(rows)}</tbody></table>'
+    made = f'<table class="{style}"><thead><tr>{columns}</thead><tbody>{"".join(rows)}</tbody></table>'
+    return made if "cards" in style else f'<div class="scroll" tabindex="0">{made}</div>'
 
 
 def details(summary: str, content: str) -> str:

@@ -21,6 +21,7 @@ def transfer(
     rotation: float,
     dropout: float,
     label_smoothing: float,
+    mixed_precision: str,
     seed: int,
     checkpoints: dsl.Output[dsl.Artifact],
     model: dsl.Output[dsl.Model],
@@ -45,6 +46,7 @@ def transfer(
         rotation: Largest turn, as a fraction of a full one.
         dropout: Fraction of the pooled features to drop.
         label_smoothing: 0 to 1.
+        mixed_precision: auto, on or off.
         seed: Seed of every draw.
         checkpoints: The backbone once, and the head of every epoch.
         model: The model of the best epoch by validation: the baseline.
@@ -57,6 +59,7 @@ def transfer(
     from components.transfer.step import TransferConfig, transfer
     from switchpoint.lineage import describe, embed
     from switchpoint.records import read_manifest
+    from switchpoint.resume import Resume
 
     config = TransferConfig(
         backbone=backbone,
@@ -72,27 +75,30 @@ def transfer(
         rotation=rotation,
         dropout=dropout,
         label_smoothing=label_smoothing,
+        mixed_precision=mixed_precision,
         seed=seed,
     )
-    digests = transfer(
-        photos=Path(records.path),
-        checkpoint_directory=Path(checkpoints.path),
-        model_file=Path(model.path, "model.keras"),
-        history_file=Path(history.path),
-        logs=Path(logs.path),
-        pretrained_file=Path(pretrained.path),
-        config=config,
-    )
-    model.framework = "keras"
-    inputs = {"records": records.metadata["digest"], "weights": digests["pretrained"]}
-    pretrained.metadata.update(
-        describe("Pretrained weights", "transfer", {"weights": weights}, {}, digests["pretrained"])
-    )
-    for artifact, name, digest in (
-        (checkpoints, "Checkpoints of every epoch", digests["checkpoints"]),
-        (model, "Model, transfer learning alone", digests["model"]),
-        (history, "History of transfer learning", digests["history"]),
-        (logs, "TensorBoard logs of transfer learning", None),
-    ):
-        artifact.metadata.update(describe(name, "transfer", config, inputs, digest))
-    embed(Path(model.path, "model.keras"), model.metadata, records.metadata, read_manifest(Path(records.path)))
+    with Resume.from_environment() as resume:
+        digests = transfer(
+            photos=Path(records.path),
+            checkpoint_directory=Path(checkpoints.path),
+            model_file=Path(model.path, "model.keras"),
+            history_file=Path(history.path),
+            logs=Path(logs.path),
+            pretrained_file=Path(pretrained.path),
+            config=config,
+            resume=resume,
+        )
+        model.framework = "keras"
+        inputs = {"records": records.metadata["digest"], "weights": digests["pretrained"]}
+        pretrained.metadata.update(
+            describe("Pretrained weights", "transfer", {"weights": weights}, {}, digests["pretrained"])
+        )
+        for artifact, name, digest in (
+            (checkpoints, "Checkpoints of every epoch", digests["checkpoints"]),
+            (model, "Model, transfer learning alone", digests["model"]),
+            (history, "History of transfer learning", digests["history"]),
+            (logs, "TensorBoard logs of transfer learning", None),
+        ):
+            artifact.metadata.update(describe(name, "transfer", config, inputs, digest))
+        embed(Path(model.path, "model.keras"), model.metadata, records.metadata, read_manifest(Path(records.path)))

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchpoint import backbones, checkpoints, records, storage, training
+from switchpoint import backbones, checkpoints, models, records, storage, training
 from switchpoint.batches import training_batches
 from switchpoint.errors import SwitchpointError, WeightsError
+from switchpoint.resume import Resume
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class TransferConfig:
     rotation: float
     dropout: float
     label_smoothing: float
+    mixed_precision: str
     seed: int
     weights_digest: str = ""
 
@@ -40,6 +41,7 @@ def transfer(
     logs: Path,
     pretrained_file: Path,
     config: TransferConfig,
+    resume: Resume | None = None,
 ) -> dict[str, str]:
     """Train a new head and keep it after every epoch.
 
@@ -51,6 +53,7 @@ def transfer(
         logs: Directory to write TensorBoard's logs to.
         pretrained_file: JSON to write: where the pretrained weights came from.
         config: What to train and how.
+        resume: Where the state is kept while it trains.
 
     Returns:
         Digests of the checkpoints, the model and the pretrained weights.
@@ -62,6 +65,7 @@ def transfer(
     """
     manifest = records.verify(photos)
     training.deterministic(config.seed)
+    strategy = training.strategy()
     with tempfile.TemporaryDirectory() as temporary:
         weights = config.weights
         if storage.is_remote(weights):
@@ -74,45 +78,39 @@ def transfer(
                 f"The weights {config.weights} have the digest {digest}, not {config.weights_digest} as when the run "
                 "was started: they have changed since. Start the run again."
             )
-        backbone = backbones.build(config.backbone, weights, config.image_size)
+        with strategy.scope():
+            backbone = backbones.build(config.backbone, weights, config.image_size)
     backbones.freeze(backbone)
-    head = training.head(backbone, len(manifest["classes"]), config.dropout)
-    model = training.join(backbone, head)
-    training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
+    with strategy.scope():
+        head = training.head(backbone, len(manifest["classes"]), config.dropout)
+        model = training.join(backbone, head)
+        rates = schedule(config, manifest["splits"]["train"]["photos"])
+        training.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
 
-    shutil.rmtree(checkpoint_directory, ignore_errors=True)
-    checkpoint_directory.mkdir(parents=True)
-    backbone.save(checkpoint_directory / "backbone.keras")
-    heads: dict[int, str] = {}
-
-    def keep(epoch: int) -> None:
-        head.save_weights(checkpoint_directory / checkpoints.head_file(epoch))
-        heads[epoch] = checkpoints.weights_digest(head)
-
-    batches = training_batches(photos, config.batch_size, config.rotation, config.seed, config.epochs)
+    resume = resume or Resume()
+    inputs = {"records": manifest["digest"], "weights": digest, "precision": backbone.layers[-1].compute_dtype}
+    resume.open("transfer", config, inputs)
     trained = training.fit(
-        model, photos, batches, config.epochs, config.batch_size, config.seed, "transfer", logs, after_epoch=keep
+        model,
+        photos,
+        lambda epoch: training_batches(photos, config.batch_size, config.rotation, config.seed, config.epochs, epoch),
+        config.epochs,
+        config.batch_size,
+        config.seed,
+        "transfer",
+        logs,
+        resume,
+        keep_every=True,
     )
     if not trained.rows:
         raise SwitchpointError(
             f"Transfer learning diverged before its first epoch had ended ({trained.diverged}). "
             "Lower transfer_learning_rate."
         )
-    digests = {
-        "checkpoints": checkpoints.finish(
-            checkpoint_directory,
-            {
-                "backbone": checkpoints.weights_digest(backbone),
-                "heads": heads,
-                "classes": manifest["classes"],
-                "dropout": config.dropout,
-                "history": trained.rows,
-            },
-        ),
-        "model": checkpoints.weights_digest(model),
-        "pretrained": digest,
-    }
-    training.save_model(model, model_file)
+    digests = {"model": models.save(models.complete(model, manifest), model_file), "pretrained": digest}
+    digests["checkpoints"] = checkpoints.write(
+        checkpoint_directory, backbone, head, trained.every, trained.rows, manifest["classes"]
+    )
     pretrained = {"backbone": config.backbone, "weights": config.weights, "digest": digest}
     training.write_json(pretrained_file, pretrained)
     history = training.history(trained, "transfer", 0, digests["model"], trained.rows[0])
@@ -128,7 +126,9 @@ def schedule(config: TransferConfig, photos: int) -> object:
     """
     import keras
 
-    whole_phase = training.steps_per_epoch(photos, config.batch_size) * config.epochs
+    if not config.first_decay_steps:  # one decay, and no restart at the very end
+        steps = training.steps_per_epoch(photos, config.batch_size) * config.epochs
+        return keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
     return keras.optimizers.schedules.CosineDecayRestarts(
-        config.learning_rate, config.first_decay_steps or whole_phase, t_mul=config.t_mul, m_mul=config.m_mul
+        config.learning_rate, config.first_decay_steps, t_mul=config.t_mul, m_mul=config.m_mul
     )

@@ -1,99 +1,26 @@
 """transfer, finetune and evaluate on a few small photos, with a small network and real `fit`."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from components.evaluate.step import evaluate
-from components.finetune.step import FinetuneConfig, finetune
-from components.prepare.step import PrepareConfig, prepare
-from components.transfer.step import TransferConfig, schedule, transfer
-from switchpoint import backbones, checkpoints, training
+from components.finetune.step import schedule as finetune_schedule
+from components.transfer.step import schedule
+from switchpoint import backbones, checkpoints, models, training
 from switchpoint.batches import plain_batches, training_batches
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
-
-EPOCHS = 3
-TRANSFER = TransferConfig(
-    backbone="efficientnet_lite0",
-    weights="imagenet",
-    epochs=EPOCHS,
-    image_size=32,
-    batch_size=8,
-    learning_rate=0.003,
-    first_decay_steps=0,
-    t_mul=2.0,
-    m_mul=0.75,
-    rotation=0.04,
-    dropout=0.2,
-    label_smoothing=0.0,
-    seed=3,
-)
-FINETUNE = FinetuneConfig(
-    switch_epoch=2,
-    epochs=2,
-    blocks=0,
-    batch_size=8,
-    learning_rate=1e-4,
-    schedule="cosine",
-    rotation=0.04,
-    dropout=0.2,
-    label_smoothing=0.0,
-    seed=3,
-)
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from switchpoint import sample
-
-    place = tmp_path_factory.mktemp("photos")
-    for dish in list(sample.DISHES)[:3]:
-        (place / "dishes" / dish).mkdir(parents=True)
-        for number in range(12):
-            data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
-            (place / "dishes" / dish / f"{number}.jpg").write_bytes(data)
-    prepare(place / "records", place / "look", place / "source", PrepareConfig(str(place / "dishes"), image_size=32))
-    return place / "records"
-
-
-def train(records: Path, place: Path, config: TransferConfig = TRANSFER) -> dict[str, str]:
-    return transfer(
-        records,
-        place / "checkpoints",
-        place / "model" / "model.keras",
-        place / "history",
-        place / "logs",
-        place / "pretrained",
-        config,
-    )
-
-
-def tune(records: Path, transferred: Path, place: Path, config: FinetuneConfig = FINETUNE) -> dict[str, str]:
-    return finetune(
-        records, transferred / "checkpoints", place / "model" / "model.keras", place / "history", place / "logs", config
-    )
-
-
-@pytest.fixture(scope="module")
-def transferred(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("transferred")
-    train(records, place)
-    return place
-
-
-@pytest.fixture(scope="module")
-def finetuned(records: Path, transferred: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("finetuned")
-    tune(records, transferred, place)
-    return place
-
-
-def history(place: Path) -> dict[str, object]:
-    return json.loads((place / "history").read_text())
+from switchpoint.identity import ROOT
+from switchpoint.records import read_manifest
+from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
 
 
 def test_transfer_keeps_every_epochs_head_and_leaves_the_backbone_as_it_was(transferred: Path) -> None:
@@ -144,18 +71,18 @@ def test_finetuning_moves_the_backbone_but_not_the_statistics_of_batch_normaliza
     assert moved > 20
 
 
-def test_finetuning_starts_where_the_checkpoint_was(records: Path, transferred: Path) -> None:
+def test_finetuning_starts_where_the_checkpoint_was(small_records: Path, transferred: Path) -> None:
     backbone, head = checkpoints.load(transferred / "checkpoints", 2)
     model = training.join(backbone, head)
     training.compile_model(model, 0.1, 0.0)
-    loss, accuracy = model.evaluate(plain_batches(records, "validation", 8), verbose=0)
+    loss, accuracy = model.evaluate(plain_batches(small_records, "validation", 8), verbose=0)
     row = history(transferred)["epochs"][1]
     assert loss == pytest.approx(row["val_loss"], rel=1e-5)
     assert accuracy == pytest.approx(row["val_categorical_accuracy"])
 
 
-def test_only_the_last_blocks_move_when_so_asked(records: Path, transferred: Path, tmp_path: Path) -> None:
-    tune(records, transferred, tmp_path, replace(FINETUNE, blocks=1, epochs=1))
+def test_only_the_last_blocks_move_when_so_asked(small_records: Path, transferred: Path, tmp_path: Path) -> None:
+    tune(small_records, transferred, tmp_path, replace(FINETUNE, blocks=1, epochs=1))
     before = keras.models.load_model(transferred / "model" / "model.keras", compile=False).get_layer("backbone")
     after = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False).get_layer("backbone")
     first, last = backbones.blocks(before)[1], backbones.blocks(before)[-1]
@@ -171,21 +98,24 @@ def test_only_the_last_blocks_move_when_so_asked(records: Path, transferred: Pat
     )
 
 
-def test_a_missing_epoch_names_the_saved_ones(records: Path, transferred: Path, tmp_path: Path) -> None:
+def test_a_missing_epoch_names_the_saved_ones(small_records: Path, transferred: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointNotFoundError, match=r"epoch 7 .* Saved epochs: \[1, 2, 3\]"):
-        tune(records, transferred, tmp_path, replace(FINETUNE, switch_epoch=7))
+        tune(small_records, transferred, tmp_path, replace(FINETUNE, switch_epoch=7))
 
 
-def test_equal_trainings_give_equal_weights_and_histories(records: Path, transferred: Path, tmp_path: Path) -> None:
-    digests = train(records, tmp_path)
+def test_equal_trainings_give_equal_weights_and_histories(
+    small_records: Path, transferred: Path, tmp_path: Path
+) -> None:
+    digests = train(small_records, tmp_path)
     assert history(tmp_path)["epochs"] == history(transferred)["epochs"]
     assert digests["model"] == history(transferred)["model_digest"]
-    first = tune(records, transferred, tmp_path / "a")
-    assert tune(records, tmp_path, tmp_path / "b") == first
+    assert digests["model"] == models.digest(keras.models.load_model(tmp_path / "model" / "model.keras"))
+    first = tune(small_records, transferred, tmp_path / "a")
+    assert tune(small_records, tmp_path, tmp_path / "b") == first
 
 
-def test_a_loss_that_is_no_number_is_a_result(records: Path, transferred: Path, tmp_path: Path) -> None:
-    tune(records, transferred, tmp_path, replace(FINETUNE, learning_rate=1e38, schedule="constant"))
+def test_a_loss_that_is_no_number_is_a_result(small_records: Path, transferred: Path, tmp_path: Path) -> None:
+    tune(small_records, transferred, tmp_path, replace(FINETUNE, learning_rate=1e38, schedule="constant"))
     found = history(tmp_path)
     assert found["diverged"]["epoch"] == 1
     assert found["diverged"]["learning_rate"] == pytest.approx(1e38)
@@ -195,33 +125,153 @@ def test_a_loss_that_is_no_number_is_a_result(records: Path, transferred: Path, 
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-def test_weights_that_changed_since_the_start_are_refused(records: Path, tmp_path: Path) -> None:
+SPLIT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import tensorflow as tf
+from switchpoint import training
+from switchpoint.resume import Resume
+from tests.components.trainings import FINETUNE, TRANSFER, train, tune
+records, place, devices, mixed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
+)
+changes = {"batch_size": int(sys.argv[5]), "dropout": 0.0, "epochs": 2, "mixed_precision": mixed}
+original = training.Boards.add
+def whole(phase, *arguments):
+    for add in [original] if sys.argv[6] == "once" else [stop, original]:
+        training.Boards.add = add
+        try:
+            with Resume(str(place / "resume")) as kept:
+                phase(*arguments, kept)
+        except KeyboardInterrupt:
+            print("stopped")
+def stop(*_):
+    raise KeyboardInterrupt
+whole(train, records, place, replace(TRANSFER, **changes))
+whole(tune, records, place, place / "tuned", replace(FINETUNE, **changes))
+"""
+
+
+def split(
+    small_records: Path, place: Path, devices: int, mixed: str = "off", batch_size: int = 11, interrupted: str = "once"
+) -> list[dict[str, Any]]:
+    """The histories of transfer learning and fine-tuning in a process with so many devices."""
+    done = subprocess.run(
+        [sys.executable, "-c", SPLIT, *map(str, (small_records, place, devices, mixed, batch_size, interrupted))],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("stopped") == (0 if interrupted == "once" else 2)
+    return [history(place), history(place / "tuned")]
+
+
+def test_two_devices_train_as_one(small_records: Path, tmp_path: Path) -> None:
+    """Batches of 11 photos are six and five; the last one, of five, is three and two."""
+    assert read_manifest(small_records)["splits"]["train"]["photos"] % 11 == 5
+    for one, two in zip(split(small_records, tmp_path / "1", 1), split(small_records, tmp_path / "2", 2), strict=True):
+        for row, other in zip(one["epochs"], two["epochs"], strict=True):
+            assert other == pytest.approx(row, rel=1e-4)
+
+
+def test_two_devices_in_mixed_precision_go_on_after_an_interruption(small_records: Path, tmp_path: Path) -> None:
+    whole = split(small_records, tmp_path / "whole", 2, "on")
+    parts = split(small_records, tmp_path / "parts", 2, "on", interrupted="after each first epoch")
+    assert [{**phase, "seconds": 0} for phase in parts] == [{**phase, "seconds": 0} for phase in whole]
+
+
+@pytest.mark.parametrize(
+    ("photos", "replicas", "size"), [(100, 1, 32), (96, 4, 32), (97, 4, 31), (105, 4, 31), (3, 4, 32)]
+)
+def test_validation_is_dealt_so_that_no_replica_goes_without(photos: int, replicas: int, size: int) -> None:
+    assert training._even_size(photos, 32, replicas) == size
+
+
+def test_a_last_photo_alone_is_given_to_both_devices(small_records: Path, tmp_path: Path) -> None:
+    assert read_manifest(small_records)["splits"]["train"]["photos"] % 13 == 1
+    one, two = (split(small_records, tmp_path / str(devices), devices, batch_size=13) for devices in (1, 2))
+    for rows, others in zip(one, two, strict=True):
+        for row, other in zip(rows["epochs"], others["epochs"], strict=True):
+            # It counts twice in what training reports, and no more than others in what it does.
+            assert other["val_loss"] == pytest.approx(row["val_loss"], rel=1e-4)
+            assert other["loss"] == pytest.approx(row["loss"], rel=0.1)
+
+
+def test_in_mixed_precision_weights_stay_float32_and_the_file_too(small_records: Path, tmp_path: Path) -> None:
+    for phase in split(small_records, tmp_path, 1, mixed="on"):
+        assert len(phase["epochs"]) == 2 and not phase["diverged"]
+        assert all(np.isfinite([row["loss"], row["val_loss"]]).all() for row in phase["epochs"])
+    for place in (tmp_path, tmp_path / "tuned"):
+        model = keras.models.load_model(place / "model" / "model.keras")
+        assert {weight.dtype for weight in model.weights} == {"float32"}
+        assert {layer.compute_dtype for layer in model._flatten_layers()} <= {"float32", "int64", "string"}
+        result = evaluate(small_records, place / "model" / "model.keras", place / "evaluation", place / "photos", 2, 8)
+        assert np.isfinite(result["loss"])
+
+
+def test_mixed_precision_computes_in_float16_all_but_the_softmax(transferred: Path) -> None:
+    model = training.join(*checkpoints.load(transferred / "checkpoints", 2))
+    training.compile_model(model, 0.001, 0.0, "on")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    layers = [layer for layer in model._flatten_layers() if layer.weights and not layer._layers]
+    assert {layer.compute_dtype for layer in layers if layer.name != "classes"} == {"float16"}
+    assert model.get_layer("head").get_layer("classes").compute_dtype == "float32"
+    training.compile_model(model, 0.001, 0.0, "auto")  # there is no GPU here
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
+
+
+def test_weights_that_changed_since_the_start_are_refused(small_records: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="changed since"):
-        train(records, tmp_path, replace(TRANSFER, weights_digest="0" * 64))
+        train(small_records, tmp_path, replace(TRANSFER, weights_digest="0" * 64))
 
 
-@pytest.mark.parametrize("restart", [5_000, 15_000, 35_000])
-def test_the_labs_schedule_restarts_where_it_must(restart: int) -> None:
+def test_the_labs_schedule_is_the_published_one_at_every_step() -> None:
     lab = schedule(replace(TRANSFER, learning_rate=0.001, first_decay_steps=5000), photos=1)
-    fraction = {5_000: 0.75, 15_000: 0.75**2, 35_000: 0.75**3}[restart]
-    assert float(lab(restart)) == pytest.approx(0.001 * fraction, rel=1e-3)
-    assert float(lab(restart - 1)) < 1e-6
+    # SGDR's equation 5 with a minimum of 0: cycle i has 5000 · 2^i steps and begins at 0.001 · 0.75^i.
+    cycles = [
+        0.001 * 0.75**cycle * (1 + np.cos(np.pi * np.arange(5000 * 2**cycle) / (5000 * 2**cycle))) / 2
+        for cycle in range(4)
+    ]
+    assert [sum(map(len, cycles[:cycle])) for cycle in (1, 2, 3)] == [5_000, 15_000, 35_000]
+    published = np.concatenate(cycles)
+    # Single precision; right at a restart Keras' logarithm of the step may lie on either side of it.
+    ours = lab(np.arange(len(published), dtype=np.float32)).numpy()
+    np.testing.assert_allclose(ours, published, rtol=1e-3, atol=3e-9)
 
 
-def test_evaluate_counts_what_the_model_gets_right(records: Path, finetuned: Path, tmp_path: Path) -> None:
-    result = evaluate(records, finetuned / "model" / "model.keras", tmp_path / "evaluation", tmp_path / "photos", 2, 8)
+@pytest.mark.parametrize(("kind", "middle", "end"), [("cosine", 0.5, 0.0), ("constant", 1.0, 1.0)])
+def test_fine_tuning_warms_up_before_its_schedule(kind: str, middle: float, end: float) -> None:
+    # 10 epochs of 4 steps: 8 to rise, 32 to stay or to fall.
+    rates = finetune_schedule(replace(FINETUNE, schedule=kind, warmup=0.2, epochs=10, learning_rate=0.5), photos=32)
+    shares = [float(rates(step)) / 0.5 for step in (0, 2, 4, 8, 24, 40)]
+    assert shares == pytest.approx([0, 0.25, 0.5, 1, middle, end], abs=1e-6)
+
+
+def test_evaluate_counts_what_the_model_gets_right(small_records: Path, finetuned: Path, tmp_path: Path) -> None:
+    result = evaluate(
+        small_records, finetuned / "model" / "model.keras", tmp_path / "evaluation", tmp_path / "photos", 2, 8
+    )
     assert json.loads((tmp_path / "evaluation").read_text()) == result
     labels, predicted = np.array(result["labels"]), np.array(result["predicted"])
     assert result["top_1"] == pytest.approx((labels == predicted).mean())
     assert np.array(result["confusion"]).sum() == result["photos"] == len(labels)
     assert np.trace(np.array(result["confusion"])) == (labels == predicted).sum()
-    model = keras.models.load_model(finetuned / "model" / "model.keras")
+    model = models.classifier(keras.models.load_model(finetuned / "model" / "model.keras"))
     model.compile(loss="categorical_crossentropy", metrics=["categorical_accuracy"])
-    loss, accuracy = model.evaluate(plain_batches(records, "test", 8), verbose=0)
+    loss, accuracy = model.evaluate(plain_batches(small_records, "test", 8), verbose=0)
     assert (result["loss"], result["top_1"]) == (pytest.approx(loss, rel=1e-4), pytest.approx(accuracy))
 
 
-def test_the_pipelines_of_photos_are_not_autotuned(records: Path) -> None:
+def test_every_label_is_one_of_the_classes(small_records: Path) -> None:
+    for batches in (training_batches(small_records, 8, 0.04, 1, 2), plain_batches(small_records, "test", 8)):
+        labels = np.concatenate([label for _, label in batches.as_numpy_iterator()])
+        assert labels.shape[1] == 3
+        np.testing.assert_array_equal(labels.sum(axis=1), 1)
+        np.testing.assert_array_equal(np.unique(labels), [0, 1])
+
+
+def test_the_pipelines_of_photos_are_not_autotuned(small_records: Path) -> None:
     # Ending an autotuned pipeline waited for its tuner: up to a minute at the end of each training.
-    for batches in (training_batches(records, 8, 0.04, 1, 2), plain_batches(records, "test", 8)):
+    for batches in (training_batches(small_records, 8, 0.04, 1, 2), plain_batches(small_records, "test", 8)):
         assert batches.options().autotune.enabled is False

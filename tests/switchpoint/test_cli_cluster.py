@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -84,6 +85,35 @@ def test_an_export_is_a_model_its_classes_and_a_card(gcs: Any, run: dict[str, An
         assert text in card
     assert json.loads(gcs.get("models/food/latest.json"))["version"] == run["id"]
     assert call(*export).exit_code == 0  # again: nothing to do
+
+
+def test_an_export_may_be_h5_or_a_folder_and_replaces_nothing(gcs: Any, run: dict[str, Any], tmp_path: Path) -> None:
+    import keras
+
+    from switchpoint import backbones, models, training
+
+    backbone = backbones.build("efficientnet_lite0", "none", 32)
+    manifest = {"classes": ["pho", "ramen"], "image_size": 32, "image_height": 43, "image_width": 37}
+    network = training.join(backbone, training.head(backbone, 2, 0.0))
+    models.save(models.complete(network, manifest), Path(run["model"]))
+    flags = ("--runs-dir", str(tmp_path / "runs"))
+    for kind in ("keras", "h5"):
+        folder = tmp_path / kind
+        result = call("export", run["id"], str(folder), "--format", kind, *flags)
+        assert (result.exit_code, result.stdout) == (0, f"Exported to {folder}.\n")
+        assert {path.name for path in folder.iterdir()} == {f"model.{kind}", "classes.json", "README.md"}
+        assert f'load_model("model.{kind}"' in (folder / "README.md").read_text()
+    one, other = (keras.models.load_model(tmp_path / kind / f"model.{kind}", compile=False) for kind in ("keras", "h5"))
+    photo = np.random.default_rng(1).integers(0, 256, (1, 50, 70, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(one.predict(photo, verbose=0), other.predict(photo, verbose=0))
+    again = call("export", run["id"], str(tmp_path / "h5"), *flags)
+    assert again.exit_code == 1 and "exists and is not replaced" in again.output
+    assert not (tmp_path / "h5" / "model.keras").exists()
+    for _ in range(2):
+        assert call("export", run["id"], gcs.uri("models/food"), "--format", "h5", *flags).exit_code == 0
+    version = json.loads(gcs.get("models/food/latest.json"))["version"]
+    assert version == f"{run['id']}-h5"
+    assert gcs.get(f"models/food/{version}/model.h5") == (tmp_path / "h5" / "model.h5").read_bytes()
 
 
 def test_only_a_run_that_succeeded_is_exported(gcs: Any, run: dict[str, Any], tmp_path: Path) -> None:

@@ -440,6 +440,16 @@ def test_a_rerun_on_other_nodes_is_another_version(server: Server, submit: Submi
     assert images[0] == images[1] and len(server.versions) == 2
 
 
+def test_states_of_trainings_lie_below_the_root_and_stay_there_in_a_rerun(server: Server, submit: Submit) -> None:
+    submit("--pipeline-root", "gs://bucket/runs")
+    result = call("rerun", server.runs[0].run_id, "--host", server.host, "--profile", "gke-l4")
+    assert result.exit_code == 0, result.output
+    submit("--pipeline-root", "gs://bucket/runs", "--resume", "gs://other/states")
+    submit()
+    places = ["gs://bucket/runs/resume", "gs://bucket/runs/resume", "gs://other/states", None]
+    assert [cluster_rerun._resume(next(yaml.safe_load_all(package))) for package in server.packages] == places
+
+
 def test_a_run_that_is_not_there_and_options_without_a_host(server: Server) -> None:
     result = call("rerun", "nothing", "--host", server.host)
     assert result.exit_code == 1 and "There is no run nothing" in result.output

@@ -63,6 +63,7 @@ def test_numbers_and_lists_as_a_cluster_gives_them_back_are_taken() -> None:
         ({"batch_size": 0}, "batch_size=0: give a value from 1"),
         ({"batch_size": 1.5}, "batch_size=1.5: give a whole number"),
         ({"finetune_schedule": "linear"}, "finetune_schedule='linear': give constant or cosine"),
+        ({"mixed_precision": "yes"}, "mixed_precision='yes': give auto, on or off"),
         ({"finetune_learning_rate": 0.0}, "finetune_learning_rate=0.0: give a value above 0"),
         ({"no_such": 1}, "Unknown parameters: no_such"),
     ],

@@ -150,6 +150,18 @@ def test_settings_are_constants(profile: str) -> None:
     assert all("{{" not in str(container["resources"]) for container in containers(spec).values())
 
 
+def test_trainings_alone_are_told_where_to_keep_their_state(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("resume: /resume\nsteps: {finetune: {volume: {claim: states, path: /resume}}}")
+    for given, expected in ((None, "/resume"), ("gs://bucket/resume", "gs://bucket/resume")):
+        spec, platform = yaml.safe_load_all(compilation.package(profiles.load(str(file)), resume=given))
+        told = {step_of(name): container.get("env") for name, container in containers(spec).items()}
+        variable = [{"name": identity.RESUME, "value": expected}]
+        assert {step: env for step, env in told.items() if env} == {"transfer": variable, "finetune": variable}
+    (settings,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    assert settings["pvcMount"][0]["mountPath"] == "/resume"
+
+
 def test_compiling_leaves_the_local_pipeline_as_it_was() -> None:
     before = switchpoint.pipeline_spec.SerializeToString(deterministic=True)
     compilation.package(profiles.load("gke-l4"), "registry.example")
@@ -183,7 +195,7 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
     ("text", "said"),
     [
         ("steps: {train: {}}", r"steps\.train is unknown\. Allowed: prepare, transfer"),
-        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps"),
+        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume"),
         ("default: {gpu: 1}", r"default\.gpu is unknown\. Allowed: accelerator, node_selector"),
         ("default: {cpu: {request: 2}}", r'default\.cpu\.request is 2: give cores in quotes, such as "2"'),
         ("default: {memory: {limit: 4 GB}}", r"memory\.limit is '4 GB': give a size such as 512Mi"),
@@ -198,7 +210,9 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
         ("default: {retries: {count: 1}}", r"default\.retries needs count, backoff and factor"),
         ("default: {retries: {count: 1, backoff: 1m, factor: 2}}", r"retries needs a timeout"),
         ("steps: {transfer: {timeout: 0h}}", r"steps\.transfer\.timeout is '0h'"),
-        ("[]", r"is \[\]: give a mapping with default, steps"),
+        ("resume: bucket/prefix", r"resume is 'bucket/prefix': give gs://BUCKET/PREFIX or the path"),
+        ("default: {volume: {claim: resume}}", r"default\.volume needs claim and path"),
+        ("[]", r"is \[\]: give a mapping with default, steps, resume"),
         ("a: [", "is no YAML"),
     ],
 )

@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from components.prepare.step import PrepareConfig, prepare
+from tests.components.trainings import train, tune
+
+
+@pytest.fixture(scope="session")
+def small_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from switchpoint import sample
+
+    place = tmp_path_factory.mktemp("photos")
+    for dish in list(sample.DISHES)[:3]:
+        (place / "dishes" / dish).mkdir(parents=True)
+        for number in range(12):
+            data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
+            (place / "dishes" / dish / f"{number}.jpg").write_bytes(data)
+    prepare(place / "records", place / "look", place / "source", PrepareConfig(str(place / "dishes"), image_size=32))
+    return place / "records"
+
+
+@pytest.fixture(scope="session")
+def transferred(small_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("transferred")
+    train(small_records, place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def finetuned(small_records: Path, transferred: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("finetuned")
+    tune(small_records, transferred, place)
+    return place
