@@ -262,7 +262,8 @@ def main() -> None:
     manifest = prepare(records, given.output / "look.html", given.output / "source.json", config)
     given.photos = manifest["splits"]["train"]["photos"]
     settings = {name: value for name, value in vars(given).items() if not isinstance(value, Path)}
-    settings.pop("seeds")
+    for name in ("seeds", "siblings"):
+        settings.pop(name, None)
     # Every run is appended, so that a killed experiment goes on where it was.
     file = given.output / "runs.jsonl"
     kept = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
