@@ -4,7 +4,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types lock images why better clean
+.PHONY: help demo bench test check format lint types lock images why better clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ help: ## Show what make can do
 
 demo: .venv/.installed ## Set up, then run the whole pipeline on drawn dishes: minutes, no network
 	$(BIN)/switchpoint run --recipe demo
+
+bench: .venv/.installed ## Measure against the lab's way, up to 40 minutes: ONLY=name,name PHOTOS=folder
+	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PHOTOS),--photos $(PHOTOS))
 
 test: .venv/.installed ## Set up, then run the tests (those whose part is missing here are skipped, saying why)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -81,7 +81,11 @@ def record_size(image_size: int) -> tuple[int, int]:
 
 
 def encode(image: "Image") -> bytes:
-    """JPEG at quality 95, 4:4:4: to be decoded with dct_method="INTEGER_ACCURATE" (features' cosine to raw: .995)."""
+    """JPEG of quality 92 without chroma subsampling, to be decoded with dct_method="INTEGER_ACCURATE".
+
+    On Food-101's photos 0.68 of the original bytes, and features with a cosine of .990 to those of the photo decoded
+    and resized anew. Quality 95 takes 0.86 and gives .994, with subsampling 0.70 and .987.
+    """
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=95, subsampling=0)
+    image.save(out, "JPEG", quality=92, subsampling=0, optimize=True)
     return out.getvalue()

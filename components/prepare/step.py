@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple, TypeVar
 
 from switchpoint import images
 from switchpoint import records as record_files
+from switchpoint.converters import Converters
 from switchpoint.errors import DatasetError
 from switchpoint.sources import Photo, Source, cut, draw, open_source
 
@@ -37,7 +38,7 @@ class PrepareConfig:
         seed: Decides validation, the order of training photos, and test where there is no official one.
         validation_fraction: Of each class's training photos, in (0, 1); at least one photo.
         max_left_out: Part of all photos that may be unreadable, in [0, 1].
-        workers: Threads that decode; None: as many as there are cores.
+        workers: Processes that decode; None: as many as there are cores.
     """
 
     dataset: str
@@ -142,29 +143,27 @@ def _decode_all(photos: Source, config: PrepareConfig, spool: IO[bytes]) -> tupl
     def convert(photo: Photo) -> tuple[Photo, bytes, bytes, str]:
         try:
             data = photo.read()
-            image = images.encode(images.resize(images.decode(data), height, width))
-        except images.UnreadablePhotoError as error:
-            return photo, b"", b"", str(error)
         except OSError as error:
             return photo, b"", b"", f"can't be read: {error.strerror}"
-        return photo, hashlib.sha256(data).digest(), image, ""
+        return photo, hashlib.sha256(data).digest(), *converters.convert(data)
 
     kept: list[_Kept] = []
     left_out: list[dict[str, str]] = []
     offset, start, said = 0, time.monotonic(), 0.0
     workers = config.workers or os.cpu_count() or 1
-    for done, (photo, content, image, reason) in enumerate(_in_order(convert, photos, workers), start=1):
-        if reason:
-            left_out.append({"photo": photo.name, "reason": reason})
-        else:
-            spool.write(image)
-            kept.append(_Kept(photo.name, photo.label, photo.split, content, offset, len(image)))
-            offset += len(image)
-        now = time.monotonic() - start
-        if now - said >= 2 or done == len(photos):
-            said = now
-            minutes, seconds = divmod(round(now / done * (len(photos) - done)), 60)
-            print(f"prepare  {done}/{len(photos)} photos  {minutes:02d}:{seconds:02d} left", flush=True)
+    with Converters(height, width) as converters:
+        for done, (photo, content, image, reason) in enumerate(_in_order(convert, photos, workers), start=1):
+            if reason:
+                left_out.append({"photo": photo.name, "reason": reason})
+            else:
+                spool.write(image)
+                kept.append(_Kept(photo.name, photo.label, photo.split, content, offset, len(image)))
+                offset += len(image)
+            now = time.monotonic() - start
+            if now - said >= 2 or done == len(photos):
+                said = now
+                minutes, seconds = divmod(round(now / done * (len(photos) - done)), 60)
+                print(f"prepare  {done}/{len(photos)} photos  {minutes:02d}:{seconds:02d} left", flush=True)
     return sorted(kept), sorted(left_out, key=lambda entry: entry["photo"])
 
 

@@ -20,7 +20,8 @@ from components.prepare import step
 from components.prepare.step import PrepareConfig, prepare
 from switchpoint import images
 from switchpoint import records as record_files
-from switchpoint.errors import DatasetError, RecordsError
+from switchpoint.converters import Converters
+from switchpoint.errors import DatasetError, RecordsError, SwitchpointError
 from switchpoint.sources import digest, open_source
 
 Make = Callable[..., Path]
@@ -81,6 +82,14 @@ def test_the_bytes_do_not_depend_on_the_workers(
     run(tmp_path / "one", root, workers=None, max_left_out=0.1)
     run(tmp_path / "two", root, workers=workers, max_left_out=0.1)
     assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_a_process_that_dies_says_so() -> None:
+    with Converters(43, 37) as converters:
+        assert converters.convert(b"broken") == (b"", "not an image (JPEG, PNG, GIF, WEBP, BMP, TIFF, PPM)")
+        converters._processes[0].kill()
+        with pytest.raises(SwitchpointError, match=r"exit code -9 .*Give prepare more memory"):
+            converters.convert(b"broken")
 
 
 def test_the_seed_decides_split_and_order(folder: Make, tmp_path: Path) -> None:
@@ -269,7 +278,7 @@ def test_real_photos_are_resized_as_tensorflow_does(food101_mini: Path, tmp_path
         ours = np.asarray(images.resize(images.decode(data), 300, 260)).astype(float)
         assert np.abs(ours - theirs).mean() < 0.6
         kept = tf.io.decode_jpeg(images.encode(Image.fromarray(ours.astype(np.uint8))), dct_method="INTEGER_ACCURATE")
-        assert np.abs(kept.numpy().astype(float) - theirs).mean() < 2
+        assert np.abs(kept.numpy().astype(float) - theirs).mean() < 2.5
 
 
 def test_it_writes_only_where_it_is_told(folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

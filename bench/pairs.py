@@ -1,0 +1,128 @@
+"""Comparisons: both ways in alternating runs, each in a process of its own, medians and their ratio."""
+
+import json
+import multiprocessing
+import statistics
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+MORE_IS_BETTER = ("images/s",)
+
+
+class Measured(NamedTuple):
+    """One run: the value in the comparison's unit; the test accuracy in [0, 1] where the comparison has one."""
+
+    value: float
+    accuracy: float | None = None
+
+
+# Called with the prepared data's directory and the repeat's number, from 1, which is the seed where one is drawn from.
+Way = Callable[[Path, int], Measured]
+
+
+class Comparison(NamedTuple):
+    """One baseline and what is measured against it: a name for each row of the table.
+
+    Attributes:
+        unit: `seconds`, `bytes` or `images/s`; the last is better when larger.
+        repeats: Runs of each way.
+        baseline: The way to beat. Ways are functions of a module, for they are called in another process.
+        ours: Name to way.
+    """
+
+    unit: str
+    repeats: int
+    baseline: Way
+    ours: dict[str, Way]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a name came to, as build/bench.json holds it: a ratio above 1 means that ours is better."""
+
+    name: str
+    baseline: float
+    ours: float
+    unit: str
+    ratio: float
+    accuracy_difference_points: float | None
+    repeats: int
+
+
+def compare(comparison: Comparison, place: Path, note: Callable[[str], None] = lambda text: None) -> list[Row]:
+    """Run every way `repeats` times, in turns, each second turn backwards.
+
+    A process a way: TensorFlow's determinism, caches and threads are a process's, and its start is not measured.
+    """
+    ways = {"baseline": comparison.baseline, **comparison.ours}
+    runs: dict[str, list[Measured]] = {name: [] for name in ways}
+    with ExitStack() as stack:
+        processes = {name: stack.enter_context(process()) for name in ways}
+        for repeat in range(1, comparison.repeats + 1):
+            for name in list(ways) if repeat % 2 else reversed(list(ways)):
+                measured = processes[name].submit(ways[name], place, repeat).result()
+                runs[name].append(measured)
+                accuracy = "" if measured.accuracy is None else f"  accuracy {measured.accuracy:.3f}"
+                note(f"{'/'.join(comparison.ours)}  {repeat}  {name}  {measured.value:.4g} {comparison.unit}{accuracy}")
+    baseline = runs.pop("baseline")
+    return [row(name, comparison.unit, baseline, measured) for name, measured in runs.items()]
+
+
+@contextmanager
+def process() -> Iterator[ProcessPoolExecutor]:
+    """A fresh process that lives until the end and does one thing at a time."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def row(name: str, unit: str, baseline: list[Measured], ours: list[Measured]) -> Row:
+    """Medians and their ratio; accuracies as the mean of the pairs' differences."""
+    theirs, mine = (statistics.median(run.value for run in runs) for runs in (baseline, ours))
+    differences = [
+        100 * (mine.accuracy - theirs.accuracy)
+        for theirs, mine in zip(baseline, ours, strict=True)
+        if theirs.accuracy is not None and mine.accuracy is not None
+    ]
+    return Row(
+        name=name,
+        baseline=theirs,
+        ours=mine,
+        unit=unit,
+        ratio=mine / theirs if unit in MORE_IS_BETTER else theirs / mine,
+        accuracy_difference_points=statistics.fmean(differences) if differences else None,
+        repeats=len(ours),
+    )
+
+
+def write(rows: Iterable[Row], path: Path) -> None:
+    """A list of objects; accuracy_difference_points only where it applies."""
+    entries: list[dict[str, Any]] = [
+        {key: value for key, value in asdict(each).items() if value is not None} for each in rows
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(entries, indent=1) + "\n")
+
+
+def table(rows: Iterable[Row]) -> Table:
+    """For a terminal."""
+    shown = Table("name", "baseline", "ours", "unit", "ratio", "accuracy, points", "repeats")
+    for column in shown.columns[1:3] + shown.columns[4:]:
+        column.justify = "right"
+    for each in rows:
+        difference = each.accuracy_difference_points
+        shown.add_row(
+            each.name,
+            f"{each.baseline:,.4g}",
+            f"{each.ours:,.4g}",
+            each.unit,
+            f"{each.ratio:.2f}",
+            "" if difference is None else f"{difference:+.2f}",
+            str(each.repeats),
+        )
+    return shown

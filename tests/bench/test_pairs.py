@@ -1,0 +1,52 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bench.pairs import Comparison, Measured, compare, table, write
+
+
+def log(place: Path, name: str, repeat: int) -> None:
+    with (place / "log").open("a") as file:
+        file.write(f"{name} {repeat} {os.getpid()}\n")
+
+
+def slow(place: Path, repeat: int) -> Measured:
+    log(place, "slow", repeat)
+    return Measured([9.0, 6.0, 6.0][repeat - 1], 0.50)
+
+
+def fast(place: Path, repeat: int) -> Measured:
+    log(place, "fast", repeat)
+    return Measured([2.0, 3.0, 2.0][repeat - 1], [0.51, 0.52, 0.53][repeat - 1])
+
+
+@pytest.mark.parametrize(("unit", "ratio"), [("seconds", 3.0), ("bytes", 3.0), ("images/s", 1 / 3)])
+def test_runs_alternate_and_the_ratio_says_how_much_better_ours_is(tmp_path: Path, unit: str, ratio: float) -> None:
+    rows = compare(Comparison(unit, 3, slow, {"fast": fast}), tmp_path)
+    write(rows, tmp_path / "build" / "bench.json")
+    (entry,) = json.loads((tmp_path / "build" / "bench.json").read_text())
+    assert entry == {
+        "name": "fast",
+        "baseline": 6.0,
+        "ours": 2.0,
+        "unit": unit,
+        "ratio": pytest.approx(ratio),
+        "accuracy_difference_points": pytest.approx(2.0),
+        "repeats": 3,
+    }
+    assert table(rows).row_count == 1
+    order = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    assert [name for name, _, _ in order] == ["slow", "fast", "fast", "slow", "slow", "fast"]
+    assert len({process for _, _, process in order}) == 2
+
+
+def test_an_accuracy_is_only_there_where_it_applies(tmp_path: Path) -> None:
+    write(compare(Comparison("bytes", 1, plain, {"other": plain}), tmp_path), tmp_path / "bench.json")
+    (entry,) = json.loads((tmp_path / "bench.json").read_text())
+    assert "accuracy_difference_points" not in entry
+
+
+def plain(place: Path, repeat: int) -> Measured:
+    return Measured(1.0)
