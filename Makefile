@@ -20,7 +20,7 @@ help: ## Show what make can do
 demo: .venv/.installed ## Set up, then run the whole pipeline on drawn dishes: minutes, no network
 	$(BIN)/switchpoint run --recipe demo
 
-bench: .venv/.installed ## Measure against the lab's way, up to 40 minutes: ONLY=name,name PHOTOS=folder
+bench: .venv/.installed ## Measure against the lab's way: ONLY=name,name PHOTOS=folder
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PHOTOS),--photos $(PHOTOS))
 
 test: .venv/.installed ## Set up, then run the tests (those whose part is missing here are skipped, saying why)
