@@ -95,6 +95,7 @@ def run(
     earlier = runs.every(runs_directory)
     document = runs.create(runs_directory, parameters, runner)
     lock = threading.Lock()
+    interrupted = threading.Event()
     original = dispatcher.run_single_task_implementation
 
     def save() -> None:
@@ -118,7 +119,16 @@ def run(
             step["error"] = _own_error(log.read_text(encoding="utf-8"))
         return outputs, state
 
+    def process(*arguments: Any, **keywords: Any) -> int:
+        code = _run_subprocess(*arguments, **keywords)
+        if {-code, code - 128} & {signal.SIGINT, signal.SIGTERM}:
+            interrupted.set()
+        return code
+
     def begin(step: Step) -> None:
+        if interrupted.is_set():  # kfp would go on with the next switch epoch
+            step["state"] = "skipped"
+            raise KeyboardInterrupt
         name = step["name"] if step["switch_epoch"] is None else f"{step['name']}-{step['switch_epoch']:02d}"
         step["log"] = f"logs/{name}.log"
         save()
@@ -135,7 +145,7 @@ def run(
         with (
             _observed(document["steps"], earlier, execute, begin, done),
             _replaced(executor_input_utils, "get_local_pipeline_resource_name", lambda name: document["id"]),
-            _replaced(subprocess_task_handler, "run_local_subprocess", _run_subprocess),
+            _replaced(subprocess_task_handler, "run_local_subprocess", process),
             environment({RESUME: os.environ.get(RESUME) or str(runs_directory / ".resume")}),
             _replaced(docker_task_handler, "run_docker_container", _run_container),
         ):

@@ -38,7 +38,7 @@ def dishes(tmp_path: Path) -> Path:
     return tmp_path / "dishes"
 
 
-def start(dishes: Path, runs: Path) -> subprocess.Popen[str]:
+def start(dishes: Path, runs: Path, switch_epochs: str = "1") -> subprocess.Popen[str]:
     flags = {
         "dataset": dishes,
         "backbone": "efficientnet_lite0",
@@ -46,7 +46,7 @@ def start(dishes: Path, runs: Path) -> subprocess.Popen[str]:
         "batch-size": 8,
         "transfer-epochs": EPOCHS,
         "finetune-epochs": EPOCHS,
-        "switch-epochs": 1,
+        "switch-epochs": switch_epochs,
         "runs-dir": runs,
     }
     arguments = [f"--{name}={value}" for name, value in flags.items()]
@@ -132,3 +132,22 @@ def test_killed_at_any_moment_a_run_ends_as_if_it_never_was(dishes: Path, tmp_pa
     logs = [path.read_text() for path in sorted(runs.glob("*/logs/finetune-01.log"))]
     assert sum("goes on after epoch" in log for log in logs) >= 4
     assert list((runs / ".resume").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_state_and_starts_nothing_more(dishes: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    process = start(dishes, runs, "1,2,3")
+    wait(process, runs, "finetune-01", 1, set())
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    document = json.loads(next(runs.glob("2*/run.json")).read_text())
+    states = {(step["name"], step["switch_epoch"]): step["state"] for step in document["steps"]}
+    assert document["state"] == "failed"
+    assert states["transfer", None] == "ran"
+    assert states["finetune", 1] == "failed"
+    assert states["finetune", 3] == states["report", None] == "skipped"
+    assert "the state is kept" in next(runs.glob("2*/logs/finetune-01.log")).read_text()
+    assert list((runs / ".resume").glob("*/*.npz"))
+    assert not the_session(process.pid)
