@@ -112,6 +112,7 @@ def write(rows: Iterable[Row], path: Path) -> None:
 def table(rows: Iterable[Row]) -> Table:
     """For a terminal."""
     shown = Table("name", "baseline", "ours", "unit", "ratio", "accuracy, points", "repeats")
+    shown.columns[0].no_wrap = True
     for column in shown.columns[1:3] + shown.columns[4:]:
         column.justify = "right"
     for each in rows:
