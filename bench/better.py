@@ -163,7 +163,7 @@ def finetune(
     """Fine-tuning, as the step does it, with what the step does not have: enlarged crops."""
     from components.finetune.step import FinetuneConfig, schedule
     from switchpoint import backbones, checkpoints, models, training
-    from switchpoint.batches import training_batches
+    from switchpoint.batches import plain_batches, training_batches
     from switchpoint.records import read_manifest
     from switchpoint.resume import Resume
 
@@ -195,7 +195,18 @@ def finetune(
         return enlarged(made, tried.crop_area, seed) if tried.crop_area < 1 else made
 
     logs = model_file.with_suffix(".logs")
-    trained = training.fit(model, records, batches, config.epochs, config.batch_size, seed, str(tried), logs, Resume())
+    trained = training.fit(
+        model,
+        records,
+        batches,
+        lambda size: plain_batches(records, "validation", size),
+        config.epochs,
+        config.batch_size,
+        seed,
+        str(tried),
+        logs,
+        Resume(),
+    )
     models.save(models.complete(model, manifest), model_file)
     start = checkpoints.read(transferred / "checkpoints")["history"][switch_epoch - 1]
     return training.history(trained, "finetune", switch_epoch, "", start)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from switchpoint import records as recordfiles
-from switchpoint.batches import plain_batches
 from switchpoint.resume import Resume
 
 Row = dict[str, float]
@@ -191,6 +190,7 @@ def fit(
     model: Any,
     records: Path,
     batches: Callable[[int], Any],
+    validation: Callable[[int], Any],
     epochs: int,
     batch_size: int,
     seed: int,
@@ -207,8 +207,9 @@ def fit(
 
     Args:
         model: From `join`, compiled.
-        records: Where the validation photos are.
+        records: The photos, of which it needs the numbers.
         batches: Given an epoch, the batches of it and of all after it, as `training_batches` makes them.
+        validation: Given a batch size, the validation photos in batches, as `plain_batches` makes them.
         epochs: How many.
         batch_size: Photos a step.
         seed: Dropout's draws are a function of it, the epoch, the step and the replica.
@@ -222,8 +223,10 @@ def fit(
     """
     import keras
 
-    photos = recordfiles.read_manifest(records)["splits"]["train"]["photos"]
-    steps = steps_per_epoch(photos, batch_size)
+    splits = recordfiles.read_manifest(records)["splits"]
+    steps = steps_per_epoch(splits["train"]["photos"], batch_size)
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    held_out = _for_all(validation(_even_size(splits["validation"]["photos"], batch_size, replicas)), replicas)
     dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout) and layer.rate]
     draws = [  # of each replica its own, else all drop the same
         model.distribute_strategy.experimental_local_results(layer.seed_generator.state._value) for layer in dropouts
@@ -242,7 +245,7 @@ def fit(
         if first_step:
             midway = kept
             # Keras makes the metrics' variables when it first needs them.
-            model.evaluate(plain_batches(records, "validation", batch_size).take(1), verbose=0)
+            model.evaluate(held_out.take(1), verbose=0)
         where = f", step {first_step}/{steps}" if first_step else ""
         print(f"{name}  goes on after epoch {len(training.rows)}{where}: an earlier run was interrupted", flush=True)
     boards = Boards(logs, training.rows)
@@ -323,15 +326,12 @@ def fit(
             if signals:
                 self.stop()
 
-    replicas = model.distribute_strategy.num_replicas_in_sync
-    held_out = recordfiles.read_manifest(records)["splits"]["validation"]["photos"]
     with _signals(resume.keeps) as signals:
-        validation = plain_batches(records, "validation", _even_size(held_out, batch_size, replicas))
         while len(training.rows) < epochs and not training.diverged:
             done = len(training.rows)
             model.fit(
                 _for_all(batches(done + 1).skip(first_step), replicas),
-                validation_data=_for_all(validation, replicas),
+                validation_data=held_out,
                 initial_epoch=done,
                 epochs=done + 1 if first_step else epochs,
                 steps_per_epoch=steps - first_step,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from switchpoint import backbones, checkpoints, models, records, training
-from switchpoint.batches import training_batches
+from switchpoint.batches import plain_batches, training_batches
 from switchpoint.resume import Resume
 
 
@@ -80,6 +80,7 @@ def finetune(
         model,
         photos,
         lambda epoch: training_batches(photos, config.batch_size, config.rotation, seed, config.epochs, epoch),
+        lambda size: plain_batches(photos, "validation", size),
         config.epochs,
         config.batch_size,
         seed,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from switchpoint import backbones, checkpoints, models, records, storage, training
-from switchpoint.batches import training_batches
+from switchpoint.batches import plain_batches, training_batches
 from switchpoint.errors import SwitchpointError, WeightsError
 from switchpoint.resume import Resume
 
@@ -94,6 +94,7 @@ def transfer(
         model,
         photos,
         lambda epoch: training_batches(photos, config.batch_size, config.rotation, config.seed, config.epochs, epoch),
+        lambda size: plain_batches(photos, "validation", size),
         config.epochs,
         config.batch_size,
         config.seed,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from components.finetune import step
 from switchpoint import checkpoints, training
 from switchpoint.resume import Resume
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
@@ -51,17 +52,16 @@ def test_transfer_goes_on_after_any_epoch(
 def test_fine_tuning_stops_in_the_middle_of_an_epoch_and_goes_on_there(
     small_records: Path, transferred: Path, finetuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The validation photos are asked for right before the training starts: so it is stopped after its next step.
-    batches = training.plain_batches
+    # The batches are asked for right before the training starts: so it is stopped after its next step.
+    batches = step.training_batches
 
     def preempted(*arguments: object) -> object:
-        if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
         return batches(*arguments)
 
     for stopped in ("epoch-0000-step-000001", "epoch-0000-step-000002"):
         with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended, Resume(str(tmp_path / "r")) as kept:
-            patch.setattr(training, "plain_batches", preempted)
+            patch.setattr(step, "training_batches", preempted)
             tune(small_records, transferred, tmp_path, resume=kept)
         assert ended.value.code == 128 + signal.SIGTERM
         assert states(tmp_path / "r")[-1].startswith(stopped)
