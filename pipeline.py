@@ -46,6 +46,7 @@ def switchpoint(
     dropout: float = 0.2,
     label_smoothing: float = 0.0,
     mixed_precision: str = "auto",
+    feature_views: int = 4,
     validation_fraction: float = 0.1,
     max_left_out: float = 0.01,
     seed: int = 1,
@@ -78,6 +79,8 @@ def switchpoint(
         label_smoothing: Share of a label's weight that is spread over all classes, 0 to 1.
         mixed_precision: `on` to compute in float16 where it is safe, `off`, or `auto`: on for GPUs that gain from it
             (compute capability 7.0 or more), off on a CPU.
+        feature_views: Transfer learning runs the frozen backbone on this many augmented views of each training photo,
+            once, and shows them in turns, a view an epoch; 1 = the centre crop alone; 0 = a new view every epoch.
         validation_fraction: Share of the training photos that is held out to choose models by, 0 to 1.
         max_left_out: Share of photos that may be unreadable before prepare refuses the dataset, 0 to 1.
         seed: Seed of every random draw.
@@ -113,6 +116,7 @@ def switchpoint(
             dropout=dropout,
             label_smoothing=label_smoothing,
             mixed_precision=mixed_precision,
+            feature_views=feature_views,
             seed=seed,
         ),
         "transfer",

@@ -149,6 +149,7 @@ def transfer(records: Path, directory: Path, label_smoothing: float, seed: int, 
         dropout=settings.dropout,
         label_smoothing=label_smoothing,
         mixed_precision="off",
+        feature_views=0,
         seed=seed,
     )
     paths = [directory / name for name in ("checkpoints", "model.keras", "history.json", "logs", "weights.json")]

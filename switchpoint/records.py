@@ -150,12 +150,13 @@ def verify(records: Path) -> dict[str, Any]:
     return manifest
 
 
-def dataset(records: Path, split: str) -> "tf.data.Dataset":
-    """Read one split in the order of its files.
+def dataset(records: Path, split: str, files_at_once: int = 1) -> "tf.data.Dataset":
+    """Read one split, always in the same order.
 
     Args:
         records: Directory written by `prepare`.
         split: One of `SPLITS`.
+        files_at_once: Read that many in parallel, a photo of each in turn; 1 = the order of the photos' `index`.
 
     Returns:
         Scalars: `image` JPEG bytes, `label` int64 in [0, classes), `index` int64 (0-based position in the split),
@@ -185,13 +186,20 @@ def dataset(records: Path, split: str) -> "tf.data.Dataset":
             example["label"] = tf.identity(example["label"])
         return dict(example)
 
-    # A cycle of one file at a time keeps the order; the next files are opened and read ahead meanwhile.
     shards = tf.data.Dataset.from_tensor_slices(files).interleave(
         lambda file: tf.data.TFRecordDataset(file, buffer_size=8 << 20),
-        cycle_length=1,
-        num_parallel_calls=tf.data.AUTOTUNE,
+        cycle_length=files_at_once,
+        num_parallel_calls=files_at_once,
         deterministic=True,
     )
     return shards.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).apply(
         tf.data.experimental.assert_cardinality(manifest["splits"][split]["photos"])
     )
+
+
+def labels(records: Path, split: str, files_at_once: int = 1) -> Any:
+    """The labels of one split as an int64 array (photos,), in the order of `dataset`."""
+    import numpy as np
+
+    batches = dataset(records, split, files_at_once).map(lambda example: example["label"]).batch(PHOTOS_A_SHARD)
+    return np.concatenate(list(batches.as_numpy_iterator()))

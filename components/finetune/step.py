@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from switchpoint import backbones, checkpoints, models, records, training
@@ -79,8 +80,8 @@ def finetune(
     trained = training.fit(
         model,
         photos,
-        lambda epoch: training_batches(photos, config.batch_size, config.rotation, seed, config.epochs, epoch),
-        lambda size: plain_batches(photos, "validation", size),
+        partial(training_batches, photos, config.batch_size, config.rotation, seed, config.epochs),
+        partial(plain_batches, photos, "validation"),
         config.epochs,
         config.batch_size,
         seed,

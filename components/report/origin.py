@@ -30,6 +30,7 @@ MEANING = {
     "finetune_schedule": "of the learning rate",
     "finetune_warmup": "of fine-tuning's steps, over which the learning rate rises from 0",
     "mixed_precision": "float16 where it is safe: auto = on GPUs that gain from it",
+    "feature_views": "of each photo, whose features transfer learning computes once; 0 = a new one every epoch",
     "rotation": "of a full turn, at most, either way",
     "dropout": "of the pooled features are dropped in training",
     "label_smoothing": "of a label's weight is spread over all classes",

@@ -22,6 +22,7 @@ def transfer(
     dropout: float,
     label_smoothing: float,
     mixed_precision: str,
+    feature_views: int,
     seed: int,
     checkpoints: dsl.Output[dsl.Artifact],
     model: dsl.Output[dsl.Model],
@@ -47,6 +48,7 @@ def transfer(
         dropout: Fraction of the pooled features to drop.
         label_smoothing: 0 to 1.
         mixed_precision: auto, on or off.
+        feature_views: Views of each photo whose features are computed once; 0 = features anew every epoch.
         seed: Seed of every draw.
         checkpoints: The backbone once, and the head of every epoch.
         model: The model of the best epoch by validation: the baseline.
@@ -76,6 +78,7 @@ def transfer(
         dropout=dropout,
         label_smoothing=label_smoothing,
         mixed_precision=mixed_precision,
+        feature_views=feature_views,
         seed=seed,
     )
     with Resume.from_environment() as resume:

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from switchpoint import backbones, checkpoints, models, records, storage, training
+from switchpoint import backbones, checkpoints, features, models, records, storage, training
 from switchpoint.batches import plain_batches, training_batches
 from switchpoint.errors import SwitchpointError, WeightsError
 from switchpoint.resume import Resume
@@ -29,6 +32,7 @@ class TransferConfig:
     dropout: float
     label_smoothing: float
     mixed_precision: str
+    feature_views: int
     seed: int
     weights_digest: str = ""
 
@@ -90,11 +94,23 @@ def transfer(
     resume = resume or Resume()
     inputs = {"records": manifest["digest"], "weights": digest, "precision": backbone.layers[-1].compute_dtype}
     resume.open("transfer", config, inputs)
+    batches: Callable[[int], Any] = partial(
+        training_batches, photos, config.batch_size, config.rotation, config.seed, config.epochs
+    )
+    validation: Callable[[int], Any] = partial(plain_batches, photos, "validation")
+    trainee = model
+    if config.feature_views:
+        with strategy.scope():
+            trainee = features.on_features(head)
+            training.compile_model(trainee, rates, config.label_smoothing, config.mixed_precision)
+            count = min(config.feature_views, config.epochs)
+            views = features.Views(backbone, head, photos, count, config.batch_size, config.rotation, config.seed)
+        batches, validation = partial(views.training_batches, config.epochs), views.validation_batches
     trained = training.fit(
-        model,
+        trainee,
         photos,
-        lambda epoch: training_batches(photos, config.batch_size, config.rotation, config.seed, config.epochs, epoch),
-        lambda size: plain_batches(photos, "validation", size),
+        batches,
+        validation,
         config.epochs,
         config.batch_size,
         config.seed,

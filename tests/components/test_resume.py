@@ -49,6 +49,18 @@ def test_transfer_goes_on_after_any_epoch(
     assert list((tmp_path / "resume").iterdir()) == []
 
 
+def test_transfer_on_features_goes_on_with_the_same_views(
+    small_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(TRANSFER, feature_views=2)
+    whole = train(small_records, tmp_path / "whole", config)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), Resume(str(tmp_path / "resume")) as kept:
+        interrupt(patch, 2)
+        train(small_records, tmp_path / "killed", config, kept)
+    with Resume(str(tmp_path / "resume")) as kept:
+        assert train(small_records, tmp_path, config, kept) == whole
+
+
 def test_fine_tuning_stops_in_the_middle_of_an_epoch_and_goes_on_there(
     small_records: Path, transferred: Path, finetuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

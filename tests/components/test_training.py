@@ -149,17 +149,26 @@ def whole(phase, *arguments):
             print("stopped")
 def stop(*_):
     raise KeyboardInterrupt
-whole(train, records, place, replace(TRANSFER, **changes))
+whole(train, records, place, replace(TRANSFER, **changes, feature_views=int(sys.argv[7])))
 whole(tune, records, place, place / "tuned", replace(FINETUNE, **changes))
 """
 
 
 def split(
-    small_records: Path, place: Path, devices: int, mixed: str = "off", batch_size: int = 11, interrupted: str = "once"
+    small_records: Path,
+    place: Path,
+    devices: int,
+    mixed: str = "off",
+    batch_size: int = 11,
+    interrupted: str = "once",
+    views: int = 0,
 ) -> list[dict[str, Any]]:
     """The histories of transfer learning and fine-tuning in a process with so many devices."""
     done = subprocess.run(
-        [sys.executable, "-c", SPLIT, *map(str, (small_records, place, devices, mixed, batch_size, interrupted))],
+        [
+            *(sys.executable, "-c", SPLIT),
+            *map(str, (small_records, place, devices, mixed, batch_size, interrupted, views)),
+        ],
         env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -167,10 +176,12 @@ def split(
     return [history(place), history(place / "tuned")]
 
 
-def test_two_devices_train_as_one(small_records: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("views", [0, 2])
+def test_two_devices_train_as_one(small_records: Path, tmp_path: Path, views: int) -> None:
     """Batches of 11 photos are six and five; the last one, of five, is three and two."""
     assert read_manifest(small_records)["splits"]["train"]["photos"] % 11 == 5
-    for one, two in zip(split(small_records, tmp_path / "1", 1), split(small_records, tmp_path / "2", 2), strict=True):
+    alone, together = (split(small_records, tmp_path / str(devices), devices, views=views) for devices in (1, 2))
+    for one, two in zip(alone, together, strict=True):
         for row, other in zip(one["epochs"], two["epochs"], strict=True):
             assert other == pytest.approx(row, rel=1e-4)
 

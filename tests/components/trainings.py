@@ -22,6 +22,7 @@ TRANSFER = TransferConfig(
     dropout=0.2,
     label_smoothing=0.0,
     mixed_precision="auto",
+    feature_views=0,
     seed=3,
 )
 FINETUNE = FinetuneConfig(
