@@ -98,7 +98,7 @@ def transfer(
         training_batches, photos, config.batch_size, config.rotation, config.seed, config.epochs
     )
     validation: Callable[[int], Any] = partial(plain_batches, photos, "validation")
-    trainee = model
+    trainee, computing = model, []
     if config.feature_views:
         with strategy.scope():
             trainee = features.on_features(head)
@@ -106,6 +106,7 @@ def transfer(
             count = min(config.feature_views, config.epochs)
             views = features.Views(backbone, head, photos, count, config.batch_size, config.rotation, config.seed)
         batches, validation = partial(views.training_batches, config.epochs), views.validation_batches
+        computing = views.seconds
     trained = training.fit(
         trainee,
         photos,
@@ -119,6 +120,8 @@ def transfer(
         resume,
         keep_every=True,
     )
+    # An epoch's time is that of its view too.
+    trained.seconds[: len(computing)] = [round(sum(both), 3) for both in zip(trained.seconds, computing, strict=False)]
     if not trained.rows:
         raise SwitchpointError(
             f"Transfer learning diverged before its first epoch had ended ({trained.diverged}). "

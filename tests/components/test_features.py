@@ -66,6 +66,14 @@ def test_as_many_views_as_epochs_train_as_through_the_backbone(sharded_records: 
             np.testing.assert_allclose(others, weights, atol=1e-3)
 
 
+def test_an_epochs_time_is_that_of_its_view_too(
+    small_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Views, "seconds", property(lambda _: [1000.0, 2000.0], lambda *_: None), raising=False)
+    train(small_records, tmp_path, replace(TRANSFER, feature_views=2))
+    assert [round(seconds, -3) for seconds in history(tmp_path)["seconds"]] == [1000, 2000, 0]
+
+
 def test_views_come_in_turns_each_epoch_in_another_order(network: tuple[Any, Any], sharded_records: Path) -> None:
     first, second, third = epochs_of(views(network, sharded_records, 2), 3)
     assert not np.array_equal(first, third)
