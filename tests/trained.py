@@ -47,7 +47,7 @@ def train(place: Path, dataset: str, weights: str = "imagenet") -> None:
     transferred = outputs("transfer", model=dsl.Model, **dict.fromkeys(artifacts, dsl.Artifact))
     transfer.python_func(
         backbone="efficientnet_lite0", weights=weights, weights_digest="", epochs=1, image_size=32, learning_rate=0.003,
-        first_decay_steps=0, t_mul=2.0, m_mul=0.75, **training, **records, **transferred,
+        first_decay_steps=0, t_mul=2.0, m_mul=0.75, feature_views=1, **training, **records, **transferred,
     )  # fmt: skip
     finetune.python_func(
         checkpoints=transferred["checkpoints"], switch_epoch=1, epochs=1, blocks=0, learning_rate=0.0001,
