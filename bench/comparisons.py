@@ -153,6 +153,8 @@ def command(arguments: tuple[str, ...], place: Path, repeat: int) -> Measured:
 
 
 def comparisons() -> list[Comparison]:
+    from bench import bare, rerun, sizes  # they use what is above
+
     return [
         Comparison("images/s", 5, decode_lab, {"decode": decode_ours}),
         Comparison("images/s", 5, input_lab, {"input_pipeline": input_ours}),
@@ -165,4 +167,9 @@ def comparisons() -> list[Comparison]:
                 ("compile", 2.0, ("compile",)),
             )
         ),
+        Comparison("images/s", 5, bare.finetune_bare, {"finetune_step": bare.finetune_ours}),
+        Comparison("images/s", 5, bare.evaluate_bare, {"evaluate": bare.evaluate_ours}),
+        Comparison("bytes", 1, sizes.photo_bytes, {"record_bytes": sizes.record_bytes}),
+        Comparison("bytes", 1, sizes.lab_checkpoint, {"checkpoint_bytes": sizes.our_checkpoint}),
+        Comparison("seconds", 3, partial(at_most, 2.0), {"rerun_overhead_seconds": rerun.overhead}),
     ]
