@@ -48,6 +48,7 @@ def main(only: str, photos: Path, output: Path) -> None:
             if wanted:
                 rows += compare(comparison._replace(ours=wanted), place, console.print)
                 write(rows, output)
+    console.width = max(console.width, 100)  # in a file it would be 80, which cuts numbers off
     console.print(table(rows))
     console.print(f"{(time.monotonic() - start) / 60:.1f} minutes. Written to {output}")
 

@@ -3,29 +3,28 @@
 The difference is what we add to the network: reading, decoding, augmentation, Keras' loop and our callbacks.
 """
 
+import functools
 import io
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from bench.comparisons import BATCH, TRAINING_SIZE, ours, seconds
+from bench.comparisons import BATCH, TRAINING_SIZE, count, ours, seconds, throughput
 from bench.pairs import Measured
 
 FINETUNE_EPOCHS = 3  # of which the first one traces and does not count
-STEPS = 40  # of the bare functions
+TRAINING_STEPS = 40
+FORWARD_PASSES = 10
 
 
-def classifier(records: Path, seed: int, deterministic: bool = True) -> Any:
-    """EfficientNet-Lite0 with a new head, everything unfrozen and compiled as fine-tuning compiles it."""
-    import keras
-
+@functools.cache  # built once a process, not once a repeat
+def classifier(records: Path, deterministic: bool) -> Any:
+    """EfficientNet-Lite0 with a new head, everything unfrozen, compiled as fine-tuning compiles it."""
     from switchpoint import backbones, training
     from switchpoint.records import read_manifest
 
     if deterministic:
-        training.deterministic(seed)
-    else:
-        keras.utils.set_random_seed(seed)
+        training.deterministic(seed=1)
     manifest = read_manifest(records)
     backbone = backbones.build("efficientnet_lite0", "imagenet", manifest["image_size"])
     backbones.unfreeze(backbone, 0)
@@ -35,20 +34,22 @@ def classifier(records: Path, seed: int, deterministic: bool = True) -> Any:
 
 
 def finetune_bare(place: Path, repeat: int, deterministic: bool = True) -> Measured:
-    """Images a second of Keras' compiled training step."""
+    """Images a second of Keras' training step, compiled; `deterministic` as the pipeline promises to repeat itself."""
     import tensorflow as tf
 
     from switchpoint.batches import training_batches
 
-    model = classifier(ours(place, TRAINING_SIZE), repeat, deterministic)
-    batch = next(iter(training_batches(ours(place, TRAINING_SIZE), BATCH, 0.04, repeat, 1)))
+    records = ours(place, TRAINING_SIZE)
+    model = classifier(records, deterministic)
+    batch = next(iter(training_batches(records, BATCH, 0.04, repeat, 1)))
     step = tf.function(model.train_step)
     step(batch)  # traces
-    return Measured(STEPS * BATCH / seconds(lambda: [step(batch) for _ in range(STEPS)][-1]["loss"].numpy()))
+    taken = seconds(lambda: [step(batch) for _ in range(TRAINING_STEPS)][-1]["loss"].numpy())
+    return Measured(TRAINING_STEPS * BATCH / taken)
 
 
 def finetune_ours(place: Path, repeat: int) -> Measured:
-    """Images a second of `switchpoint.training.fit`, validation kept to one photo."""
+    """Images a second of fine-tuning as the step does it, but with a single validation photo."""
     from switchpoint import training
     from switchpoint.batches import plain_batches, training_batches
     from switchpoint.records import read_manifest
@@ -57,7 +58,7 @@ def finetune_ours(place: Path, repeat: int) -> Measured:
     records = ours(place, TRAINING_SIZE)
     with redirect_stdout(io.StringIO()):
         trained = training.fit(
-            classifier(records, repeat),
+            classifier(records, deterministic=True),
             records,
             lambda epoch: training_batches(records, BATCH, 0.04, repeat, FINETUNE_EPOCHS, epoch),
             lambda size: plain_batches(records, "validation", 1).take(1),
@@ -73,23 +74,22 @@ def finetune_ours(place: Path, repeat: int) -> Measured:
 
 
 def evaluate_bare(place: Path, repeat: int) -> Measured:
-    """Images a second of the compiled forward pass."""
+    """Images a second of the forward pass, compiled."""
     import tensorflow as tf
 
     from switchpoint.batches import plain_batches
 
-    model = classifier(ours(place), repeat, deterministic=False)
+    model = classifier(ours(place), deterministic=False)
     images, _ = next(iter(plain_batches(ours(place), "test", BATCH)))
     forward = tf.function(lambda images: model(images, training=False))
     forward(images)  # traces
-    return Measured(10 * BATCH / seconds(lambda: [forward(images) for _ in range(10)][-1].numpy()))
+    taken = seconds(lambda: [forward(images) for _ in range(FORWARD_PASSES)][-1].numpy())
+    return Measured(FORWARD_PASSES * BATCH / taken)
 
 
 def evaluate_ours(place: Path, repeat: int) -> Measured:
     """Images a second of predicting all test photos from their records, as evaluate does it."""
     from switchpoint.batches import plain_batches
 
-    model = classifier(ours(place), repeat, deterministic=False)
-    batches = plain_batches(ours(place), "test", BATCH)
-    found = model.predict(batches, verbose=0)  # traces
-    return Measured(len(found) / seconds(lambda: model.predict(batches, verbose=0)))
+    model = classifier(ours(place), deterministic=False)
+    return throughput(lambda: model.predict(plain_batches(ours(place), "test", BATCH), verbose=0), count(place, "test"))

@@ -120,7 +120,9 @@ def write(rows: Iterable[Row], path: Path) -> None:
 
 def table(rows: Iterable[Row]) -> Table:
     """For a terminal."""
-    shown = Table("name", "baseline", "ours", "unit", "ratio", "accuracy, points", "cosine", "repeats")
+    rows = list(rows)
+    cosine = ["cosine"] if any(each.feature_cosine is not None for each in rows) else []
+    shown = Table("name", "baseline", "ours", "unit", "ratio", "accuracy, points", *cosine, "repeats")
     shown.columns[0].no_wrap = True
     for column in shown.columns[1:3] + shown.columns[4:]:
         column.justify = "right"
@@ -133,7 +135,7 @@ def table(rows: Iterable[Row]) -> Table:
             each.unit,
             f"{each.ratio:.2f}",
             "" if difference is None else f"{difference:+.2f}",
-            "" if each.feature_cosine is None else f"{each.feature_cosine:.4f}",
+            *("" if each.feature_cosine is None else f"{each.feature_cosine:.4f}" for _ in cosine),
             str(each.repeats),
         )
     return shown
