@@ -20,7 +20,7 @@ class Measured(NamedTuple):
 
     Attributes:
         accuracy: On the test photos, in [0, 1].
-        feature_cosine: How like the photo what is kept of it looks to the backbone, in [-1, 1]; 1 = the same.
+        feature_cosine: How alike a photo and what is kept of it look to the backbone, in [-1, 1]; 1 = the same.
     """
 
     value: float

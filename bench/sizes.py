@@ -33,7 +33,7 @@ def record_bytes(place: Path, repeat: int) -> Measured:
 
 
 def feature_cosine(photos: Path, records: Path) -> float:
-    """How like the originals the records look to the backbone.
+    """How alike the originals and the records look to the backbone.
 
     Args:
         photos: The originals: decoded and resized as prepare does, without the JPEG that it then makes.
@@ -99,7 +99,7 @@ def our_checkpoint(place: Path, repeat: int) -> Measured:
         seed=repeat,
     )
     out = place / "our-transfer"
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     files = [out / name for name in ("checkpoints", "model.keras", "history.json", "logs", "pretrained.json")]
     with redirect_stdout(io.StringIO()):
         transfer(ours(place, TRAINING_SIZE), *files, config)
