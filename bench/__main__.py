@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.comparisons import comparisons, set_up
+from bench.comparisons import comparisons
 from bench.pairs import Row, compare, process, table, write
+from bench.prepared import set_up
 from switchpoint.identity import ROOT
 
 NAMES = [name for comparison in comparisons() for name in comparison.ours]
@@ -38,7 +39,7 @@ def main(only: str, photos: Path, output: Path) -> None:
             "class, with --photos or BENCH_PHOTOS."
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    console, rows, start = Console(), list[Row](), time.monotonic()
+    console, rows, start = Console(soft_wrap=True), list[Row](), time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         with process() as first:
@@ -48,6 +49,7 @@ def main(only: str, photos: Path, output: Path) -> None:
             if wanted:
                 rows += compare(comparison._replace(ours=wanted), place, console.print)
                 write(rows, output)
+    console.width = max(console.width, 100)  # in a file it would be 80, which cuts numbers off
     console.print(table(rows))
     console.print(f"{(time.monotonic() - start) / 60:.1f} minutes. Written to {output}")
 

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import statistics
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -16,10 +17,16 @@ MORE_IS_BETTER = ("images/s",)
 
 
 class Measured(NamedTuple):
-    """One run: the value in the comparison's unit; the test accuracy in [0, 1] where the comparison has one."""
+    """One run: the value in the comparison's unit, and what else the comparison has.
+
+    Attributes:
+        accuracy: On the test photos, in [0, 1].
+        feature_cosine: How alike a photo and what is kept of it look to the backbone, in [-1, 1]; 1 = the same.
+    """
 
     value: float
     accuracy: float | None = None
+    feature_cosine: float | None = None
 
 
 # Called with the prepared data's directory and the repeat's number, from 1, which is the seed where one is drawn from.
@@ -52,6 +59,7 @@ class Row:
     unit: str
     ratio: float
     accuracy_difference_points: float | None
+    feature_cosine: float | None
     repeats: int
 
 
@@ -77,18 +85,21 @@ def compare(comparison: Comparison, place: Path, note: Callable[[str], None] = l
 @contextmanager
 def process() -> Iterator[ProcessPoolExecutor]:
     """A fresh process that lives until the end and does one thing at a time."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    # The lab's `fit` is warned of what does not concern the measurement.
+    with ProcessPoolExecutor(1, spawn, warnings.simplefilter, ("ignore", UserWarning)) as pool:
         yield pool
 
 
 def row(name: str, unit: str, baseline: list[Measured], ours: list[Measured]) -> Row:
-    """Medians and their ratio; accuracies as the mean of the pairs' differences."""
+    """Medians and their ratio; accuracies as the mean of the pairs' differences; our cosines' mean."""
     theirs, mine = (statistics.median(run.value for run in runs) for runs in (baseline, ours))
     differences = [
         100 * (mine.accuracy - theirs.accuracy)
         for theirs, mine in zip(baseline, ours, strict=True)
         if theirs.accuracy is not None and mine.accuracy is not None
     ]
+    cosines = [run.feature_cosine for run in ours if run.feature_cosine is not None]
     return Row(
         name=name,
         baseline=theirs,
@@ -96,12 +107,13 @@ def row(name: str, unit: str, baseline: list[Measured], ours: list[Measured]) ->
         unit=unit,
         ratio=mine / theirs if unit in MORE_IS_BETTER else theirs / mine,
         accuracy_difference_points=statistics.fmean(differences) if differences else None,
+        feature_cosine=statistics.fmean(cosines) if cosines else None,
         repeats=len(ours),
     )
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
-    """A list of objects; accuracy_difference_points only where it applies."""
+    """A list of objects; accuracy_difference_points and feature_cosine only where they apply."""
     entries: list[dict[str, Any]] = [
         {key: value for key, value in asdict(each).items() if value is not None} for each in rows
     ]
@@ -111,7 +123,9 @@ def write(rows: Iterable[Row], path: Path) -> None:
 
 def table(rows: Iterable[Row]) -> Table:
     """For a terminal."""
-    shown = Table("name", "baseline", "ours", "unit", "ratio", "accuracy, points", "repeats")
+    rows = list(rows)
+    cosine = ["cosine"] if any(each.feature_cosine is not None for each in rows) else []
+    shown = Table("name", "baseline", "ours", "unit", "ratio", "accuracy, points", *cosine, "repeats")
     shown.columns[0].no_wrap = True
     for column in shown.columns[1:3] + shown.columns[4:]:
         column.justify = "right"
@@ -124,6 +138,7 @@ def table(rows: Iterable[Row]) -> Table:
             each.unit,
             f"{each.ratio:.2f}",
             "" if difference is None else f"{difference:+.2f}",
+            *("" if each.feature_cosine is None else f"{each.feature_cosine:.4f}" for _ in cosine),
             str(each.repeats),
         )
     return shown

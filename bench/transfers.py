@@ -2,79 +2,84 @@
 
 import io
 import shutil
-import time
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from bench.pairs import Measured
+from bench.prepared import BATCH, TRAINING_SIZE, classes, ours, seconds
 from switchpoint.recipes import RECIPES
 
-# What the network sees, in pixels: at the lab's 224 the bench would not end within 40 minutes on 2 cores.
-TRAINING_SIZE = 128
 LAB = RECIPES["lab"]
+EPOCHS = LAB["transfer_epochs"]
 
 
-def transfer_lab(place: Path, repeat: int) -> Measured:
-    """One transfer phase; the accuracy is that of the last epoch."""
+def lab_once(place: Path, repeat: int) -> Measured:
+    """Seconds of one transfer phase, and the accuracy after its last epoch."""
     from bench import lab
 
-    out = place / "transfer-lab"
-    model, taken = timed(out, lambda: _lab(place, out, LAB["transfer_epochs"], repeat))
-    return Measured(taken, lab.test_accuracy(model, place / "lab", _classes(place), TRAINING_SIZE))
+    out, models = fresh(place / "lab-once"), list[Any]()
+    taken = seconds(lambda: models.append(the_lab(place, out, EPOCHS, repeat)))
+    return Measured(taken, lab.test_accuracy(models[0], place / "lab", classes(place), TRAINING_SIZE))
 
 
-def sweep_lab(place: Path, repeat: int) -> Measured:
-    """A transfer phase for each switch epoch, as the lab's siblings trained."""
-    import bench.lab  # noqa: F401 (not in the time)
+def lab_sweep(place: Path, repeat: int) -> Measured:
+    """Seconds of a transfer phase for each switch epoch, as the lab's siblings trained."""
+    import bench.lab  # noqa: F401 (its import is not in the time)
 
-    out = place / "sweep-lab"
-    _, taken = timed(out, lambda: [_lab(place, out, epochs, repeat) for epochs in LAB["switch_epochs"]])
-    return Measured(taken)
-
-
-def _lab(place: Path, out: Path, epochs: int, seed: int) -> Any:
-    from bench import lab
-
-    return lab.transfer(place / "lab", out, _classes(place), TRAINING_SIZE, epochs, seed)
+    out = fresh(place / "lab-sweep")
+    return Measured(seconds(lambda: [the_lab(place, out, epochs, repeat) for epochs in LAB["switch_epochs"]]))
 
 
-def transfer_ours(views: int, place: Path, repeat: int) -> Measured:
-    """One transfer phase, which is all that a sweep needs; the accuracy is that of the last epoch."""
-    from components.transfer.step import TransferConfig, transfer
+def ours_once(views: int, place: Path, repeat: int) -> Measured:
+    """Seconds of one transfer phase, which is all that a sweep needs, and the accuracy after its last epoch."""
+    import components.transfer.step  # noqa: F401 (its import is not in the time)
     from switchpoint import checkpoints, training
     from switchpoint.batches import plain_batches
 
-    names = set(TransferConfig.__dataclass_fields__) & set(LAB)
+    out = fresh(place / f"ours-{views}")
+    taken = seconds(lambda: switchpoint(place, out, views, EPOCHS, repeat))
+    model = training.join(*checkpoints.load(out / "checkpoints", EPOCHS))
+    training.compile_model(model, 0.0, 0.0)
+    _, accuracy = model.evaluate(plain_batches(ours(place, TRAINING_SIZE), "test", BATCH), verbose=0)
+    return Measured(taken, accuracy)
+
+
+def fresh(directory: Path) -> Path:
+    """An empty directory."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    return directory
+
+
+def the_lab(place: Path, out: Path, epochs: int, seed: int) -> Any:
+    """The lab's transfer phase: the model after the last epoch; one an epoch in `out`."""
+    from bench import lab
+
+    return lab.transfer(place / "lab", out, classes(place), TRAINING_SIZE, epochs, seed)
+
+
+def switchpoint(place: Path, out: Path, views: int, epochs: int, seed: int) -> None:
+    """Our transfer step with the lab's parameters, into `out`."""
+    from components.transfer.step import TransferConfig, transfer
+
     config = TransferConfig(
-        **{name: LAB[name] for name in names} | {"image_size": TRAINING_SIZE, "feature_views": views},
         backbone="efficientnet_lite0",
         weights="imagenet",
-        epochs=LAB["transfer_epochs"],
+        epochs=epochs,
+        image_size=TRAINING_SIZE,
+        batch_size=BATCH,
         learning_rate=LAB["transfer_learning_rate"],
+        first_decay_steps=LAB["first_decay_steps"],
+        t_mul=LAB["t_mul"],
+        m_mul=LAB["m_mul"],
+        rotation=LAB["rotation"],
         dropout=0.2,
-        seed=repeat,
+        label_smoothing=LAB["label_smoothing"],
+        mixed_precision=LAB["mixed_precision"],
+        feature_views=views,
+        seed=seed,
     )
-    records, out = place / f"records-{TRAINING_SIZE}", place / f"transfer-{views}"
-    paths = [out / name for name in ("checkpoints", "model.keras", "history.json", "logs", "weights.json")]
+    files = [out / name for name in ("checkpoints", "model.keras", "history.json", "logs", "pretrained.json")]
     with redirect_stdout(io.StringIO()):
-        _, taken = timed(out, lambda: transfer(records, *paths, config))
-    model = training.join(*checkpoints.load(out / "checkpoints", config.epochs))
-    training.compile_model(model, 0.0, 0.0)
-    return Measured(taken, model.evaluate(plain_batches(records, "test", config.batch_size), verbose=0)[1])
-
-
-def timed(out: Path, function: Callable[[], Any]) -> tuple[Any, float]:
-    """What a function gives that writes into `out`, an empty directory, and the seconds it took."""
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
-    start = time.perf_counter()
-    result = function()
-    return result, time.perf_counter() - start
-
-
-def _classes(place: Path) -> int:
-    from switchpoint.records import read_manifest
-
-    return len(read_manifest(place / f"records-{TRAINING_SIZE}")["classes"])
+        transfer(ours(place, TRAINING_SIZE), *files, config)

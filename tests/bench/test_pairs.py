@@ -48,5 +48,20 @@ def test_an_accuracy_is_only_there_where_it_applies(tmp_path: Path) -> None:
     assert "accuracy_difference_points" not in entry
 
 
+def test_a_cosine_is_the_mean_of_ours_and_only_there_where_it_applies(tmp_path: Path) -> None:
+    rows = compare(Comparison("bytes", 2, plain, {"alike": alike, "other": plain}), tmp_path)
+    write(rows, tmp_path / "bench.json")
+    first, second = json.loads((tmp_path / "bench.json").read_text())
+    assert first["feature_cosine"] == pytest.approx(0.98)
+    assert "feature_cosine" not in second
+    shown = table(rows)
+    cosines = next(column for column in shown.columns if column.header == "cosine")
+    assert list(cosines.cells) == ["0.9800", ""]
+
+
 def plain(place: Path, repeat: int) -> Measured:
     return Measured(1.0)
+
+
+def alike(place: Path, repeat: int) -> Measured:
+    return Measured(1.0, feature_cosine=[0.97, 0.99][repeat - 1])

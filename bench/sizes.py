@@ -1,0 +1,83 @@
+"""What lies on disk: the photos as records, and an epoch's checkpoint."""
+
+from pathlib import Path
+
+from bench.pairs import Measured
+from bench.prepared import BATCH, SPLITS, manifest, ours
+from bench.transfers import fresh, switchpoint, the_lab
+
+
+def names(records: Path, split: str) -> list[str]:
+    """A split's photos, in the records' order."""
+    from switchpoint.records import dataset
+
+    return [row["name"].decode() for row in dataset(records, split).as_numpy_iterator()]
+
+
+def photo_bytes(place: Path, repeat: int) -> Measured:
+    """The original files of the photos that the records hold."""
+    from switchpoint.sources import open_source
+
+    kept = {name for split in SPLITS for name in names(ours(place), split)}
+    return Measured(
+        sum(len(photo.read()) for photo in open_source(str(place / "photos"), seed=1) if photo.name in kept)
+    )
+
+
+def record_bytes(place: Path, repeat: int) -> Measured:
+    """The record files of all splits; the cosine is of the test photos."""
+    shards = [shard for split in SPLITS for shard in manifest(place)["splits"][split]["shards"]]
+    value = sum((ours(place) / shard["file"]).stat().st_size for shard in shards)
+    return Measured(value, feature_cosine=feature_cosine(place / "photos", ours(place)))
+
+
+def feature_cosine(photos: Path, records: Path) -> float:
+    """How alike the originals and the records look to the backbone.
+
+    Args:
+        photos: The originals: decoded and resized as prepare does, without the JPEG that it then makes.
+        records: Of these photos.
+
+    Returns:
+        The cosine of the features of both centre crops (EfficientNet-Lite0 of ImageNet, pooled), the mean of the test
+        photos.
+    """
+    import keras
+    import numpy as np
+
+    from switchpoint import backbones, images
+    from switchpoint.batches import plain_batches
+    from switchpoint.records import read_manifest
+    from switchpoint.sources import open_source
+
+    about = read_manifest(records)
+    height, width, size = about["image_height"], about["image_width"], about["image_size"]
+    top, left = (height - size + 1) // 2, (width - size + 1) // 2  # as `decode_crop` rounds
+    read = {photo.name: photo.read for photo in open_source(str(photos), about["seed"])}
+    backbone = backbones.build("efficientnet_lite0", "imagenet", size)
+    pooled = keras.Model(backbone.input, keras.layers.GlobalAveragePooling2D()(backbone.output))
+    remaining, cosines = iter(names(records, "test")), []
+    for kept, _ in plain_batches(records, "test", BATCH):
+        whole = [
+            np.asarray(images.resize(images.decode(read[next(remaining)]()), height, width)) for _ in range(len(kept))
+        ]
+        original = np.stack(whole)[:, top : top + size, left : left + size]
+        a, b = (pooled.predict_on_batch(batch) for batch in (original, kept))
+        cosines += list((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1))
+    return float(np.mean(cosines))
+
+
+def lab_checkpoint(place: Path, repeat: int) -> Measured:
+    """The full model that the lab saves an epoch, after one."""
+    out = fresh(place / "lab-checkpoint")
+    the_lab(place, out, 1, repeat)
+    return Measured((out / "epoch-01.keras").stat().st_size)
+
+
+def our_checkpoint(place: Path, repeat: int) -> Measured:
+    """The head that transfer saves an epoch, after one; the backbone, which is saved once, is not counted."""
+    from switchpoint.checkpoints import head_file
+
+    out = fresh(place / "our-checkpoint")
+    switchpoint(place, out, 1, 1, repeat)
+    return Measured((out / "checkpoints" / head_file(1)).stat().st_size)
