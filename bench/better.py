@@ -152,8 +152,15 @@ def transfer(records: Path, directory: Path, label_smoothing: float, seed: int, 
         feature_views=0,
         seed=seed,
     )
-    paths = [directory / name for name in ("checkpoints", "model.keras", "history.json", "logs", "weights.json")]
-    step.transfer(records, *paths, config)
+    step.transfer(
+        photos=records,
+        checkpoint_directory=directory / "checkpoints",
+        model_file=directory / "model.keras",
+        history_file=directory / "history.json",
+        logs=directory / "logs",
+        pretrained_file=directory / "pretrained.json",
+        config=config,
+    )
     history: dict[str, Any] = json.loads((directory / "history.json").read_text())
     return history
 
@@ -250,13 +257,14 @@ class Results:
     def photos(self, tried: str, switch_epoch: int) -> np.ndarray[Any, Any]:
         """Whether each held-out photo was named right, all folds one after the other, the mean over the seeds."""
         seeds = self.settings["seeds"]
-        return np.mean(
+        mean: np.ndarray[Any, Any] = np.mean(
             [
                 np.concatenate([self._row(tried, switch_epoch, fold, seed)["correct"] for fold in _folds()])
                 for seed in seeds
             ],
             axis=0,
         )
+        return mean
 
     def loss(self, tried: str, switch_epoch: int) -> float:
         seeds = self.settings["seeds"]

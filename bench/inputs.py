@@ -14,7 +14,7 @@ def decode_lab(place: Path, repeat: int) -> Measured:
     from bench import lab
 
     batches = lab.batches(place / "lab" / "train.tfrecord", classes(place), INPUT_SIZE, training=True)
-    return throughput(lambda: [drain(batches) for _ in range(INPUT_EPOCHS)], INPUT_EPOCHS * count(place, "train"))
+    return throughput(lambda: drain(batches.repeat(INPUT_EPOCHS)), INPUT_EPOCHS * count(place, "train"))
 
 
 def decode_ours(place: Path, repeat: int) -> Measured:

@@ -80,6 +80,13 @@ def switchpoint(place: Path, out: Path, views: int, epochs: int, seed: int) -> N
         feature_views=views,
         seed=seed,
     )
-    files = [out / name for name in ("checkpoints", "model.keras", "history.json", "logs", "pretrained.json")]
     with redirect_stdout(io.StringIO()):
-        transfer(ours(place, TRAINING_SIZE), *files, config)
+        transfer(
+            photos=ours(place, TRAINING_SIZE),
+            checkpoint_directory=out / "checkpoints",
+            model_file=out / "model.keras",
+            history_file=out / "history.json",
+            logs=out / "logs",
+            pretrained_file=out / "pretrained.json",
+            config=config,
+        )
