@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.pairs import Measured
-from bench.prepared import BATCH, TRAINING_SIZE, count, ours, seconds, throughput
+from bench.prepared import BATCH, count, ours, seconds, throughput
 
-FINETUNE_EPOCHS = 3  # of which the first one traces and does not count
-TRAINING_STEPS = 40
+FINETUNE_EPOCHS = 2  # of which the first one traces and does not count
+TRAINING_STEPS = 25
 FORWARD_PASSES = 10
 
 
@@ -39,7 +39,7 @@ def finetune_bare(place: Path, repeat: int, deterministic: bool = True) -> Measu
 
     from switchpoint.batches import training_batches
 
-    records = ours(place, TRAINING_SIZE)
+    records = ours(place)
     model = classifier(records, deterministic)
     batch = next(iter(training_batches(records, BATCH, 0.04, repeat, 1)))
     step = tf.function(model.train_step)
@@ -55,7 +55,7 @@ def finetune_ours(place: Path, repeat: int) -> Measured:
     from switchpoint.records import read_manifest
     from switchpoint.resume import Resume
 
-    records = ours(place, TRAINING_SIZE)
+    records = ours(place)
     with redirect_stdout(io.StringIO()):
         trained = training.fit(
             classifier(records, deterministic=True),
