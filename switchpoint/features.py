@@ -1,6 +1,6 @@
 """Features of the frozen backbone, computed once for a few views of each photo: only the head is trained on them."""
 
-import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ from switchpoint.training import steps_per_epoch
 # Those of Food-101, 4 views × 68,175 photos × 1,280 channels × 2 bytes = 0.7 GB, stay in memory.
 MEMORY_BYTES = 2**30
 # Photos at a time on each GPU: an A100 runs EfficientNet-B0 on 2,189 photos a second in batches of 32, on 9,730 in
-# batches of 1,024 (NVIDIA DeepLearningExamples, efficientnet_v1). A CPU gains nothing by more.
+# batches of 1,024 (NVIDIA DeepLearningExamples, efficientnet_v1).
 GPU_BATCH = 256
 
 
@@ -69,10 +69,11 @@ class Views:
         size = -(-at_once // replicas) * replicas
 
         def predict(batches: Any, photos: int) -> Any:
-            """Every replica is dealt as many: the last batch is filled up with black photos."""
+            """The last batch is filled up with black photos: one shape to trace, and as many for every replica."""
 
             def fill(images: Any, _: Any) -> Any:
-                return tf.pad(images, [[0, -tf.shape(images)[0] % replicas], [0, 0], [0, 0], [0, 0]])
+                filled = tf.pad(images, [[0, size - tf.shape(images)[0]], [0, 0], [0, 0], [0, 0]])
+                return tf.ensure_shape(filled, (size, *images.shape[1:]))
 
             return pooled.predict(batches.map(fill), verbose=0, steps=steps_per_epoch(photos, size))[:photos]
 
@@ -129,12 +130,12 @@ def _room(shape: tuple[int, int, int]) -> Any:
     size = 2 * shape[0] * shape[1] * shape[2]
     if size <= MEMORY_BYTES:
         return np.empty(shape, np.float16)
+    free = shutil.disk_usage(tempfile.gettempdir()).free  # else a full disk would kill the process later
+    if size > free:
+        raise SwitchpointError(
+            f"The features of {shape[0]} views of {shape[1]} photos need {size / 1e9:.1f} GB in "
+            f"{tempfile.gettempdir()}, which has {free / 1e9:.1f} GB free. Make room, set TMPDIR, or lower "
+            "feature_views."
+        )
     with tempfile.TemporaryFile() as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would kill the process later
-        except OSError as error:
-            raise SwitchpointError(
-                f"The features of {shape[0]} views of {shape[1]} photos need {size / 1e9:.1f} GB in "
-                f"{tempfile.gettempdir()}: {error.strerror}. Make room there, set TMPDIR, or lower feature_views."
-            ) from error
-        return np.memmap(file, np.float16, "r+", shape=shape)
+        return np.memmap(file, np.float16, "w+", shape=shape)

@@ -27,6 +27,7 @@ def deterministic(seed: int) -> None:
     import tensorflow as tf
 
     keras.utils.set_random_seed(seed)
+    tf.random.set_seed(max(seed, 1))  # with 0, tf.data refuses to shuffle by a seed that is a tensor
     tf.config.experimental.enable_op_determinism()
 
 
@@ -79,8 +80,15 @@ def gains_from_mixed_precision() -> bool:
     return bool(gpus) and all(each.get("compute_capability", (0, 0)) >= (7, 0) for each in details)
 
 
-def set_precision(model: Any, policy: str) -> None:
-    """Compute in float32 or mixed_float16, but the softmax in float32; weights stay float32. Compile afterwards."""
+def set_precision(model: Any, mixed_precision: str) -> None:
+    """Compute in float32 or mixed_float16, but the softmax in float32; weights stay float32. Compile afterwards.
+
+    Args:
+        model: From `join`.
+        mixed_precision: on, off, or auto: see `gains_from_mixed_precision`.
+    """
+    mixed = gains_from_mixed_precision() if mixed_precision == "auto" else mixed_precision == "on"
+    policy = "mixed_float16" if mixed else "float32"
     for layer in model._flatten_layers():
         if layer.name != "classes":
             layer.dtype_policy = policy
@@ -93,13 +101,12 @@ def compile_model(model: Any, learning_rate: Any, label_smoothing: float, mixed_
         model: From `join`, built and to be compiled in the scope of `strategy`.
         learning_rate: A number or a schedule.
         label_smoothing: 0 to 1.
-        mixed_precision: on, off, or auto: see `gains_from_mixed_precision`. Keras then scales the loss by itself.
+        mixed_precision: As `set_precision` takes it. Keras then scales the loss by itself.
     """
     import keras
     import tensorflow as tf
 
-    mixed = gains_from_mixed_precision() if mixed_precision == "auto" else mixed_precision == "on"
-    set_precision(model, "mixed_float16" if mixed else "float32")
+    set_precision(model, mixed_precision)
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     loss = _replica_loss() if several else keras.losses.CategoricalCrossentropy
     model.compile(
@@ -109,10 +116,10 @@ def compile_model(model: Any, learning_rate: Any, label_smoothing: float, mixed_
         # Not with several: replicas meet inside a step, which XLA can't compile.
         jit_compile="auto" if tf.config.list_physical_devices("GPU") and not several else False,
     )
-    if several:
-        # To learn the shapes, Keras would average the first photos of the replicas, and stop where one has more.
-        model._symbolic_build(data_batch=(model.input, model.output))
-        model._maybe_symbolic_build = lambda **_: None
+    # Else Keras makes the metrics' variables in the first step, and traces it again. With several replicas it would average
+    # their first photos to learn the shapes, and stop where one has more.
+    model._symbolic_build(data_batch=(model.input, model.output))
+    model._maybe_symbolic_build = lambda **_: None
 
 
 def _replica_loss() -> Any:
@@ -244,8 +251,6 @@ def fit(
         _assign(model.optimizer.variables, kept["optimizer"])
         if first_step:
             midway = kept
-            # Keras makes the metrics' variables when it first needs them.
-            model.evaluate(held_out.take(1), verbose=0)
         where = f", step {first_step}/{steps}" if first_step else ""
         print(f"{name}  goes on after epoch {len(training.rows)}{where}: an earlier run was interrupted", flush=True)
     boards = Boards(logs, training.rows)

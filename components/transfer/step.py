@@ -88,8 +88,10 @@ def transfer(
     with strategy.scope():
         head = training.head(backbone, len(manifest["classes"]), config.dropout)
         model = training.join(backbone, head)
+        training.set_precision(model, config.mixed_precision)
+        trainee = features.on_features(head) if config.feature_views else model
         rates = schedule(config, manifest["splits"]["train"]["photos"])
-        training.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
+        training.compile_model(trainee, rates, config.label_smoothing, config.mixed_precision)
 
     resume = resume or Resume()
     inputs = {"records": manifest["digest"], "weights": digest, "precision": backbone.layers[-1].compute_dtype}
@@ -98,12 +100,9 @@ def transfer(
         training_batches, photos, config.batch_size, config.rotation, config.seed, config.epochs
     )
     validation: Callable[[int], Any] = partial(plain_batches, photos, "validation")
-    trainee, computing = model, []
-    if config.feature_views:
+    computing: list[float] = []
+    if count := min(config.feature_views, config.epochs):
         with strategy.scope():
-            trainee = features.on_features(head)
-            training.compile_model(trainee, rates, config.label_smoothing, config.mixed_precision)
-            count = min(config.feature_views, config.epochs)
             views = features.Views(backbone, head, photos, count, config.batch_size, config.rotation, config.seed)
         batches, validation = partial(views.training_batches, config.epochs), views.validation_batches
         computing = views.seconds

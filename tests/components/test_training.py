@@ -114,6 +114,11 @@ def test_equal_trainings_give_equal_weights_and_histories(
     assert tune(small_records, tmp_path, tmp_path / "b") == first
 
 
+def test_zero_is_a_seed(small_records: Path, tmp_path: Path) -> None:
+    train(small_records, tmp_path, replace(TRANSFER, seed=0, epochs=1, feature_views=1))
+    assert len(history(tmp_path)["epochs"]) == 1
+
+
 def test_a_loss_that_is_no_number_is_a_result(small_records: Path, transferred: Path, tmp_path: Path) -> None:
     tune(small_records, transferred, tmp_path, replace(FINETUNE, learning_rate=1e38, schedule="constant"))
     found = history(tmp_path)
