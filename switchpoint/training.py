@@ -116,8 +116,8 @@ def compile_model(model: Any, learning_rate: Any, label_smoothing: float, mixed_
         # Not with several: replicas meet inside a step, which XLA can't compile.
         jit_compile="auto" if tf.config.list_physical_devices("GPU") and not several else False,
     )
-    # Else Keras makes the metrics' variables in the first step, and traces it again. With several replicas it would average
-    # their first photos to learn the shapes, and stop where one has more.
+    # Else Keras makes the metrics' variables in the first step, and traces it again. With several replicas it would
+    # average their first photos to learn the shapes, and stop where one has more.
     model._symbolic_build(data_batch=(model.input, model.output))
     model._maybe_symbolic_build = lambda **_: None
 
