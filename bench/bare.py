@@ -33,14 +33,14 @@ def classifier(records: Path, deterministic: bool) -> Any:
     return model
 
 
-def finetune_bare(place: Path, repeat: int, deterministic: bool = True) -> Measured:
-    """Images a second of Keras' training step, compiled; `deterministic` as the pipeline promises to repeat itself."""
+def finetune_bare(place: Path, repeat: int) -> Measured:
+    """Images a second of Keras' training step, compiled; deterministic, as the pipeline promises to repeat itself."""
     import tensorflow as tf
 
     from switchpoint.batches import training_batches
 
     records = ours(place)
-    model = classifier(records, deterministic)
+    model = classifier(records, deterministic=True)
     batch = next(iter(training_batches(records, BATCH, 0.04, repeat, 1)))
     step = tf.function(model.train_step)
     step(batch)  # traces

@@ -16,6 +16,7 @@ import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def finetune(
         model,
         records,
         batches,
-        lambda size: plain_batches(records, "validation", size),
+        partial(plain_batches, records, "validation", cached=True),
         config.epochs,
         config.batch_size,
         seed,

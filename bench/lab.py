@@ -5,7 +5,6 @@ the model; prefetch and parallel map; one `model.fit`; a full model saved an epo
 are right, BatchNormalization and stochastic depth stay at rest, validation and test see centre crops.
 """
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -92,8 +91,3 @@ def test_accuracy(classifier: keras.Model, records: Path, classes: int, size: in
     """Share of the test photos named right, in [0, 1]."""
     found = classifier.evaluate(batches(records / "test.tfrecord", classes, size, training=False), verbose=0)
     return float(found[1])
-
-
-def steps(photos: int) -> int:
-    """Batches an epoch."""
-    return math.ceil(photos / BATCH)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.pairs import Measured
-from bench.prepared import BATCH, TRAINING_SIZE, classes, ours, seconds
+from bench.prepared import BATCH, TRANSFER_SIZE, classes, ours, seconds
 from switchpoint.recipes import RECIPES
 
 LAB = RECIPES["lab"]
@@ -20,7 +20,7 @@ def lab_once(place: Path, repeat: int) -> Measured:
 
     out, models = fresh(place / "lab-once"), list[Any]()
     taken = seconds(lambda: models.append(the_lab(place, out, EPOCHS, repeat)))
-    return Measured(taken, lab.test_accuracy(models[0], place / "lab", classes(place), TRAINING_SIZE))
+    return Measured(taken, lab.test_accuracy(models[0], place / "lab", classes(place), TRANSFER_SIZE))
 
 
 def lab_sweep(place: Path, repeat: int) -> Measured:
@@ -41,7 +41,7 @@ def ours_once(views: int, place: Path, repeat: int) -> Measured:
     taken = seconds(lambda: switchpoint(place, out, views, EPOCHS, repeat))
     model = training.join(*checkpoints.load(out / "checkpoints", EPOCHS))
     training.compile_model(model, 0.0, 0.0)
-    _, accuracy = model.evaluate(plain_batches(ours(place, TRAINING_SIZE), "test", BATCH), verbose=0)
+    _, accuracy = model.evaluate(plain_batches(ours(place, TRANSFER_SIZE), "test", BATCH), verbose=0)
     return Measured(taken, accuracy)
 
 
@@ -56,7 +56,7 @@ def the_lab(place: Path, out: Path, epochs: int, seed: int) -> Any:
     """The lab's transfer phase: the model after the last epoch; one an epoch in `out`."""
     from bench import lab
 
-    return lab.transfer(place / "lab", out, classes(place), TRAINING_SIZE, epochs, seed)
+    return lab.transfer(place / "lab", out, classes(place), TRANSFER_SIZE, epochs, seed)
 
 
 def switchpoint(place: Path, out: Path, views: int, epochs: int, seed: int) -> None:
@@ -67,7 +67,7 @@ def switchpoint(place: Path, out: Path, views: int, epochs: int, seed: int) -> N
         backbone="efficientnet_lite0",
         weights="imagenet",
         epochs=epochs,
-        image_size=TRAINING_SIZE,
+        image_size=TRANSFER_SIZE,
         batch_size=BATCH,
         learning_rate=LAB["transfer_learning_rate"],
         first_decay_steps=LAB["first_decay_steps"],
@@ -82,7 +82,7 @@ def switchpoint(place: Path, out: Path, views: int, epochs: int, seed: int) -> N
     )
     with redirect_stdout(io.StringIO()):
         transfer(
-            photos=ours(place, TRAINING_SIZE),
+            photos=ours(place, TRANSFER_SIZE),
             checkpoint_directory=out / "checkpoints",
             model_file=out / "model.keras",
             history_file=out / "history.json",

@@ -76,8 +76,10 @@ def shuffle(dataset: Any, photos: int, seed: int, epoch: Any) -> Any:
     return dataset.shuffle(min(photos, SHUFFLED), seed=tf.constant(seed, tf.int64) * _LARGE_PRIME + epoch)
 
 
-def plain_batches(records: Path, split: str, batch_size: int, files_at_once: int = 1) -> Any:
+def plain_batches(records: Path, split: str, batch_size: int, files_at_once: int = 1, cached: bool = False) -> Any:
     """Centre crops in the order of `records.dataset`, no augmentation: what validation and test see.
+
+    If they are `cached`, photos are decoded once and kept, up to `CACHED_BYTES`.
 
     Returns:
         tf.data.Dataset of (uint8 (batch, size, size, 3), float32 one-hot (batch, classes)).
@@ -94,8 +96,7 @@ def plain_batches(records: Path, split: str, batch_size: int, files_at_once: int
     batches = (
         recordfiles.dataset(records, split, files_at_once).map(crop, num_parallel_calls=_cores()).batch(batch_size)
     )
-    # Test is gone through once, validation once an epoch.
-    if split == "validation" and manifest["splits"][split]["photos"] * size * size * 3 <= CACHED_BYTES:
+    if cached and manifest["splits"][split]["photos"] * size * size * 3 <= CACHED_BYTES:
         batches = batches.cache()
     return untuned(batches.prefetch(PREFETCH))
 

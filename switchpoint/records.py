@@ -195,11 +195,3 @@ def dataset(records: Path, split: str, files_at_once: int = 1) -> "tf.data.Datas
     return shards.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).apply(
         tf.data.experimental.assert_cardinality(manifest["splits"][split]["photos"])
     )
-
-
-def labels(records: Path, split: str, files_at_once: int = 1) -> Any:
-    """The labels of one split as an int64 array (photos,), in the order of `dataset`."""
-    import numpy as np
-
-    batches = dataset(records, split, files_at_once).map(lambda example: example["label"]).batch(PHOTOS_A_SHARD)
-    return np.concatenate(list(batches.as_numpy_iterator()))

@@ -95,7 +95,7 @@ def set_precision(model: Any, mixed_precision: str) -> None:
 
 
 def compile_model(model: Any, learning_rate: Any, label_smoothing: float, mixed_precision: str = "off") -> None:
-    """Adam and categorical cross-entropy; XLA where there is a GPU to gain from it.
+    """Adam and categorical cross-entropy.
 
     Args:
         model: From `join`, built and to be compiled in the scope of `strategy`.
@@ -113,8 +113,7 @@ def compile_model(model: Any, learning_rate: Any, label_smoothing: float, mixed_
         optimizer=keras.optimizers.Adam(learning_rate),
         loss=loss(label_smoothing=label_smoothing),
         metrics=["categorical_accuracy"],
-        # Not with several: replicas meet inside a step, which XLA can't compile.
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") and not several else False,
+        jit_compile=False,  # with op determinism Keras would not either
     )
     # Else Keras makes the metrics' variables in the first step, and traces it again. With several replicas it would
     # average their first photos to learn the shapes, and stop where one has more.

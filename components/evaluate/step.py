@@ -40,7 +40,7 @@ def evaluate(
     model = models.classifier(keras.models.load_model(model_file, compile=False))
     batches = plain_batches(photos, "test", batch_size)
     probabilities = model.predict(batches, verbose=0)
-    labels = records.labels(photos, "test")
+    labels = np.fromiter((example["label"].numpy() for example in records.dataset(photos, "test")), np.int64)
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1).astype(float)
     confusion = tf.math.confusion_matrix(labels, predicted, len(classes)).numpy().tolist()

@@ -81,7 +81,7 @@ def finetune(
         model,
         photos,
         partial(training_batches, photos, config.batch_size, config.rotation, seed, config.epochs),
-        partial(plain_batches, photos, "validation"),
+        partial(plain_batches, photos, "validation", cached=True),
         config.epochs,
         config.batch_size,
         seed,

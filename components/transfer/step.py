@@ -99,11 +99,14 @@ def transfer(
     batches: Callable[[int], Any] = partial(
         training_batches, photos, config.batch_size, config.rotation, config.seed, config.epochs
     )
-    validation: Callable[[int], Any] = partial(plain_batches, photos, "validation")
+    validation: Callable[[int], Any] = partial(plain_batches, photos, "validation", cached=True)
     computing: list[float] = []
     if count := min(config.feature_views, config.epochs):
         with strategy.scope():
-            views = features.Views(backbone, head, photos, count, config.batch_size, config.rotation, config.seed)
+            augmented = config.feature_views > 1
+            views = features.Views(
+                backbone, head, photos, count, augmented, config.batch_size, config.rotation, config.seed
+            )
         batches, validation = partial(views.training_batches, config.epochs), views.validation_batches
         computing = views.seconds
     trained = training.fit(

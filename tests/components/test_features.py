@@ -39,7 +39,7 @@ def network() -> tuple[Any, Any]:
 
 
 def views(network: tuple[Any, Any], photos: Path, count: int) -> Views:
-    return Views(*network, photos, count, batch_size=8, rotation=0.04, seed=3)
+    return Views(*network, photos, count, count > 1, batch_size=8, rotation=0.04, seed=3)
 
 
 def by_row(array: Any) -> Any:
@@ -64,6 +64,18 @@ def test_as_many_views_as_epochs_train_as_through_the_backbone(sharded_records: 
         )
         for weights, others in zip(head.get_weights(), other.get_weights(), strict=True):
             np.testing.assert_allclose(others, weights, atol=1e-3)
+
+
+def test_a_single_epoch_sees_the_first_of_several_views(small_records: Path, tmp_path: Path) -> None:
+    for count in (0, 4):
+        train(small_records, tmp_path / str(count), replace(TRANSFER, feature_views=count, epochs=1))
+    through, on = (history(tmp_path / str(count))["epochs"][0] for count in (0, 4))
+    assert on == pytest.approx(through, rel=2e-3)
+
+
+def test_more_photos_a_step_than_there_are(small_records: Path, tmp_path: Path) -> None:
+    train(small_records, tmp_path, replace(TRANSFER, feature_views=2, batch_size=1000, epochs=2))
+    assert len(history(tmp_path)["epochs"]) == 2
 
 
 def test_an_epochs_time_is_that_of_its_view_too(
