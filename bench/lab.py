@@ -45,7 +45,11 @@ def batches(path: Path, classes: int, size: int, training: bool) -> tf.data.Data
     records = tf.data.TFRecordDataset(str(path))
     if training:
         records = records.shuffle(1000)
-    return records.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    batches = records.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    # Here the lab is the faster without the tuner, for which each epoch's end waits.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
 
 
 def augmentation() -> keras.Sequential:
