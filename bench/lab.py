@@ -45,11 +45,8 @@ def batches(path: Path, classes: int, size: int, training: bool) -> tf.data.Data
     records = tf.data.TFRecordDataset(str(path))
     if training:
         records = records.shuffle(1000)
-    batches = records.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE)
-    # Here the lab is the faster without the tuner, for which each epoch's end waits.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return batches.with_options(options)
+    # As TensorFlow does it by default: with tf.data's tuner, for which the end of each epoch waits now and then.
+    return records.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE)
 
 
 def augmentation() -> keras.Sequential:
