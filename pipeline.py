@@ -15,7 +15,7 @@ from components.finetune.component import finetune
 from components.prepare.component import prepare
 from components.report.component import report
 from components.transfer.component import transfer
-from switchpoint.profiles import place
+from switchpoint.command.profiles import place
 
 
 @dsl.pipeline(

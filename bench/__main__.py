@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.comparisons import comparisons
 from bench.pairs import Row, compare, process, table, write
 from bench.prepared import set_up
-from switchpoint.identity import ROOT
+from switchpoint.provenance.digests import ROOT
 
 NAMES = [name for comparison in comparisons() for name in comparison.ours]
 

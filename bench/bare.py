@@ -20,8 +20,9 @@ FORWARD_PASSES = 10
 @functools.cache  # built once a process, not once a repeat
 def classifier(records: Path, deterministic: bool) -> Any:
     """EfficientNet-Lite0 with a new head, everything unfrozen, compiled as fine-tuning compiles it."""
-    from switchpoint import backbones, training
-    from switchpoint.records import read_manifest
+    from switchpoint.data.records import read_manifest
+    from switchpoint.training import loop as training
+    from switchpoint.training.backbones import build as backbones
 
     if deterministic:
         training.deterministic(seed=1)
@@ -37,7 +38,7 @@ def finetune_bare(place: Path, repeat: int) -> Measured:
     """Images a second of Keras' training step, compiled; deterministic, as the pipeline promises to repeat itself."""
     import tensorflow as tf
 
-    from switchpoint.batches import training_batches
+    from switchpoint.training.batches import training_batches
 
     records = ours(place)
     model = classifier(records, deterministic=True)
@@ -50,10 +51,10 @@ def finetune_bare(place: Path, repeat: int) -> Measured:
 
 def finetune_ours(place: Path, repeat: int) -> Measured:
     """Images a second of fine-tuning as the step does it, but with a single validation photo."""
-    from switchpoint import training
-    from switchpoint.batches import plain_batches, training_batches
-    from switchpoint.records import read_manifest
-    from switchpoint.resume import Resume
+    from switchpoint.data.records import read_manifest
+    from switchpoint.training import loop as training
+    from switchpoint.training.batches import plain_batches, training_batches
+    from switchpoint.training.resume import Resume
 
     records = ours(place)
     with redirect_stdout(io.StringIO()):
@@ -77,7 +78,7 @@ def evaluate_bare(place: Path, repeat: int) -> Measured:
     """Images a second of the forward pass, compiled."""
     import tensorflow as tf
 
-    from switchpoint.batches import plain_batches
+    from switchpoint.training.batches import plain_batches
 
     model = classifier(ours(place), deterministic=False)
     images, _ = next(iter(plain_batches(ours(place), "test", BATCH)))
@@ -89,7 +90,7 @@ def evaluate_bare(place: Path, repeat: int) -> Measured:
 
 def evaluate_ours(place: Path, repeat: int) -> Measured:
     """Images a second of predicting all test photos from their records, as evaluate does it."""
-    from switchpoint.batches import plain_batches
+    from switchpoint.training.batches import plain_batches
 
     model = classifier(ours(place), deterministic=False)
     return throughput(lambda: model.predict(plain_batches(ours(place), "test", BATCH), verbose=0), count(place, "test"))

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from switchpoint.sources import draw
+from switchpoint.data.sources.sources import draw
 
 FOLDS = 3
 CELLS = "cells.jsonl"
@@ -171,10 +171,13 @@ def finetune(
 ) -> dict[str, Any]:
     """Fine-tuning, as the step does it, with what the step does not have: enlarged crops."""
     from components.finetune.step import FinetuneConfig, schedule
-    from switchpoint import backbones, checkpoints, models, training
-    from switchpoint.batches import plain_batches, training_batches
-    from switchpoint.records import read_manifest
-    from switchpoint.resume import Resume
+    from switchpoint.data.records import read_manifest
+    from switchpoint.training import checkpoints
+    from switchpoint.training import loop as training
+    from switchpoint.training import saved_model as models
+    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.batches import plain_batches, training_batches
+    from switchpoint.training.resume import Resume
 
     manifest = read_manifest(records)
     config = FinetuneConfig(

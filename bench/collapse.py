@@ -81,8 +81,9 @@ def train(records: Path, labels: str, seed: int, given: argparse.Namespace) -> l
     """
     import keras
 
-    from switchpoint import backbones, training
-    from switchpoint.batches import plain_batches, training_batches
+    from switchpoint.training import loop as training
+    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.batches import plain_batches, training_batches
 
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench import bare, inputs, rerun, sizes, transfers
 from bench.pairs import Comparison, Measured
 from bench.prepared import seconds
-from switchpoint.identity import ROOT
+from switchpoint.provenance.digests import ROOT
 
 
 def at_most(limit: float, place: Path, repeat: int) -> Measured:
@@ -18,7 +18,7 @@ def at_most(limit: float, place: Path, repeat: int) -> Measured:
 
 
 def command(argument: str, place: Path, repeat: int) -> Measured:
-    line = [sys.executable, "-m", "switchpoint.cli", argument]
+    line = [sys.executable, "-m", "switchpoint.command", argument]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return Measured(
         seconds(lambda: subprocess.run(line, cwd=place, env=environment, check=True, stdout=subprocess.DEVNULL))

@@ -23,7 +23,7 @@ def decode_lab(place: Path, repeat: int) -> Measured:
 
 
 def decode_ours(place: Path, repeat: int) -> Measured:
-    from switchpoint.batches import training_crops
+    from switchpoint.training.batches import training_crops
 
     batches = training_crops(ours(place), BATCH, repeat, INPUT_EPOCHS)
     return throughput(lambda: drain(batches), INPUT_EPOCHS * count(place, "train"))
@@ -47,7 +47,7 @@ def input_lab(place: Path, repeat: int) -> Measured:
 
 
 def input_ours(place: Path, repeat: int) -> Measured:
-    from switchpoint.batches import training_batches
+    from switchpoint.training.batches import training_batches
 
     batches = training_batches(ours(place), BATCH, 0.04, repeat, INPUT_EPOCHS)
     return throughput(lambda: drain(batches), INPUT_EPOCHS * count(place, "train"))

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from switchpoint import backbones
+from switchpoint.training.backbones import build as backbones
 
 BATCH = 32
 

@@ -22,8 +22,8 @@ def set_up(photos: Path, place: Path) -> None:
     """Prepare the same photos in the same splits both ways: ours at each size, the lab's original bytes."""
     from bench import lab
     from components.prepare.step import PrepareConfig, prepare
-    from switchpoint import records
-    from switchpoint.sources import open_source
+    from switchpoint.data import records
+    from switchpoint.data.sources.sources import open_source
 
     (place / "photos").symlink_to(photos.resolve())
     with redirect_stdout(io.StringIO()):
@@ -53,7 +53,7 @@ def classes(place: Path) -> int:
 
 
 def manifest(place: Path) -> dict[str, Any]:
-    from switchpoint import records
+    from switchpoint.data import records
 
     return records.read_manifest(ours(place))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.pairs import Measured
 from bench.prepared import seconds
-from switchpoint.identity import ROOT
+from switchpoint.provenance.digests import ROOT
 
 SMALL = {"transfer_epochs": 4, "finetune_epochs": 1, "image_size": 32}  # epochs to add: one a repeat
 
@@ -34,7 +34,7 @@ def overhead(place: Path, repeat: int) -> Measured:
 
 def run(photos: Path, directory: Path, switch_epochs: list[int]) -> None:
     """The command's `run` of the photos at a small size: what it adds does not depend on that."""
-    from switchpoint import cli
+    from switchpoint.command.cli import main as cli
 
     flags = SMALL | {"dataset": photos, "switch_epochs": ",".join(map(str, switch_epochs))}
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]

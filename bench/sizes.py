@@ -9,14 +9,14 @@ from bench.transfers import fresh, switchpoint, the_lab
 
 def names(records: Path, split: str) -> list[str]:
     """A split's photos, in the records' order."""
-    from switchpoint.records import dataset
+    from switchpoint.data.records import dataset
 
     return [row["name"].decode() for row in dataset(records, split).as_numpy_iterator()]
 
 
 def photo_bytes(place: Path, repeat: int) -> Measured:
     """The original files of the photos that the records hold."""
-    from switchpoint.sources import open_source
+    from switchpoint.data.sources.sources import open_source
 
     kept = {name for split in SPLITS for name in names(ours(place), split)}
     return Measured(
@@ -45,10 +45,11 @@ def feature_cosine(photos: Path, records: Path) -> float:
     import keras
     import numpy as np
 
-    from switchpoint import backbones, images
-    from switchpoint.batches import plain_batches
-    from switchpoint.records import read_manifest
-    from switchpoint.sources import open_source
+    from switchpoint.data import photos as images
+    from switchpoint.data.records import read_manifest
+    from switchpoint.data.sources.sources import open_source
+    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.batches import plain_batches
 
     about = read_manifest(records)
     height, width, size = about["image_height"], about["image_width"], about["image_size"]
@@ -76,7 +77,7 @@ def lab_checkpoint(place: Path, repeat: int) -> Measured:
 
 def our_checkpoint(place: Path, repeat: int) -> Measured:
     """The head that transfer saves an epoch, after one; the backbone, which is saved once, is not counted."""
-    from switchpoint.checkpoints import head_file
+    from switchpoint.training.checkpoints import head_file
 
     out = fresh(place / "our-checkpoint")
     switchpoint(place, out, 1, 1, repeat)

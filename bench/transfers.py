@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.pairs import Measured
 from bench.prepared import BATCH, TRANSFER_SIZE, classes, ours, seconds
-from switchpoint.recipes import RECIPES
+from switchpoint.command.recipes import RECIPES
 
 LAB = RECIPES["lab"]
 EPOCHS = LAB["transfer_epochs"]
@@ -34,8 +34,9 @@ def lab_sweep(place: Path, repeat: int) -> Measured:
 def ours_once(views: int, place: Path, repeat: int) -> Measured:
     """Seconds of one transfer phase, which is all that a sweep needs, and the accuracy after its last epoch."""
     import components.transfer.step  # noqa: F401 (its import is not in the time)
-    from switchpoint import checkpoints, training
-    from switchpoint.batches import plain_batches
+    from switchpoint.training import checkpoints
+    from switchpoint.training import loop as training
+    from switchpoint.training.batches import plain_batches
 
     out = fresh(place / f"ours-{views}")
     taken = seconds(lambda: switchpoint(place, out, views, EPOCHS, repeat))

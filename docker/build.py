@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from switchpoint import identity
+from switchpoint.provenance import digests as identity
 
 DOCKER = Path(__file__).resolve().parent
 # What a build may need to reach a package index; find-links or cache-dir, paths of this machine, mean nothing inside.

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from switchpoint.cli import main
-from switchpoint.identity import ROOT
+from switchpoint.command.cli.main import main
+from switchpoint.provenance.digests import ROOT
 
 PAGES = [
     ROOT / "README.md",

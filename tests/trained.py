@@ -14,7 +14,7 @@ from components.transfer.component import transfer
 
 def photos(place: Path) -> Path:
     """Three classes of drawn dishes, twelve each."""
-    from switchpoint import sample
+    from switchpoint.data.sources import dishes as sample
 
     for dish in list(sample.DISHES)[:3]:
         (place / dish).mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from switchpoint.identity import image
+from switchpoint.provenance.digests import image
 
 
 @dsl.component(base_image=image("evaluate"), install_kfp_package=False)
@@ -32,7 +32,7 @@ def evaluate(
     from pathlib import Path
 
     from components.evaluate.step import evaluate
-    from switchpoint.lineage import describe, file_digest
+    from switchpoint.provenance.metadata import describe, file_digest
 
     result = evaluate(
         Path(records.path),

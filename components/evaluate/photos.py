@@ -5,7 +5,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from switchpoint import images, records
+from switchpoint.data import photos as images
+from switchpoint.data import records
 
 EACH = 12
 SIDE = 160  # pixels

@@ -7,8 +7,10 @@ from typing import Any
 
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.evaluate.photos import telling
-from switchpoint import models, records, training
-from switchpoint.batches import plain_batches
+from switchpoint.data import records
+from switchpoint.training import loop as training
+from switchpoint.training import saved_model as models
+from switchpoint.training.batches import plain_batches
 
 
 def evaluate(

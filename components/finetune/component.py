@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from switchpoint.identity import image
+from switchpoint.provenance.digests import image
 
 
 @dsl.component(base_image=image("finetune"), install_kfp_package=False)
@@ -49,10 +49,10 @@ def finetune(
     from pathlib import Path
 
     from components.finetune.step import FinetuneConfig, finetune
-    from switchpoint.checkpoints import read
-    from switchpoint.lineage import describe, embed
-    from switchpoint.records import read_manifest
-    from switchpoint.resume import Resume
+    from switchpoint.data.records import read_manifest
+    from switchpoint.provenance.metadata import describe, embed
+    from switchpoint.training.checkpoints import read
+    from switchpoint.training.resume import Resume
 
     config = FinetuneConfig(
         switch_epoch=switch_epoch,

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from switchpoint import backbones, checkpoints, models, records, training
-from switchpoint.batches import plain_batches, training_batches
-from switchpoint.resume import Resume
+from switchpoint.data import records
+from switchpoint.training import checkpoints
+from switchpoint.training import loop as training
+from switchpoint.training import saved_model as models
+from switchpoint.training.backbones import build as backbones
+from switchpoint.training.batches import plain_batches, training_batches
+from switchpoint.training.resume import Resume
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from switchpoint.identity import image
+from switchpoint.provenance.digests import image
 
 
 @dsl.component(base_image=image("prepare"), install_kfp_package=False)
@@ -33,7 +33,7 @@ def prepare(
     from pathlib import Path
 
     from components.prepare.step import PrepareConfig, prepare
-    from switchpoint.lineage import describe
+    from switchpoint.provenance.metadata import describe
 
     config = PrepareConfig(
         dataset=dataset,

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
-from switchpoint import images
-from switchpoint import records as record_files
-from switchpoint.converters import Converters
+from switchpoint.data import photos as images
+from switchpoint.data import records as record_files
+from switchpoint.data.converters import Converters
+from switchpoint.data.sources.sources import Photo, Source, cut, draw, open_source
 from switchpoint.errors import DatasetError
-from switchpoint.sources import Photo, Source, cut, draw, open_source
 
 THUMBNAILS = 24
 THUMBNAIL_BYTES = 300_000  # all of them, as base64
@@ -32,9 +32,9 @@ class PrepareConfig:
     """What decides the records' content; `workers` alone does not.
 
     Attributes:
-        dataset: What `switchpoint.sources` lists.
-        dataset_digest: What `switchpoint.sources.digest` must give; empty: not checked.
-        image_size: Side of the square that training crops, in pixels; see `switchpoint.images.record_size`.
+        dataset: What `switchpoint.data.sources.sources` lists.
+        dataset_digest: What `switchpoint.data.sources.sources.digest` must give; empty: not checked.
+        image_size: Side of the square that training crops, in pixels; see `switchpoint.data.photos.record_size`.
         seed: Decides validation, the order of training photos, and test where there is no official one.
         validation_fraction: Of each class's training photos, in (0, 1); at least one photo.
         max_left_out: Part of all photos that may be unreadable, in [0, 1].

@@ -4,7 +4,7 @@ from typing import List
 
 from kfp import dsl
 
-from switchpoint.identity import image
+from switchpoint.provenance.digests import image
 
 
 @dsl.component(base_image=image("report"), install_kfp_package=False)
@@ -50,7 +50,7 @@ def report(
     from pathlib import Path
 
     from components.report.step import Outputs, Trained, report
-    from switchpoint.lineage import describe
+    from switchpoint.provenance.metadata import describe
 
     histories = [transfer_history, *finetune_histories]
     models = [transfer_model, *finetune_models]

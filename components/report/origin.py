@@ -46,8 +46,8 @@ class Origin(NamedTuple):
     Attributes:
         source: What prepare wrote of the dataset.
         pretrained: What transfer wrote of the pretrained weights.
-        models: What each model file carries (`switchpoint.lineage.embedded`), transfer learning's first.
-        evaluated: The evaluations' common metadata (`switchpoint.lineage.entry`).
+        models: What each model file carries (`switchpoint.provenance.metadata.embedded`), transfer learning's first.
+        evaluated: The evaluations' common metadata (`switchpoint.provenance.metadata.entry`).
     """
 
     source: Json
@@ -129,7 +129,7 @@ def nodes(origin: Origin, best: int, evaluation: Json) -> dict[str, Node]:
 
 
 def _made(entry: Mapping[str, Any]) -> str:
-    """The step and its code, as far as an image's tag names it (`switchpoint.identity.image`)."""
+    """The step and its code, as far as an image's tag names it (`switchpoint.provenance.digests.image`)."""
     return f"{entry['step']}, code {entry['code_digest'][:12]}"
 
 

@@ -13,7 +13,7 @@ from components.report.charts import Json
 from components.report.origin import Origin
 from components.report.wording import conclusion, markdown
 from switchpoint.errors import RecordsError
-from switchpoint.lineage import embedded, entry, file_digest
+from switchpoint.provenance.metadata import embedded, entry, file_digest
 
 
 class Trained(NamedTuple):
@@ -58,7 +58,7 @@ def report(
         finetunes: Each fine-tuning, in any order.
         source: What prepare wrote of the dataset.
         pretrained: What transfer wrote of the pretrained weights.
-        evaluated: Metadata of an evaluation, from `switchpoint.lineage.describe`: the step and its parameters.
+        evaluated: Metadata of an evaluation, from `provenance.metadata.describe`: the step and its parameters.
         outputs: What to write.
 
     Returns:

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from switchpoint.identity import image
+from switchpoint.provenance.digests import image
 
 
 @dsl.component(base_image=image("transfer"), install_kfp_package=False)
@@ -59,9 +59,9 @@ def transfer(
     from pathlib import Path
 
     from components.transfer.step import TransferConfig, transfer
-    from switchpoint.lineage import describe, embed
-    from switchpoint.records import read_manifest
-    from switchpoint.resume import Resume
+    from switchpoint.data.records import read_manifest
+    from switchpoint.provenance.metadata import describe, embed
+    from switchpoint.training.resume import Resume
 
     config = TransferConfig(
         backbone=backbone,

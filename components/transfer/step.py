@@ -9,10 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from switchpoint import backbones, checkpoints, features, models, records, storage, training
-from switchpoint.batches import plain_batches, training_batches
+from switchpoint import storage
+from switchpoint.data import records
 from switchpoint.errors import SwitchpointError, WeightsError
-from switchpoint.resume import Resume
+from switchpoint.training import checkpoints, features
+from switchpoint.training import loop as training
+from switchpoint.training import saved_model as models
+from switchpoint.training.backbones import build as backbones
+from switchpoint.training.batches import plain_batches, training_batches
+from switchpoint.training.resume import Resume
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def transfer(
 
     Args:
         photos: Records that prepare wrote.
-        checkpoint_directory: To write: see switchpoint/checkpoints.py.
+        checkpoint_directory: To write: see switchpoint/training/checkpoints.py.
         model_file: `.keras` file to write: the model of the best epoch by validation.
         history_file: JSON to write: an entry an epoch.
         logs: Directory to write TensorBoard's logs to.

@@ -8,7 +8,7 @@ from tests.components.trainings import train, tune
 
 @pytest.fixture(scope="session")
 def small_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from switchpoint import sample
+    from switchpoint.data.sources import dishes as sample
 
     place = tmp_path_factory.mktemp("photos")
     for dish in list(sample.DISHES)[:3]:

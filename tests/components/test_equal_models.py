@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from switchpoint.identity import ROOT
+from switchpoint.provenance.digests import ROOT
 from tests.support import output
 from tests.trained import photos, train
 

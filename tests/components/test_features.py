@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from components.prepare.step import PrepareConfig, prepare
-from switchpoint import backbones, checkpoints, features, records, training
-from switchpoint.batches import FILES_AT_ONCE, plain_batches
+from switchpoint.data import records
 from switchpoint.errors import SwitchpointError
-from switchpoint.features import Views
+from switchpoint.training import checkpoints, features
+from switchpoint.training import loop as training
+from switchpoint.training.backbones import build as backbones
+from switchpoint.training.batches import FILES_AT_ONCE, plain_batches
+from switchpoint.training.features import Views
 from tests.components.trainings import EPOCHS, TRANSFER, history, train
 
 

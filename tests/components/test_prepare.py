@@ -18,11 +18,11 @@ from PIL import Image
 
 from components.prepare import step
 from components.prepare.step import PrepareConfig, prepare
-from switchpoint import images
-from switchpoint import records as record_files
-from switchpoint.converters import Converters
+from switchpoint.data import photos as images
+from switchpoint.data import records as record_files
+from switchpoint.data.converters import Converters
+from switchpoint.data.sources.sources import digest, open_source
 from switchpoint.errors import DatasetError, RecordsError, SwitchpointError
-from switchpoint.sources import digest, open_source
 
 Make = Callable[..., Path]
 

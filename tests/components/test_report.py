@@ -14,9 +14,9 @@ import pytest
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.report.origin import MEANING
 from components.report.step import Outputs, Trained, gain, report
+from switchpoint.command.parameters import parameters
 from switchpoint.errors import RecordsError
-from switchpoint.lineage import MEMBER, describe
-from switchpoint.parameters import parameters
+from switchpoint.provenance.metadata import MEMBER, describe
 from tests.support import unavailable
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -9,8 +9,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.finetune import step
-from switchpoint import checkpoints, training
-from switchpoint.resume import Resume
+from switchpoint.training import checkpoints
+from switchpoint.training import loop as training
+from switchpoint.training.resume import Resume
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
 
 

@@ -15,11 +15,14 @@ import pytest
 from components.evaluate.step import evaluate
 from components.finetune.step import schedule as finetune_schedule
 from components.transfer.step import schedule
-from switchpoint import backbones, checkpoints, models, training
-from switchpoint.batches import plain_batches, training_batches
+from switchpoint.data.records import read_manifest
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
-from switchpoint.identity import ROOT
-from switchpoint.records import read_manifest
+from switchpoint.provenance.digests import ROOT
+from switchpoint.training import checkpoints
+from switchpoint.training import loop as training
+from switchpoint.training import saved_model as models
+from switchpoint.training.backbones import build as backbones
+from switchpoint.training.batches import plain_batches, training_batches
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
 
 
@@ -135,8 +138,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import tensorflow as tf
-from switchpoint import training
-from switchpoint.resume import Resume
+from switchpoint.training import loop as training
+from switchpoint.training.resume import Resume
 from tests.components.trainings import FINETUNE, TRANSFER, train, tune
 records, place, devices, mixed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 tf.config.set_logical_device_configuration(

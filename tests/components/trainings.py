@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.finetune.step import FinetuneConfig, finetune
 from components.transfer.step import TransferConfig, transfer
-from switchpoint.resume import Resume
+from switchpoint.training.resume import Resume
 
 EPOCHS = 3
 TRANSFER = TransferConfig(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from switchpoint import identity
+from switchpoint.provenance import digests as identity
 from tests.support import output, unavailable
 
 BASE_IMAGE = os.environ.get("BASE_IMAGE") or "switchpoint-base:bookworm"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
-from switchpoint import identity
+from switchpoint.provenance import digests as identity
 from tests.support import output
 
 DOCKER = identity.ROOT / "docker"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from switchpoint import identity
+from switchpoint.provenance import digests as identity
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1800)]
 FLAGS = (
@@ -22,7 +22,7 @@ FLAGS = (
 
 
 def run(dataset: Path, runs: Path, *flags: str) -> tuple[int, dict[str, object], str]:
-    command = [sys.executable, "-m", "switchpoint.cli", "run", "--runner=docker", f"--dataset={dataset}"]
+    command = [sys.executable, "-m", "switchpoint.command", "run", "--runner=docker", f"--dataset={dataset}"]
     done = subprocess.run([*command, f"--runs-dir={runs}", "--json", *FLAGS, *flags], capture_output=True, text=True)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr

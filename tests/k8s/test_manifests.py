@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from switchpoint import identity
+from switchpoint.provenance import digests as identity
 from tests.support import unavailable
 
 K8S = identity.ROOT / "k8s"

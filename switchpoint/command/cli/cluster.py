@@ -1,0 +1,248 @@
+"""The commands that reach beyond this machine: to Kubeflow Pipelines, and to a bucket."""
+
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from switchpoint.command import parameters as pipeline_parameters
+from switchpoint.command.cli.flags import (
+    Values,
+    as_json,
+    connection_flags,
+    follow_flags,
+    given,
+    package_flags,
+    parameter_flags,
+    profile_flag,
+    recipe_flag,
+    runs_dir,
+)
+from switchpoint.errors import ClusterError, SwitchpointError
+
+CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
+RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_code_change", "wait", "timeout")
+
+
+@click.command()
+@recipe_flag
+@parameter_flags
+@connection_flags
+@profile_flag()
+@package_flags
+@click.option("--experiment", default="switchpoint", show_default=True, help="What the UI groups the run under.")
+@click.option("--pipeline-root", metavar="gs://…", help="Where artifacts go; by default what the cluster is set to.")
+@click.option("--service-account", help="What the run's pods run as, such as switchpoint-runner (k8s/README.md).")
+@follow_flags
+@as_json
+def submit(
+    recipe: str,
+    profile: str,
+    registry: str | None,
+    device: str | None,
+    resume: str | None,
+    experiment: str,
+    pipeline_root: str | None,
+    service_account: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Run the pipeline on Kubeflow Pipelines."""
+    connection = {name: flags.pop(name) for name in CONNECTION}
+    values = pipeline_parameters.resolve(recipe, given(flags))
+    from switchpoint import storage
+    from switchpoint.command import profiles
+    from switchpoint.command.cluster import client as cluster
+    from switchpoint.command.compilation import package
+    from switchpoint.command.runs import store as runs
+
+    cluster.check_visible(values, pipeline_root)
+    placed = profiles.load(profile)
+    if pipeline_root and storage.is_remote(pipeline_root):
+        resume = resume or placed.resume or f"{pipeline_root.rstrip('/')}/resume"
+    text = package(placed, registry, device, resume)
+    place = cluster.Cluster(**connection)
+    started = place.submit(
+        pipeline_parameters.with_digests(values), text, profile=placed.name, commit=runs.commit(),
+        experiment=experiment, pipeline_root=pipeline_root, service_account=service_account,
+    )  # fmt: skip
+    finish(place, started, wait, timeout, as_json, pipeline_root)
+
+
+def rerun(
+    run_id: str,
+    changes: Values,
+    *,
+    profile: str | None,
+    registry: str | None,
+    device: str | None,
+    resume: str | None,
+    allow_code_change: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    **connection: Any,
+) -> None:
+    """Submit a run of the cluster again with what the flags change."""
+    from switchpoint.command.cluster import client as cluster
+    from switchpoint.command.cluster import rerun as cluster_rerun
+
+    place = cluster.Cluster(**connection)
+    run = place.run(run_id)
+    started = cluster_rerun.submit(
+        place,
+        run,
+        changes,
+        profile=profile,
+        registry=registry,
+        device=device,
+        resume=resume,
+        allow_code_change=allow_code_change,
+    )
+    finish(place, started, wait, timeout, as_json, None)
+
+
+def runs(connection: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cluster's runs as documents."""
+    from switchpoint.command.cluster import client as cluster
+
+    place = cluster.Cluster(**connection)
+    return [place.document(run) for run in place.runs()]
+
+
+def finish(
+    place: Any, started: Any, wait: bool, timeout: float | None, as_json: bool, pipeline_root: str | None
+) -> None:
+    """Say where the run is to be seen; with `wait` stay until it ends, show its results, exit 1 unless it succeeded."""
+    from rich.console import Console
+
+    from switchpoint.command.cli import console
+    from switchpoint.command.cluster import results as cluster_results
+
+    output = Console(file=sys.stderr if as_json else sys.stdout)
+
+    def say(text: str) -> None:
+        output.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def changed(step: dict[str, Any]) -> None:
+        words = {"ran": f"done in {step['seconds'] or 0:.0f} s"}
+        say(f"{console.title(step):<14} {words.get(step['state'], step['state'])}")
+
+    say(f"Run {started.run_id}: {started.display_name}\n{place.url(started.run_id)}")
+    run, results, trouble = started, {}, ""
+    if wait:
+        try:
+            run = place.follow(started.run_id, changed, timeout)
+        except KeyboardInterrupt:
+            raise ClusterError(f"Stopped waiting. The run goes on: {place.url(started.run_id)}") from None
+        if run.state == "SUCCEEDED":
+            try:
+                results = cluster_results.read(place, run, pipeline_root)
+            except ClusterError as error:
+                trouble = str(error)
+    document = place.document(run) | results
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    if not wait:
+        return
+    if run.state != "SUCCEEDED":
+        failed = ", ".join(console.title(step) for step in document["steps"] if step["state"] == "failed")
+        said = f": {run.error.message}" if run.error and run.error.message else ""
+        raise ClusterError(
+            f"The run {str(run.state).lower()}{f' in {failed}' if failed else ''}{said}. "
+            f"Its logs: {place.url(run.run_id)} (click the step, tab Logs)."
+        )
+    if trouble:
+        say(trouble)
+        return
+    output.print(console.results_table(results["results"]))
+    say(results["conclusion"])
+    say(f"Report: {results['report']}\nModel:  {results['model']}")
+
+
+@click.command()
+@click.argument("source", metavar="FOLDER|FILE", type=click.Path(exists=True, path_type=Path))
+@click.argument("uri", metavar="gs://BUCKET/NAME")
+def upload(source: Path, uri: str) -> None:
+    """Copy a folder or a file to a bucket, where a cluster sees it. What is there already is not sent again."""
+    from switchpoint import storage
+
+    with _progress() as progress:
+        sent = storage.upload(source, uri, progress)
+    click.echo(f"{sent.sent} sent, {sent.skipped} already there: {uri}")
+    if sent.others:
+        click.echo(
+            f"Below {uri} are {sent.others} other objects that are not in {source}. A dataset there has them too.",
+            err=True,
+        )
+
+
+@click.command()
+@click.argument("run", required=True)
+@click.argument("uri", metavar="gs://BUCKET/models/NAME|FOLDER")
+@click.option(
+    "--format", "kind", type=click.Choice(["keras", "h5"]), default="keras", show_default=True,
+    help="h5 is Keras' older format.",
+)  # fmt: skip
+@runs_dir
+def export(run: str, uri: str, kind: str, runs_dir: Path) -> None:
+    """Publish the best model of a run of this machine: the model, its classes, a card.
+
+    In a bucket `latest.json` moves last; a FOLDER of this machine must be new.
+    """
+    from rich.console import Console
+
+    from switchpoint import storage
+    from switchpoint.command.publish import card as model_card
+    from switchpoint.command.runs import store as local_runs
+
+    document = local_runs.find(runs_dir, run)
+    if document["state"] != "succeeded":
+        raise SwitchpointError(f"Run {document['id']} {document['state']}: only a run that succeeded has a best model.")
+    if not storage.is_remote(uri) and Path(uri).exists():
+        raise SwitchpointError(f"{uri} exists and is not replaced. Name a folder that is not there yet.")
+    with tempfile.TemporaryDirectory() as directory, Console(stderr=True).status("Publishing"):
+        model, classes = Path(directory, f"model.{kind}"), Path(directory, "classes.json")
+        if kind == "h5":
+            from switchpoint.training.saved_model import write_h5
+
+            write_h5(Path(document["model"]), model)
+        else:
+            shutil.copyfile(document["model"], model)
+        classes.write_text(json.dumps(model_card.classes(document), indent=1) + "\n", encoding="utf-8")
+        card = model_card.card(document, model.name)
+        if storage.is_remote(uri):
+            # A version never changes, so that the other format of a run is another version.
+            version = document["id"] if kind == "keras" else f"{document['id']}-{kind}"
+            storage.export({path.name: path for path in (model, classes)}, card, uri, version)
+        else:
+            Path(directory, "README.md").write_text(card, encoding="utf-8")
+            part = Path(f"{uri.rstrip('/')}.part")
+            shutil.rmtree(part, ignore_errors=True)  # of a killed export
+            shutil.copytree(directory, part)
+            part.rename(uri)
+    if storage.is_remote(uri):
+        base = uri.rstrip("/")
+        click.echo(f"Published {base}/{version}; {base}/latest.json points to it.")
+    else:
+        click.echo(f"Exported to {uri}.")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar of bytes, as storage wants to be told of them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda done, total, name: bars.update(task, completed=done, total=total, description=name[-40:])

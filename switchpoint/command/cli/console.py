@@ -1,0 +1,152 @@
+"""What a person sees of a run on the terminal."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
+from rich.progress import Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from switchpoint.command.local.why import Step
+
+
+def title(step: Step) -> str:
+    """A step's name, with its switch epoch when it has one."""
+    return step["name"] if step["switch_epoch"] is None else f"{step['name']} {step['switch_epoch']}"
+
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+CURVE = 14  # epochs that are shown at once
+
+
+def sparkline(values: list[float]) -> str:
+    """The last values as a curve of blocks, the smallest lowest."""
+    shown = values[-CURVE:]
+    low, high = min(shown, default=0.0), max(shown, default=0.0)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((value - low) * scale)] for value in shown)
+
+
+class _Said(ProgressColumn):
+    """What a step said last."""
+
+    def render(self, task: Task) -> "_Fitting":
+        return _Fitting(task.fields["said"])
+
+
+class _Fitting:
+    """Texts side by side, as many whole ones as the terminal is wide: a number that is cut is another number."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, max(1, len("  ".join(self.texts))))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        beginnings = ("  ".join(self.texts[:count]) for count in range(len(self.texts), 0, -1))
+        fitting = (text for text in beginnings if len(text) <= options.max_width)
+        yield Text(next(fitting, ""), no_wrap=True)
+
+
+class Show:
+    """Shows a run as it goes: a line that changes for each running step on a terminal, a line an epoch elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = Progress(
+            TextColumn("{task.description:<14}"), TimeElapsedColumn(Column(no_wrap=True)), _Said(Column()),
+            console=console, transient=True,
+        )  # fmt: skip
+        self.bars: dict[int, TaskID] = {}
+        self.curves: dict[int, list[float]] = {}  # of each running step, the validation accuracy so far
+
+    @contextlib.contextmanager
+    def live(self) -> Iterator[None]:
+        """While the run goes: lines that change, if this is a terminal."""
+        with self.progress if self.console.is_terminal else contextlib.nullcontext():
+            yield
+
+    def started(self, step: Step) -> None:
+        """A step runs from now on."""
+        self._say(f"{title(step):<14} runs: {step['why']}")
+        if self.console.is_terminal:
+            self.bars[id(step)] = self.progress.add_task(title(step), total=None, said=[])
+
+    def line(self, step: Step, text: str) -> None:
+        """A step printed a line: those that begin with its name say how far it is."""
+        if not text.startswith(f"{step['name']} "):
+            return
+        text = re.sub(r"^\w+( \d+)?  +", "", text)
+        done, *rest = re.split(r"  +", text)
+        if not self.console.is_terminal or not re.search(r"\d/\d", done):
+            self._say(f"{title(step):<14} {text}")
+            return
+        curve = self.curves.setdefault(id(step), [])
+        for field in rest:
+            if measured := re.fullmatch(r"val_accuracy ([\d.]+)", field):
+                curve.append(float(measured[1]))
+        # What matters most comes first: a narrow terminal shows no more.
+        rest.sort(key=lambda field: (not field.startswith("val_accuracy"), not field.endswith("left")))
+        said = [done, sparkline(curve), *rest] if curve else [done, *rest]
+        self.progress.update(self.bars[id(step)], said=said)
+
+    def ended(self, step: Step) -> None:
+        """A step has its final state."""
+        words = {"cached": "cached", "ran": f"done in {step['seconds']:.1f} s", "failed": "failed"}[step["state"]]
+        if id(step) in self.bars:
+            self.progress.remove_task(self.bars.pop(id(step)))
+        if curve := self.curves.pop(id(step), None):
+            words += f"  {sparkline(curve)}  best val_accuracy {max(curve):.3f}"
+        self._say(f"{title(step):<14} {words}")
+
+    def _say(self, text: str) -> None:
+        # No markup and no wrapping: a class name or a path is data.
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def steps_table(steps: list[Step]) -> Table:
+    """Steps with their state and the reason for it."""
+    table = Table("step", "state", "why")
+    for step in steps:
+        table.add_row(title(step), step["state"], step["why"])
+    return table
+
+
+def results_table(results: list[dict[str, Any]]) -> Table:
+    """A row for transfer learning alone and one for each switch epoch."""
+    table = Table()
+    table.add_column("fine-tuning from", no_wrap=True)
+    for name in ("best epoch", "validation accuracy", "test accuracy", "test loss", "seconds"):
+        table.add_column(name, justify="right")
+    for row in results:
+        start = "transfer alone" if row["switch_epoch"] is None else f"epoch {row['switch_epoch']}"
+        table.add_row(
+            start + (", diverged" if row["diverged"] else ""),
+            str(row["best_epoch"]),
+            f"{row['validation_accuracy']:.1%}",
+            f"{row['test_accuracy']:.1%}",
+            f"{row['test_loss']:.3f}",
+            f"{row['seconds']:.0f}",
+        )
+    return table
+
+
+def runs_table(documents: list[dict[str, Any]]) -> Table:
+    """Runs, as given."""
+    table = Table("run", "state", "dataset", "switch epochs", "best test accuracy")
+    for document in documents:
+        parameters = document["parameters"]
+        best = max((row["test_accuracy"] for row in document["results"]), default=None)
+        table.add_row(
+            document["id"],
+            document["state"],
+            str(parameters["dataset"]),
+            ", ".join(map(str, parameters["switch_epochs"])),
+            "" if best is None else f"{best:.1%}",
+        )
+    return table

@@ -1,0 +1,135 @@
+"""The flags that commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from switchpoint.command import parameters as pipeline_parameters
+from switchpoint.command.recipes import RECIPES
+from switchpoint.errors import ParameterError
+
+Values = dict[str, Any]
+Command = Callable[..., Any]
+
+
+class ParameterType(click.ParamType[Any]):
+    """A flag that stands for a parameter of the pipeline."""
+
+    def __init__(self, name: str) -> None:
+        self.parameter = pipeline_parameters.parameters()[name]
+        self.name = {"str": "text", "list": "epochs"}.get(self.parameter.kind.__name__, self.parameter.kind.__name__)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The flag's text as the parameter's value."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return pipeline_parameters.parse(self.parameter.name, value)
+        except ParameterError as error:
+            self.fail(str(error), param, ctx)
+
+
+def parameter_flags(command: Command) -> Command:
+    """A flag for each parameter of the pipeline, in the signature's order."""
+    for name, parameter in reversed(pipeline_parameters.parameters().items()):
+        if name not in pipeline_parameters.DIGESTS:
+            flag = f"--{name.replace('_', '-')}"
+            command = click.option(flag, name, type=ParameterType(name), help=parameter.help)(command)
+    return command
+
+
+def recipe_flag(command: Command) -> Command:
+    """The recipe whose numbers hold where no flag is given."""
+    option = click.option(
+        "--recipe", type=click.Choice(list(RECIPES)), default="better", show_default=True, help="Numbers to start from."
+    )
+    return option(command)
+
+
+runs_dir = click.option(
+    "--runs-dir", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs are kept."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")
+runner = click.option(
+    "--runner", type=click.Choice(["subprocess", "docker"]), default="subprocess", show_default=True,
+    help="How each step runs: a process, or a container of its image.",
+)  # fmt: skip
+
+
+def given(flags: Values) -> Values:
+    """The flags that were given, by the parameters' names."""
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def connection_flags(command: Command) -> Command:
+    """How to reach a Kubeflow Pipelines and who asks, as keywords of `cluster.Cluster`."""
+    for option in (
+        click.option(
+            "--ca-cert",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Authority of the host's certificate.",
+        ),
+        click.option(
+            "--cookies", envvar="SWITCHPOINT_COOKIES", help="Such as authservice_session=…; or $SWITCHPOINT_COOKIES."
+        ),
+        click.option(
+            "--token-file", type=click.Path(path_type=Path), help="The token from a file, read anew for each request."
+        ),
+        click.option(
+            "--token",
+            envvar="SWITCHPOINT_TOKEN",
+            help="Bearer token; or $SWITCHPOINT_TOKEN, which other users of the machine can't see.",
+        ),
+        click.option("--namespace", help="Your profile's namespace, on a multi-user Kubeflow."),
+        click.option(
+            "--host", help="Kubeflow Pipelines' address. Without one kfp asks the pod it runs in, then kubeconfig."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def package_flags(command: Command) -> Command:
+    """What the compiled pipeline holds besides the code."""
+    for option in (
+        click.option(
+            "--device",
+            type=click.Choice(["gpu", "cpu"]),
+            help="Images to use; by default what the profile asks for, or $SWITCHPOINT_DEVICE.",
+        ),
+        click.option(
+            "--resume",
+            metavar="gs://…|PATH",
+            help="Where trainings keep the state that a killed one goes on from; by default what the profile says, or "
+            "below --pipeline-root.",
+        ),
+        click.option("--registry", help="Where the images were pushed; by default $SWITCHPOINT_REGISTRY, or none."),
+    ):
+        command = option(command)
+    return command
+
+
+def follow_flags(command: Command) -> Command:
+    """Whether and how long to stay with a run."""
+    for option in (
+        click.option(
+            "--timeout", type=float, metavar="SECONDS", help="With --wait: give up after so long; the run goes on."
+        ),
+        click.option(
+            "--wait",
+            is_flag=True,
+            help="Show the steps until the run ends, then its results; exit 1 unless it succeeded.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def profile_flag(default: str | None = "cpu") -> Callable[[Command], Command]:
+    """Where the steps run."""
+    return click.option(
+        "--profile", default=default, show_default=default is not None, metavar="NAME|FILE",
+        help="Where each step runs: cpu, gke-l4, gke-a100-spot, or a YAML file (docs/kubeflow.md).",
+    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""The commands that look into a run: where a model came from, and how a training goes."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from switchpoint.command.cli.flags import as_json, connection_flags, runs_dir
+
+
+@click.command()
+@click.argument("target", metavar="RUN|MODEL.keras", required=False)
+@click.option("--all", "every", is_flag=True, help="All models of the run, not the best alone.")
+@click.option("--mermaid", is_flag=True, help="A Mermaid flowchart, for a page in Markdown.")
+@click.option("--verify", is_flag=True, help="Compute digests anew; exit 1 if one no longer matches.")
+@click.option("--pipeline-root", metavar="gs://…", help="With --host: where artifacts go, if the run does not say it.")
+@runs_dir
+@connection_flags
+@as_json
+def lineage(
+    target: str | None,
+    every: bool,
+    mermaid: bool,
+    verify: bool,
+    pipeline_root: str | None,
+    runs_dir: Path,
+    as_json: bool,
+    **connection: Any,
+) -> None:
+    """Show where a model came from: checkpoint, records, dataset and pretrained weights.
+
+    RUN is a run of this machine (by default the newest) or, with --host, the id of one on Kubeflow Pipelines; of a
+    run the best model is shown. A MODEL.keras may lie anywhere: it carries its own lineage.
+    """
+    if as_json and mermaid:
+        raise click.UsageError("Give --json or --mermaid, not both.")
+    if connection["host"] and every:
+        raise click.UsageError("--all is for a run of this machine; of one on a cluster the best model is shown.")
+    from switchpoint.command.lineage import graph as lineage_graph
+
+    graphs = _graphs(target, runs_dir, connection, pipeline_root)
+    # A run that failed or still goes has no best model yet: all that it has are shown.
+    chosen = graphs if every or not graphs[0].get("best", True) else graphs[:1]
+    graph = lineage_graph.merged(chosen)
+    checks = None
+    if verify:
+        from switchpoint.command.lineage.check import verify as check
+
+        checks = check(graph)
+    if as_json:
+        click.echo(json.dumps(graph | ({} if checks is None else {"checks": checks}), indent=1))
+    elif mermaid:
+        click.echo(lineage_graph.mermaid(graph))
+    else:
+        _show(chosen)
+    _tell(checks, to_stderr=as_json or mermaid)
+    if checks and any(check["ok"] is False for check in checks):
+        sys.exit(1)
+
+
+def _graphs(
+    target: str | None, runs_directory: Path, connection: dict[str, Any], pipeline_root: str | None
+) -> list[dict[str, Any]]:
+    from switchpoint.command.lineage import graph as lineage_graph
+    from switchpoint.command.runs import store as runs
+
+    if connection["host"]:
+        from switchpoint.command.cluster import client as cluster
+        from switchpoint.command.lineage import cluster as lineage_cluster
+
+        if not target:
+            raise click.UsageError("With --host give the id of a run; `switchpoint runs --host …` lists them.")
+        place = cluster.Cluster(**connection)
+        return [lineage_cluster.of_run(place, place.run(target), pipeline_root)]
+    if target and (target.endswith(".keras") or Path(target).is_file()):
+        return [lineage_graph.of_file(Path(target), runs_directory)]
+    return lineage_graph.of_run(runs.find(runs_directory, target), runs_directory)
+
+
+def _show(graphs: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    from switchpoint.command.lineage import view as lineage_view
+
+    output = Console()
+    for graph in graphs:
+        if "uri" in graph:
+            output.print(f"Read from {graph['uri']}", markup=False, highlight=False, soft_wrap=True)
+        output.print(lineage_view.tree(graph))
+    if "run" not in graphs[0] and not any(node["made_by_run"] for node in graphs[0]["nodes"]):
+        output.print("No run here made any of it; this is what the model file says (--runs-dir looks elsewhere).")
+
+
+def _tell(checks: list[dict[str, Any]] | None, to_stderr: bool) -> None:
+    from rich.console import Console
+
+    from switchpoint.command.lineage import view as lineage_view
+
+    output = Console(stderr=to_stderr)
+    for check in checks or ():
+        output.print(lineage_view.check_line(check), soft_wrap=True)
+
+
+@click.command()
+@click.argument("run", required=False)
+@runs_dir
+@click.option("--port", type=click.IntRange(1, 65535), default=6006, show_default=True, help="Where it listens.")
+def tensorboard(run: str | None, runs_dir: Path, port: int) -> None:
+    """Start TensorBoard on the logs of RUN (by default the newest), also while it trains. Ctrl-C ends it."""
+    from switchpoint.command.runs import store as runs
+    from switchpoint.command.runs.tensorboard import serve
+
+    sys.exit(serve(runs_dir, runs.find(runs_dir, run)["id"], port, click.echo))

@@ -1,0 +1,198 @@
+"""The command `switchpoint`. KFP is imported only by what runs, plans or compiles; TensorFlow by `lineage --verify`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from switchpoint.command import parameters as pipeline_parameters
+from switchpoint.command.cli import cluster as cli_cluster
+from switchpoint.command.cli import lineage as cli_lineage
+from switchpoint.command.cli.flags import (
+    Values,
+    as_json,
+    connection_flags,
+    follow_flags,
+    given,
+    package_flags,
+    parameter_flags,
+    profile_flag,
+    recipe_flag,
+    runner,
+    runs_dir,
+)
+from switchpoint.errors import ParameterError, SwitchpointError
+
+
+class Commands(click.Group):
+    """Turns our errors into a message and an exit code: 2 for wrong arguments, 1 for what failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SwitchpointError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2 if isinstance(error, ParameterError) else 1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="switchpoint")
+def main() -> None:
+    """After how many epochs of transfer learning should fine-tuning start?"""
+
+
+def with_places(values: Values) -> Values:
+    """Check that dataset and weights are there, make their paths absolute and take their digests."""
+    pipeline_parameters.check_places(values)
+    for name in ("dataset", "weights"):
+        if Path(values[name]).exists() and values[name] not in ("sample", "imagenet", "none"):
+            values[name] = str(Path(values[name]).resolve())
+    return pipeline_parameters.with_digests(values)
+
+
+def changed(runs_directory: Path, run: str | None, flags: Values) -> Values:
+    """An earlier run's parameters with what the flags change."""
+    from switchpoint.command.runs import store as runs
+
+    base = runs.find(runs_directory, run)["parameters"]
+    return with_places(pipeline_parameters.checked(base | given(flags)))
+
+
+def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) -> None:
+    """Run, show, and exit 1 when a step failed."""
+    from rich.console import Console
+
+    from switchpoint.command.cli import console
+    from switchpoint.command.local import run as local
+
+    # The stream is taken now: kfp's own talk is redirected while the run goes.
+    output = Console(file=sys.stderr if as_json else sys.stdout)
+    show = console.Show(output)
+    with show.live():
+        document = local.run(values, runs_directory, show, runner)
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    failed = [step for step in document["steps"] if step["state"] == "failed"]
+    for step in failed:
+        log = runs_directory / document["id"] / step["log"]
+        click.echo(f"Error: {console.title(step)} failed: {step['error']}\nIts log: {log}", err=True)
+    if document["state"] != "succeeded":
+        sys.exit(1)
+    if document["left_out"]:
+        output.print(f"{len(document['left_out'])} photos were left out; prepare's log and the manifest name them.")
+    output.print(console.results_table(document["results"]))
+    # On a terminal between words; in a file it stays one line.
+    output.print(document["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
+    output.print(f"Report: {document['report']}\nModel:  {document['model']}", markup=False, soft_wrap=True)
+
+
+@main.command()
+@recipe_flag
+@parameter_flags
+@runner
+@runs_dir
+@as_json
+def run(recipe: str, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -> None:
+    """Run the pipeline on this machine."""
+    execute(with_places(pipeline_parameters.resolve(recipe, given(flags))), runs_dir, runner, as_json)
+
+
+@main.command()
+@click.argument("run", required=False)
+@parameter_flags
+@runner
+@runs_dir
+@connection_flags
+@profile_flag(default=None)
+@package_flags
+@click.option("--allow-code-change", is_flag=True, help="With --host: use today's code, though steps run again.")
+@follow_flags
+@as_json
+def rerun(run: str | None, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -> None:
+    """Run RUN (by default the newest) again with what the flags change; what is not concerned comes from the cache.
+
+    With --host, RUN is the id of a run on Kubeflow Pipelines, and a run there is submitted.
+    """
+    options = {name: flags.pop(name) for name in cli_cluster.RERUN_OPTIONS}
+    if not options["host"]:
+        given_options = [name for name, value in options.items() if value and name not in ("token", "cookies")]
+        if given_options:
+            raise click.UsageError(f"--{given_options[0].replace('_', '-')} goes with --host.")
+        execute(changed(runs_dir, run, flags), runs_dir, runner, as_json)
+        return
+    if not run:
+        raise click.UsageError("With --host give the id of a run; `switchpoint runs --host …` lists them.")
+    cli_cluster.rerun(run, given(flags), as_json=as_json, **options)
+
+
+@main.command()
+@click.option("--rerun", "again", is_flag=True, help="Plan what `rerun [RUN]` would do.")
+@click.argument("run", required=False)
+@recipe_flag
+@parameter_flags
+@runner
+@runs_dir
+@as_json
+def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -> None:
+    """Say for each step whether it is cached or will run, and why. Takes the flags of `run`."""
+    if run and not again:
+        raise click.UsageError("RUN goes with --rerun.")
+    values = changed(runs_dir, run, flags) if again else with_places(pipeline_parameters.resolve(recipe, given(flags)))
+    from rich.console import Console
+
+    from switchpoint.command.cli import console
+    from switchpoint.command.local import run as local
+
+    steps = local.plan(values, runs_dir.resolve(), runner)
+    if as_json:
+        click.echo(json.dumps({"parameters": values, "steps": steps}, indent=1))
+    else:
+        Console().print(console.steps_table(steps))
+
+
+@main.command("runs")
+@runs_dir
+@connection_flags
+@as_json
+def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
+    """List the runs, newest first; with --host those on Kubeflow Pipelines."""
+    from rich.console import Console
+
+    from switchpoint.command.cli import console
+    from switchpoint.command.runs import store as runs
+
+    documents = cli_cluster.runs(connection) if connection["host"] else runs.every(runs_dir)
+    if as_json:
+        click.echo(json.dumps(documents, indent=1))
+    else:
+        Console().print(console.runs_table(documents))
+
+
+@main.command()
+@profile_flag()
+@package_flags
+@click.option("--output", type=click.Path(path_type=Path), default="build/switchpoint.yaml", show_default=True)
+def compile(profile: str, registry: str | None, device: str | None, resume: str | None, output: Path) -> None:
+    """Compile the pipeline to KFP's YAML."""
+    from switchpoint.command import profiles
+    from switchpoint.command.compilation import compile_pipeline
+
+    compile_pipeline(output, profiles.load(profile), registry, device, resume)
+    click.echo(f"Compiled to {output}.")
+
+
+for command in (
+    cli_cluster.submit,
+    cli_cluster.upload,
+    cli_cluster.export,
+    cli_lineage.lineage,
+    cli_lineage.tensorboard,
+):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""A run of the cluster again: its parameters with what is asked changed, and its code only when that was said."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from switchpoint.command import parameters as pipeline_parameters
+from switchpoint.command import profiles
+from switchpoint.command.cluster.client import Cluster, Run, Values, check_visible, describe, parameters_of
+from switchpoint.command.compilation import package
+from switchpoint.command.runs import store as runs
+from switchpoint.errors import ClusterError, ParameterError
+from switchpoint.provenance.digests import RESUME, STEPS, code_digest
+
+_IMAGE = re.compile(
+    r"(?:(?P<registry>.+)/)?switchpoint-python-(?P<step>\w+):(?P<target>cpu|gpu)-(?P<digest>[0-9a-f]{16})"
+)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a rerun takes over from a run: `names` are those of all the parameters that its pipeline has."""
+
+    parameters: Values
+    names: frozenset[str]
+    registry: str
+    device: str
+    resume: str | None
+    changed: list[str]
+    profile: str | None
+    commit: str | None
+
+
+def images(spec: dict[str, Any]) -> dict[str, str]:
+    """The image of each step of a compiled pipeline."""
+    return {step: match.string for step, match in _images(spec).items()}
+
+
+def _images(spec: dict[str, Any]) -> dict[str, re.Match[str]]:
+    executors = spec["deploymentSpec"]["executors"].values()
+    found = (_IMAGE.fullmatch(executor["container"]["image"]) for executor in executors if "container" in executor)
+    return {match["step"]: match for match in found if match}
+
+
+def _resume(spec: dict[str, Any]) -> str | None:
+    executors = spec["deploymentSpec"]["executors"].values()
+    variables = [each for executor in executors for each in executor.get("container", {}).get("env", ())]
+    return next((each["value"] for each in variables if each["name"] == RESUME), None)
+
+
+def look_at(cluster: Cluster, run: Run) -> Earlier:
+    """What a rerun of the run takes over, and which steps have other code today.
+
+    Raises:
+        ClusterError: It is a run of another pipeline.
+    """
+    spec = cluster.spec(run)
+    inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    if "switch_epochs" not in inputs:
+        raise ClusterError(f"Run {run.run_id} ({run.display_name}) is not one of Switchpoint's.")
+    found = _images(spec)
+    device = "gpu" if any(match["target"] == "gpu" for match in found.values()) else "cpu"
+    tags = (cluster.version_of(run).tags if run.pipeline_version_reference else None) or {}
+    return Earlier(
+        # A run made in the UI may leave parameters to the defaults that its pipeline had.
+        parameters={name: each["defaultValue"] for name, each in inputs.items() if "defaultValue" in each}
+        | parameters_of(run),
+        names=frozenset(inputs),
+        registry=next((match["registry"] or "" for match in found.values()), ""),
+        device=device,
+        resume=_resume(spec),
+        changed=[
+            step for step in STEPS if step not in found or found[step]["digest"] != code_digest(step, device)[:16]
+        ],
+        profile=tags.get("profile"),
+        commit=tags.get("commit"),
+    )
+
+
+def submit(
+    cluster: Cluster,
+    run: Run,
+    changes: Values,
+    *,
+    profile: str | None = None,
+    registry: str | None = None,
+    device: str | None = None,
+    resume: str | None = None,
+    allow_code_change: bool = False,
+) -> Run:
+    """Start the run again with other parameters, in the same experiment, and of the same version if it can be.
+
+    Raises:
+        ParameterError: A parameter that can't be right.
+        ClusterError: The code is not the run's, and `allow_code_change` was not said.
+    """
+    earlier = look_at(cluster, run)
+    values = pipeline_parameters.checked(earlier.parameters | changes)
+    check_visible(values, run.runtime_config.pipeline_root if run.runtime_config else None)
+    # Digests stay the run's unless what they are of is another: the cache goes by them.
+    concerned = (("dataset", {"dataset"}), ("weights", {"weights", "backbone"}))
+    values = pipeline_parameters.with_digests(
+        values, tuple(kind for kind, names in concerned if names & changes.keys())
+    )
+    other_code = bool(earlier.changed) or earlier.names != values.keys()
+    if other_code and not allow_code_change:
+        raise ClusterError(code_change(run.run_id, earlier))
+    if not (other_code or profile or registry or device or resume) and run.pipeline_version_reference:
+        said = describe(values, earlier.profile or "unknown", earlier.commit)
+        return cluster.resubmit(run, values, f"{said} Run {run.run_id} again.")
+    name = profile or earlier.profile
+    if name is None or (profile is None and name not in profiles.names()):
+        raise ParameterError(f"Run {run.run_id} was compiled with a profile that is not known here. Pass --profile.")
+    placed = profiles.load(name)
+    text = package(
+        placed,
+        earlier.registry if registry is None else registry,
+        device or (None if profile else earlier.device),
+        resume or placed.resume or earlier.resume,
+    )
+    commit = runs.commit()
+    version = cluster.version(text, placed.name, commit)
+    return cluster.resubmit(run, values, f"{describe(values, placed.name, commit)} Run {run.run_id} again.", version)
+
+
+def code_change(run_id: str, earlier: Earlier) -> str:
+    """Which steps a rerun would run again, and what to do about it."""
+    if not earlier.changed:
+        return (
+            f"The pipeline's parameters are not those of run {run_id} any more. Pass --allow-code-change to submit "
+            "today's pipeline; what its new parameters concern runs again."
+        )
+    commit = f" (commit {earlier.commit})" if earlier.commit else ""
+    return (
+        f"The code of {', '.join(earlier.changed)} is not what run {run_id} had{commit}. With today's code these steps "
+        f"would run again, for every switch epoch: {', '.join(downstream(earlier.changed))}. Pass --allow-code-change "
+        "to do that (after `make images`), or check out that run's code."
+    )
+
+
+def downstream(changed: list[str]) -> list[str]:
+    """The steps that run again when some changed: these, and all that read what they make."""
+    return [step for step in STEPS if changed and STEPS.index(step) >= min(map(STEPS.index, changed))]

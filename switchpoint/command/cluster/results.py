@@ -1,0 +1,74 @@
+"""What a run on a cluster came to, read from the bucket that it wrote to.
+
+KFP's launcher writes an output to ROOT/PIPELINE/RUN/TASK/random/OUTPUT. A report from the cache lies in the run that
+made it: an earlier one with the same parameters and the same images, since nothing else goes into a report.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from switchpoint import storage
+from switchpoint.command.cluster.client import PIPELINE, Cluster, Run, Values, parameters_of
+from switchpoint.command.cluster.rerun import images
+from switchpoint.command.runs.results import MODEL
+from switchpoint.errors import ClusterError, StorageError
+
+
+def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[str, Any]:
+    """What the run's report says.
+
+    Args:
+        cluster: Where it ran.
+        run: One that succeeded.
+        pipeline_root: Where artifacts go when the run names no place itself.
+
+    Returns:
+        `results` and `conclusion`, and where `report` and `model` are.
+
+    Raises:
+        ClusterError: Says why they can't be had from here, and where they are to be seen.
+    """
+    seen = f"See the report there: {cluster.url(run.run_id)} (step Report, tab Visualization)."
+    for candidate in _same_reports(cluster, run):
+        root = (candidate.runtime_config and candidate.runtime_config.pipeline_root) or pipeline_root or ""
+        if storage.is_remote(root):
+            try:
+                if found := _report(root, candidate.run_id):
+                    content, _ = storage.read_json(found)
+                    base = found.rpartition("/")[0]
+                    places = {"report": f"{base}/page", "photos": f"{base}/photos", "model": f"{base}/model/{MODEL}"}
+                    return {"results": content["results"], "conclusion": content["conclusion"], **places}
+            except StorageError as error:
+                raise ClusterError(f"{error} {seen}") from error
+        elif candidate is run:
+            place = f"in {root}" if root else "where the cluster is set to keep them"
+            raise ClusterError(
+                f"The artifacts are {place}, which can't be read from here; a bucket can: --pipeline-root gs://… {seen}"
+            )
+    raise ClusterError(f"The report is not below {root}/{PIPELINE}, nor in an earlier equal run. {seen}")
+
+
+def _same_reports(cluster: Cluster, run: Run) -> Iterator[Run]:
+    """The run, and the earlier ones whose report must be the same, newest first."""
+    yield run
+    own = images(cluster.spec(run))
+    for earlier in cluster.runs():
+        if (
+            earlier.run_id != run.run_id
+            and earlier.state == "SUCCEEDED"
+            and _sorted(parameters_of(earlier)) == _sorted(parameters_of(run))
+            and images(cluster.spec(earlier)) == own
+        ):
+            yield earlier
+
+
+def _sorted(values: Values) -> Values:
+    return {**values, "switch_epochs": sorted(values["switch_epochs"])}
+
+
+def _report(root: str, run_id: str) -> str | None:
+    """The newest `results` that the report step of a run wrote."""
+    bucket, name = storage.parse(root)
+    prefix = f"gs://{bucket}/{name.rstrip('/')}{'/' if name else ''}{PIPELINE}/{run_id}/report/"
+    found = [item for item in storage.listing(prefix) if item.name.endswith("/results")]
+    return f"gs://{bucket}/{max(found, key=lambda item: item.generation).name}" if found else None

@@ -1,0 +1,75 @@
+"""The pipeline as the YAML that a cluster takes."""
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from kfp import compiler, dsl
+
+from pipeline import switchpoint
+from switchpoint.command import profiles
+from switchpoint.provenance.digests import DEVICE, REGISTRY
+
+
+def package(
+    profile: profiles.Profile, registry: str | None = None, device: str | None = None, resume: str | None = None
+) -> str:
+    """The compiled pipeline: equal code, profile, registry and device give equal text.
+
+    Args:
+        profile: Where each step runs.
+        registry: Where the images were pushed; by default $SWITCHPOINT_REGISTRY, or none.
+        device: `gpu` or `cpu` images; by default $SWITCHPOINT_DEVICE, or what the profile asks for.
+        resume: Where trainings keep their state; by default what the profile says.
+    """
+    registry = os.environ.get(REGISTRY, "") if registry is None else registry
+    info = switchpoint.pipeline_spec.pipeline_info
+    with (
+        environment({REGISTRY: registry, DEVICE: device or os.environ.get(DEVICE) or profile.device}),
+        profiles.using(dataclasses.replace(profile, resume=resume or profile.resume)),
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        # Traced anew: the decorated one has no places, for it is what runs on this machine.
+        placed = dsl.pipeline(
+            switchpoint.pipeline_func,
+            name=info.name,
+            display_name=info.display_name,
+            description=info.description,
+            pipeline_config=switchpoint.pipeline_config,
+        )
+        path = Path(directory, "pipeline.yaml")
+        compiler.Compiler().compile(placed, str(path))
+        return path.read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables of this process, and what it starts, for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def compile_pipeline(
+    output: Path,
+    profile: profiles.Profile,
+    registry: str | None = None,
+    device: str | None = None,
+    resume: str | None = None,
+) -> None:
+    """Write `package` to a file."""
+    text = package(profile, registry, device, resume)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f"part-{output.name}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(output)

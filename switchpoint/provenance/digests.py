@@ -1,0 +1,91 @@
+"""What a step is made of, as a digest: the tag of its image and the key of its cache entries.
+
+KFP keys its cache on the image's *name*, not on the code inside. So the name holds a digest of all that the step's
+image holds: edit a step and its entries alone stop to match; edit nothing and everything matches (docs/adr/0002).
+"""
+
+import ast
+import functools
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = ("prepare", "transfer", "finetune", "evaluate", "report")
+TRAINING_STEPS = ("transfer", "finetune", "evaluate")
+REGISTRY = "SWITCHPOINT_REGISTRY"
+DEVICE = "SWITCHPOINT_DEVICE"
+# What the container knows its own digest by; docker/Dockerfile sets it.
+DIGEST = "SWITCHPOINT_DIGEST"
+# Where trainings keep the state that they go on from: a directory or a gs:// prefix; without it none is kept.
+RESUME = "SWITCHPOINT_RESUME"
+
+
+def step_files(step: str) -> list[Path]:
+    """The project's files that `step` runs: `step.py`, its wrapper, and what they import, transitively, sorted."""
+    found: set[Path] = set()
+    waiting = [Path("components", step, name) for name in ("step.py", "component.py")]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        waiting += _packages(path)
+        if path.name != "__init__.py" or (ROOT / path).stat().st_size:
+            waiting += _imports(path)
+    return sorted(found)
+
+
+def _packages(path: Path) -> Iterator[Path]:
+    for parent in path.parents[:-1]:
+        if (ROOT / parent / "__init__.py").exists():
+            yield parent / "__init__.py"
+
+
+def _imports(path: Path) -> Iterator[Path]:
+    """The project's modules that a file imports, at module level or inside a function."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=str(path))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] in ("switchpoint", "components"):
+                module = Path(*name.split("."))
+                for candidate in (module.with_suffix(".py"), module / "__init__.py"):
+                    if (ROOT / candidate).exists():
+                        yield candidate
+
+
+def target(step: str, device: str) -> str:
+    """The Dockerfile's target, `cpu` or `gpu`: on a machine with GPUs only the steps that run a network need one."""
+    return "gpu" if device == "gpu" and step in TRAINING_STEPS else "cpu"
+
+
+@functools.cache
+def code_digest(step: str, device: str = "cpu") -> str:
+    """Hex SHA-256 over the step's files, the Dockerfile and the run-time lock of its target."""
+    digest = hashlib.sha256()
+    for path in [*step_files(step), Path("docker/Dockerfile"), Path(f"docker/requirements-{target(step, device)}.txt")]:
+        content = (ROOT / path).read_bytes()
+        digest.update(f"{path.as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def image(step: str, registry: str | None = None, device: str | None = None) -> str:
+    """The image's name: `REGISTRY/switchpoint-python-STEP:TARGET-DIGEST`.
+
+    Args:
+        step: One of `STEPS`.
+        registry: Where images are pushed; by default $SWITCHPOINT_REGISTRY, or none.
+        device: `cpu` or `gpu`; by default $SWITCHPOINT_DEVICE, or `cpu`.
+    """
+    registry = os.environ.get(REGISTRY, "") if registry is None else registry
+    device = device or os.environ.get(DEVICE) or "cpu"
+    # "python" keeps kfp's SubprocessRunner from warning about an image it does not use.
+    name = f"switchpoint-python-{step}:{target(step, device)}-{code_digest(step, device)[:16]}"
+    return f"{registry.rstrip('/')}/{name}" if registry else name

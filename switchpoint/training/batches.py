@@ -1,0 +1,114 @@
+"""The records as batches: augmented for training, centre crops for validation and test."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from switchpoint.data import records as recordfiles
+from switchpoint.training.augmentation import decode_crop, draws, flip_rotate
+
+PREFETCH = 4  # batches
+# Decoded validation photos are kept up to here: those of Food-101 are 7,575 × 224 × 224 × 3 bytes = 1.14 GB.
+CACHED_BYTES = 2 * 2**30
+SHUFFLED = 16_384  # photos at a time
+FILES_AT_ONCE = 4  # of training photos: object storage gives a single file slowly
+_LARGE_PRIME = 1_000_003
+
+
+def training_batches(
+    records: Path,
+    batch_size: int,
+    rotation: float,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 1,
+    shuffled: bool = True,
+) -> Any:
+    """Augmented batches of all epochs from `first_epoch` on, one epoch after the other.
+
+    Returns:
+        tf.data.Dataset of (float32 (batch, size, size, 3) in [0, 255], float32 one-hot (batch, classes)); an epoch is
+        ceil(photos / batch_size) batches, and its content a function of (seed, epoch). Not `shuffled` changes only
+        the photos' order: to that of `records.dataset` with `FILES_AT_ONCE`.
+    """
+
+    def turn(images: Any, labels: Any, flip: Any, angle: Any) -> Any:
+        return flip_rotate(images, flip, angle, rotation), labels
+
+    crops = training_crops(records, batch_size, seed, epochs, first_epoch, shuffled)
+    return untuned(crops.map(turn, num_parallel_calls=_cores()).prefetch(PREFETCH))
+
+
+def training_crops(
+    records: Path, batch_size: int, seed: int, epochs: int, first_epoch: int = 1, shuffled: bool = True
+) -> Any:
+    """The first half of `training_batches`: random crops, not yet flipped and rotated.
+
+    Returns:
+        tf.data.Dataset of (uint8 (batch, size, size, 3), float32 one-hot (batch, classes), flip, angle), the last two
+        float32 (batch,) as `flip_rotate` takes them.
+    """
+    import tensorflow as tf
+
+    manifest = recordfiles.read_manifest(records)
+    size, classes = manifest["image_size"], len(manifest["classes"])
+    photos = manifest["splits"]["train"]["photos"]
+    examples = recordfiles.dataset(records, "train", FILES_AT_ONCE)
+
+    def one_epoch(epoch: Any) -> Any:
+        drawn = draws(seed, epoch, photos)
+
+        def crop(example: dict[str, Any]) -> Any:
+            top, left, flip, angle = tf.unstack(drawn[example["index"]])
+            image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, top, left)
+            return image, tf.one_hot(example["label"], classes), flip, angle
+
+        chosen = shuffle(examples, photos, seed, epoch) if shuffled else examples
+        return chosen.map(crop, num_parallel_calls=_cores()).batch(batch_size)
+
+    return untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch).prefetch(PREFETCH))
+
+
+def shuffle(dataset: Any, photos: int, seed: int, epoch: Any) -> Any:
+    """A dataset with an element a photo, in the order of `epoch`: scalar int64, from 1."""
+    import tensorflow as tf
+
+    return dataset.shuffle(min(photos, SHUFFLED), seed=tf.constant(seed, tf.int64) * _LARGE_PRIME + epoch)
+
+
+def plain_batches(records: Path, split: str, batch_size: int, files_at_once: int = 1, cached: bool = False) -> Any:
+    """Centre crops in the order of `records.dataset`, no augmentation: what validation and test see.
+
+    If they are `cached`, photos are decoded once and kept, up to `CACHED_BYTES`.
+
+    Returns:
+        tf.data.Dataset of (uint8 (batch, size, size, 3), float32 one-hot (batch, classes)).
+    """
+    import tensorflow as tf
+
+    manifest = recordfiles.read_manifest(records)
+    size, classes = manifest["image_size"], len(manifest["classes"])
+
+    def crop(example: dict[str, Any]) -> Any:
+        image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, 0.5, 0.5)
+        return image, tf.one_hot(example["label"], classes)
+
+    batches = (
+        recordfiles.dataset(records, split, files_at_once).map(crop, num_parallel_calls=_cores()).batch(batch_size)
+    )
+    if cached and manifest["splits"][split]["photos"] * size * size * 3 <= CACHED_BYTES:
+        batches = batches.cache()
+    return untuned(batches.prefetch(PREFETCH))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def untuned(dataset: Any) -> Any:
+    """A dataset without tf.data's autotuning: at its end it waits for the tuner, which sleeps for up to a minute."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

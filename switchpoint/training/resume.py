@@ -1,0 +1,258 @@
+"""Where a killed training left off: its state after each epoch, in a place that outlives the process.
+
+ROOT/KEY/epoch-0003-step-000000-SHA256.npz   the newest two; a file whose digest is not its name's is not read
+ROOT/KEY.lock                                in a directory: held with flock by the process that trains
+ROOT/KEY/lock.json                           in a bucket: rewritten every few seconds by the process that trains
+
+ROOT comes from the environment, not from a parameter: parameters key KFP's cache, and where a state lies changes no
+result. KEY is a digest of all that decides the result, so another training never finds this state.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
+
+from switchpoint import storage
+from switchpoint.errors import StorageError
+from switchpoint.provenance.digests import DIGEST, RESUME, code_digest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Arrays = dict[str, np.ndarray[Any, Any]]
+
+KEPT = 2  # should the newest state be torn, the one before is used
+BEAT = 10.0  # seconds between two signs of life in a bucket
+LEASE = 45.0  # seconds without one, after which a training in a bucket counts as dead
+
+
+class Resume:
+    """The saved states of one training. As a context: left without an error, the training is over and they go."""
+
+    def __init__(self, root: str | None = None) -> None:
+        """Nothing is touched before `open`.
+
+        Args:
+            root: Directory or gs:// prefix; None: nothing is kept.
+        """
+        self._root = root
+        self._place: _Directory | _Bucket | None = None
+
+    @classmethod
+    def from_environment(cls) -> "Resume":
+        """At $SWITCHPOINT_RESUME."""
+        return cls(os.environ.get(RESUME) or None)
+
+    def open(self, step: str, config: Any, inputs: Mapping[str, str]) -> None:
+        """Take the place of this training; when another process trains the same, go on without one.
+
+        Args:
+            step: transfer or finetune.
+            config: Its parameters, a dataclass; places are left out, `inputs` has the digests of what lies there.
+            inputs: For each input its digest.
+
+        Raises:
+            StorageError: The root can't be read or written.
+        """
+        if self._root is None:
+            return
+        parameters = {
+            name: value
+            for name, value in dataclasses.asdict(config).items()
+            if name not in ("weights", "weights_digest")
+        }
+        made_of = [step, os.environ.get(DIGEST) or code_digest(step), parameters, dict(inputs)]
+        key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:32]
+        place = _Bucket(f"{self._root}/{key}") if storage.is_remote(self._root) else _Directory(Path(self._root, key))
+        if place.lock():
+            self._place = place
+        else:
+            print(f"{step}  another process trains the same: this one keeps no state to go on from", flush=True)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether states are saved."""
+        return self._place is not None
+
+    def latest(self) -> "tuple[dict[str, Any], Arrays] | None":
+        """The newest whole state, as it was given to `save`, or None."""
+        import numpy as np
+
+        for name in sorted(self._place.names(), reverse=True) if self._place else ():
+            data = self._place.read(name) if self._place else b""
+            if hashlib.sha256(data).hexdigest() == name.removesuffix(".npz").rpartition("-")[2]:
+                with np.load(io.BytesIO(data)) as content:
+                    arrays = {key: content[key] for key in content.files}
+                return json.loads(str(arrays.pop("values"))), arrays
+            print(f"The saved state {name} is damaged; the one before it is used.", flush=True)
+        return None
+
+    def save(self, epoch: int, step: int, values: dict[str, Any], arrays: "Arrays") -> None:
+        """Keep a state; a place that can't be written costs the state, not the training.
+
+        Args:
+            epoch: How many epochs are over.
+            step: How many steps of the next one.
+            values: What JSON holds.
+            arrays: The variables' values by name.
+        """
+        import numpy as np
+
+        if self._place is None:
+            return
+        file = io.BytesIO()
+        np.savez(file, allow_pickle=False, values=np.array(json.dumps(values)), **arrays)
+        data = file.getvalue()
+        name = f"epoch-{epoch:04d}-step-{step:06d}-{hashlib.sha256(data).hexdigest()}.npz"
+        try:
+            self._place.write(name, data)
+            for old in sorted(self._place.names())[:-KEPT]:
+                self._place.delete(old)
+        except (OSError, StorageError) as error:
+            print(f"The state after epoch {epoch} could not be saved: {error}", flush=True)
+
+    def __enter__(self) -> "Resume":
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the place free; after an error what is saved stays there."""
+        if self._place is not None:
+            self._place.unlock(remove=kind is None)
+            self._place = None
+
+
+class _Directory:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock_path = path.with_name(f"{path.name}.lock")
+        self.lock_file: IO[str] | None = None
+
+    def lock(self) -> bool:
+        import fcntl
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            while True:
+                file = self.lock_path.open("a")
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    file.close()
+                    return False
+                with suppress(FileNotFoundError):
+                    # Whoever held it before may have removed it after it was opened here.
+                    if self.lock_path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                        self.lock_file = file
+                        break
+                file.close()
+            self.path.mkdir(exist_ok=True)
+            for part in self.path.glob("*.part"):
+                part.unlink()
+        except OSError as error:
+            raise StorageError(f"{RESUME} names {self.path.parent}, which can't be used: {error}") from error
+        return True
+
+    def unlock(self, remove: bool) -> None:
+        if remove:
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.lock_path.unlink(missing_ok=True)
+        if self.lock_file is not None:
+            self.lock_file.close()
+
+    def names(self) -> list[str]:
+        return [path.name for path in self.path.glob("*.npz")]
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        temporary = self.path / f"{name}.part"
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path / name)
+
+    def delete(self, name: str) -> None:
+        (self.path / name).unlink()
+
+
+class _Bucket:
+    """Below a prefix. A process that was killed can't unlock: its lock is dead when it has not changed for `LEASE`."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.lock_uri = f"{uri}/lock.json"
+        self.owner = uuid.uuid4().hex
+        self.generation = 0
+        self.ended = threading.Event()
+        self.lost = False
+
+    def lock(self) -> bool:
+        seen = storage.read_json(self.lock_uri)[1]
+        if seen:
+            threading.Event().wait(LEASE)
+            if storage.read_json(self.lock_uri)[1] not in (0, seen):
+                return False
+        try:
+            self._sign(seen if storage.read_json(self.lock_uri)[1] else 0)
+        except StorageError:
+            if storage.read_json(self.lock_uri)[0] is None:
+                raise
+            return False
+        threading.Thread(target=self._live, daemon=True).start()
+        return True
+
+    def _sign(self, generation: int) -> None:
+        storage.write_json(self.lock_uri, {"owner": self.owner, "sign": uuid.uuid4().hex}, generation)
+        value, self.generation = storage.read_json(self.lock_uri)
+        if value is None or value["owner"] != self.owner:
+            raise StorageError(f"{self.lock_uri} was taken by another process.")
+
+    def _live(self) -> None:
+        while not self.ended.wait(BEAT):
+            try:
+                self._sign(self.generation)
+            except StorageError as error:
+                with suppress(StorageError):
+                    value = storage.read_json(self.lock_uri)[0]
+                    if value is None or value["owner"] != self.owner:
+                        self.lost = True
+                        print(f"No states are saved any more: {error}", flush=True)
+                        return
+
+    def unlock(self, remove: bool) -> None:
+        self.ended.set()
+        if not self.lost:
+            with suppress(StorageError):
+                for name in self.names() if remove else ():
+                    self.delete(name)
+                storage.delete(self.lock_uri)
+
+    def names(self) -> list[str]:
+        found = (item.name.rpartition("/")[2] for item in storage.listing(f"{self.uri}/"))
+        return [name for name in found if name.endswith(".npz")]
+
+    def read(self, name: str) -> bytes:
+        return storage.read_bytes(f"{self.uri}/{name}")[0] or b""
+
+    def write(self, name: str, data: bytes) -> None:
+        if not self.lost:
+            storage.write_bytes(f"{self.uri}/{name}", data, "application/octet-stream")
+
+    def delete(self, name: str) -> None:
+        if not self.lost:
+            storage.delete(f"{self.uri}/{name}")

@@ -1,0 +1,115 @@
+"""The final model: one `.keras` file that Keras alone reads, with preprocessing and class names inside.
+
+photos (uint8, any size) ─► resize ─► centre_crop ─► backbone ─► head ─► labels ─► probabilities
+                                                                          └ class_names, a StringLookup
+
+Resize and crop are what prepare and validation do, save the JPEG between them. Nothing here is a class of ours, so
+safe mode loads it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from switchpoint.errors import SwitchpointError
+from switchpoint.training.checkpoints import weights_digest
+from switchpoint.training.loop import join, set_precision
+
+
+def complete(classifier: Any, manifest: Mapping[str, Any]) -> Any:
+    """Put preprocessing and class names around a classifier.
+
+    Args:
+        classifier: From `network.join`. Its layers are set to float32, also when mixed precision trained
+            them: the weights are float32, and so the model predicts the same on every machine.
+        manifest: Of the records that it was trained on.
+
+    Returns:
+        Keras model "switchpoint": uint8 RGB (batch, height, width, 3), of any height and width, to float32
+        probabilities (batch, classes). `get_layer("labels").get_layer("class_names").get_vocabulary()` names them.
+    """
+    set_precision(classifier, "off")
+    size = (manifest["image_height"], manifest["image_width"])
+    # Cropping2D, for CenterCrop rounds the other way than the crop of validation when the margin is odd.
+    margins = [side - manifest["image_size"] for side in size]
+    crop = [((margin + 1) // 2, margin // 2) for margin in margins]
+    return _assemble(classifier, size, crop, manifest["classes"])
+
+
+def _assemble(classifier: Any, size: Sequence[int], crop: Sequence[tuple[int, int]], names: Sequence[str]) -> Any:
+    import keras
+
+    photos = keras.Input((None, None, 3), dtype="uint8", name="photos")
+    pixels = keras.layers.Resizing(*size, name="resize")(photos)
+    pixels = keras.layers.Cropping2D(crop, name="centre_crop")(pixels)
+    outputs = classifier.get_layer("head")(classifier.get_layer("backbone")(pixels))
+    if names:
+        outputs, _ = _labels(names)(outputs)
+    return keras.Model(photos, outputs, name="switchpoint")
+
+
+def _labels(names: Sequence[str]) -> Any:
+    """Probabilities to themselves and the likeliest class's name: what keeps the names in the file."""
+    import keras
+
+    inputs = keras.Input((len(names),), name="inputs")
+    likeliest = keras.ops.argmax(inputs, axis=-1)
+    likeliest._keras_history.operation.name = "likeliest"  # else Keras numbers it, differently in each process
+    lookup = keras.layers.StringLookup(vocabulary=list(names), invert=True, num_oov_indices=0, name="class_names")
+    probabilities = keras.layers.Identity(name="probabilities")(inputs)
+    return keras.Model(inputs, [probabilities, lookup(likeliest)], name="labels")
+
+
+def classifier(model: Any) -> Any:
+    """The network inside, for crops that have the right size already: as `switchpoint.training.loop.join` gave it."""
+    return join(model.get_layer("backbone"), model.get_layer("head"))
+
+
+def digest(model: Any) -> str:
+    """Hex SHA-256 over a Keras model's weights by name and value, and its configuration, class names among it."""
+    described = json.dumps([model.get_config(), weights_digest(model)], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def save(model: Any, path: Path) -> str:
+    """Write a `.keras` file under a temporary name, then move it into place; give its `digest`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name("part.keras")
+    model.save(temporary)
+    temporary.replace(path)
+    return digest(model)
+
+
+def write_h5(model_file: Path, path: Path) -> None:
+    """Write a final model as Keras H5, as the lab saved.
+
+    That format can't hold the layer with the class names; they are in the file's attribute `class_names`, as JSON.
+
+    Args:
+        model_file: From `save`.
+        path: File to write; its name ends in .h5.
+
+    Raises:
+        SwitchpointError: Keras can't read back what it wrote, as with MobileNetV3.
+    """
+    import h5py
+    import keras
+
+    model = keras.models.load_model(model_file, compile=False)
+    resize, crop = model.get_layer("resize"), model.get_layer("centre_crop")
+    names = [str(name) for name in model.get_layer("labels").get_layer("class_names").get_vocabulary()]
+    temporary = path.with_name("part.h5")
+    _assemble(model, (resize.height, resize.width), crop.cropping, []).save(temporary)
+    try:
+        keras.models.load_model(temporary, compile=False)
+    except Exception as error:  # Keras raises what it likes
+        temporary.unlink()
+        raise SwitchpointError(
+            f"Keras can't hold this network in H5: it does not read back what it wrote ({error}). "
+            "Export it with --format keras."
+        ) from error
+    with h5py.File(temporary, "a") as file:
+        file.attrs["class_names"] = json.dumps(names)
+    temporary.replace(path)

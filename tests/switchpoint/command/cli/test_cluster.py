@@ -1,0 +1,130 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from switchpoint.command.cli.main import main
+from switchpoint.command.publish import card as model_card
+from switchpoint.command.runs import store as runs
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> dict[str, Any]:
+    """A run that succeeded: what its manifest says, and the artifacts that an export reads."""
+    directory = tmp_path / "runs"
+    parameters = {
+        "dataset": "sample", "dataset_digest": "d" * 64, "backbone": "efficientnet_lite0", "weights": "imagenet",
+        "weights_digest": "e" * 64, "image_size": 64,
+    }  # fmt: skip
+    document = runs.create(directory, parameters, "subprocess")
+    base = directory / document["id"]
+    (base / "prepare" / "records").mkdir(parents=True)
+    (base / "report" / "model").mkdir(parents=True)
+    (base / "prepare" / "records" / "manifest.json").write_text(json.dumps({"classes": ["pho", "ramen"]}))
+    (base / "report" / "results").write_text(json.dumps({"best": {"switch_epoch": 2, "model_digest": "b"}}))
+    (base / "report" / "model" / "model.keras").write_bytes(b"a model")
+
+    def row(epoch: int | None, digest: str) -> dict[str, Any]:
+        return {"switch_epoch": epoch, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.789,
+                "test_loss": 0.7, "diverged": False, "seconds": 9.0, "model_digest": digest}  # fmt: skip
+
+    document |= {
+        "state": "succeeded",
+        "results": [row(None, "a"), row(2, "b")],
+        "conclusion": "Switch after epoch 2.",
+        "model": str(base / "report" / "model" / "model.keras"),
+        "steps": [
+            {"name": name, "image": f"switchpoint-python-{name}:cpu-1", "outputs": {output: str(base / name / output)}}
+            for name, output in (("prepare", "records"), ("report", "results"))
+        ],
+    }
+    runs.write(directory, document)
+    return document
+
+
+def test_an_upload_that_is_repeated_sends_nothing(gcs: Any, folder: Callable[..., Path]) -> None:
+    photos = folder(cats=3, dogs=2)
+    first = call("upload", str(photos), gcs.uri("datasets/pets"))
+    assert first.exit_code == 0 and first.stdout == f"5 sent, 0 already there: {gcs.uri('datasets/pets')}\n"
+    assert "datasets/pets/cats/000.jpg" in gcs.names()
+    assert call("upload", str(photos), gcs.uri("datasets/pets")).stdout.startswith("0 sent, 5 already there")
+    gcs.put("datasets/pets/birds/0.jpg", b"a bird")
+    assert "1 other objects" in call("upload", str(photos), gcs.uri("datasets/pets")).stderr
+
+
+def test_an_upload_without_the_right_says_which(gcs: Any, folder: Callable[..., Path]) -> None:
+    gcs.fail(403, times=100, message="me@example.com does not have storage.objects.list access.")
+    result = call("upload", str(folder(cats=1)), gcs.uri("datasets/pets"))
+    assert result.exit_code == 1 and "storage.objects.list" in result.output
+
+
+def test_an_export_is_a_model_its_classes_and_a_card(gcs: Any, run: dict[str, Any], tmp_path: Path) -> None:
+    export = ("export", run["id"], gcs.uri("models/food"), "--runs-dir", str(tmp_path / "runs"))
+    result = call(*export)
+    assert result.exit_code == 0, result.output
+    base = f"models/food/{run['id']}"
+    assert f"Published {gcs.uri(base)}; {gcs.uri('models/food')}/latest.json points to it." in result.output
+    assert gcs.get(f"{base}/model.keras") == b"a model"
+    assert json.loads(gcs.get(f"{base}/classes.json")) == ["pho", "ramen"]
+    card = gcs.get(f"{base}/README.md").decode()
+    for text in (
+        "switch epoch 2",
+        "78.9%",
+        "Switch after epoch 2.",
+        "d" * 64,
+        "e" * 64,
+        "switchpoint-python-report:cpu-1",
+    ):
+        assert text in card
+    assert json.loads(gcs.get("models/food/latest.json"))["version"] == run["id"]
+    assert call(*export).exit_code == 0  # again: nothing to do
+
+
+def test_an_export_may_be_h5_or_a_folder_and_replaces_nothing(gcs: Any, run: dict[str, Any], tmp_path: Path) -> None:
+    import keras
+
+    from switchpoint.training import loop as training
+    from switchpoint.training import saved_model as models
+    from switchpoint.training.backbones import build as backbones
+
+    backbone = backbones.build("efficientnet_lite0", "none", 32)
+    manifest = {"classes": ["pho", "ramen"], "image_size": 32, "image_height": 43, "image_width": 37}
+    network = training.join(backbone, training.head(backbone, 2, 0.0))
+    models.save(models.complete(network, manifest), Path(run["model"]))
+    flags = ("--runs-dir", str(tmp_path / "runs"))
+    for kind in ("keras", "h5"):
+        folder = tmp_path / kind
+        result = call("export", run["id"], str(folder), "--format", kind, *flags)
+        assert (result.exit_code, result.stdout) == (0, f"Exported to {folder}.\n")
+        assert {path.name for path in folder.iterdir()} == {f"model.{kind}", "classes.json", "README.md"}
+        assert f'load_model("model.{kind}"' in (folder / "README.md").read_text()
+    one, other = (keras.models.load_model(tmp_path / kind / f"model.{kind}", compile=False) for kind in ("keras", "h5"))
+    photo = np.random.default_rng(1).integers(0, 256, (1, 50, 70, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(one.predict(photo, verbose=0), other.predict(photo, verbose=0))
+    again = call("export", run["id"], str(tmp_path / "h5"), *flags)
+    assert again.exit_code == 1 and "exists and is not replaced" in again.output
+    assert not (tmp_path / "h5" / "model.keras").exists()
+    for _ in range(2):
+        assert call("export", run["id"], gcs.uri("models/food"), "--format", "h5", *flags).exit_code == 0
+    version = json.loads(gcs.get("models/food/latest.json"))["version"]
+    assert version == f"{run['id']}-h5"
+    assert gcs.get(f"models/food/{version}/model.h5") == (tmp_path / "h5" / "model.h5").read_bytes()
+
+
+def test_only_a_run_that_succeeded_is_exported(gcs: Any, run: dict[str, Any], tmp_path: Path) -> None:
+    runs.write(tmp_path / "runs", run | {"state": "failed"})
+    result = call("export", run["id"], gcs.uri("models/food"), "--runs-dir", str(tmp_path / "runs"))
+    assert result.exit_code == 1 and "only a run that succeeded" in result.output
+
+
+def test_the_card_marks_the_model_it_is_about(run: dict[str, Any]) -> None:
+    lines = model_card.card(run).splitlines()
+    assert [line.startswith("| 2 |") for line in lines if line.endswith("← this model")] == [True]

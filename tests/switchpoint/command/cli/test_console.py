@@ -1,0 +1,105 @@
+"""What a person sees while a run goes: the lines are those that the steps print."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from switchpoint.command.cli.console import Show, sparkline
+
+TRANSFER = {"name": "transfer", "switch_epoch": None, "why": "first run", "state": "ran", "seconds": 12.75}
+FINETUNE = {"name": "finetune", "switch_epoch": 14, "why": "first run", "state": "ran", "seconds": 80.0}
+
+
+def said(epoch: int, epochs: int = 14, name: str = "transfer") -> str:
+    """As switchpoint/training/loop.py prints it."""
+    measured = f"loss {2 / epoch:.3f}  accuracy {epoch / 20:.3f}  val_loss 1.998  val_accuracy {epoch / 16:.3f}"
+    return f"{name}  epoch {epoch}/{epochs}  {measured}  {3 * (epochs - epoch)} s left"
+
+
+@pytest.fixture
+def terminal() -> Callable[[int], Show]:
+    def make(width: int) -> Show:
+        return Show(Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width, height=24))
+
+    return make
+
+
+def live(show: Show) -> list[str]:
+    """The lines that change."""
+    with show.console.capture() as capture:
+        show.console.print(show.progress.get_renderable())
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def printed(show: Show) -> str:
+    return show.console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (36, "epoch 13/14"),
+        (80, "epoch 13/14  ▁▂▂▃▃▄▅▅▆▆▇▇█  val_accuracy 0.812  3 s left"),
+        (120, "epoch 13/14  ▁▂▂▃▃▄▅▅▆▆▇▇█  val_accuracy 0.812  3 s left  loss 0.154  accuracy 0.650"),
+    ],
+)
+def test_a_terminal_shows_the_epoch_the_curve_and_no_number_that_is_cut(
+    terminal: Callable[[int], Show], width: int, shown: str
+) -> None:
+    show = terminal(width)
+    show.started(TRANSFER)
+    show.started(FINETUNE)
+    for epoch in range(1, 14):
+        show.line(TRANSFER, said(epoch))
+        show.line(FINETUNE, said(epoch, name="finetune 14"))
+    assert live(show) == [f"{name:<14} 0:00:00 {shown}" for name in ("transfer", "finetune 14")]
+
+
+def test_the_curve_stays_when_the_step_ends(terminal: Callable[[int], Show]) -> None:
+    show = terminal(80)
+    show.started(TRANSFER)
+    assert live(show) == ["transfer       0:00:00"]
+    for epoch in (1, 4, 2):
+        show.line(TRANSFER, said(epoch))
+    show.ended(TRANSFER)
+    assert live(show) == []
+    assert printed(show).splitlines()[-1] == "transfer       done in 12.8 s  ▁█▃  best val_accuracy 0.250"
+
+
+def test_what_is_no_progress_is_printed_also_on_a_terminal(terminal: Callable[[int], Show]) -> None:
+    show = terminal(80)
+    show.started(FINETUNE)
+    show.line(FINETUNE, "finetune 14  diverged in epoch 1, step 3, at learning rate 1e+38")
+    show.line(FINETUNE, "I0000 00:00:1 cuda_dnn.cc:529] TensorFlow's own talk 1/2")
+    assert printed(show).splitlines()[1:] == [
+        "finetune 14    diverged in epoch 1, step 3, at learning rate 1e+38",
+    ]
+
+
+def test_photos_are_counted(terminal: Callable[[int], Show]) -> None:
+    step: dict[str, Any] = TRANSFER | {"name": "prepare"}
+    show = terminal(80)
+    show.started(step)
+    show.line(step, "prepare  512/1000 photos  00:05 left")
+    assert live(show) == ["prepare        0:00:00 512/1000 photos  00:05 left"]
+
+
+def test_a_file_gets_a_line_an_epoch() -> None:
+    show = Show(Console(file=io.StringIO(), width=80))
+    show.started(TRANSFER)
+    show.line(TRANSFER, said(3))
+    show.ended(TRANSFER)
+    assert printed(show).splitlines() == [
+        "transfer       runs: first run",
+        "transfer       epoch 3/14  loss 0.667  accuracy 0.150  val_loss 1.998  val_accuracy 0.188  33 s left",
+        "transfer       done in 12.8 s",
+    ]
+
+
+def test_a_curve_is_drawn_from_its_lowest_to_its_highest() -> None:
+    assert sparkline([0.1, 0.5, 0.8]) == "▁▅█"
+    assert sparkline([0.5]) == "▁"
+    assert sparkline([]) == ""

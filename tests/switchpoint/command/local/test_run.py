@@ -1,0 +1,205 @@
+"""The command on this machine, as a person or a program uses it: real runs of the real pipeline, on a few photos."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from switchpoint.data.sources import dishes as sample
+from switchpoint.provenance.digests import ROOT
+
+FLAGS = [
+    "--backbone=efficientnet_lite0",
+    "--image-size=32",
+    "--batch-size=8",
+    "--transfer-epochs=3",
+    "--finetune-epochs=1",
+    "--transfer-learning-rate=0.003",
+]
+
+
+class Project:
+    """A copy of the project that a test may edit, with photos and runs of its own."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.code, self.photos = place, place / "code", place / "photos"
+        for name in ("components", "switchpoint", "docker"):
+            shutil.copytree(ROOT / name, self.code / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pipeline.py", self.code)
+        for dish in list(sample.DISHES)[:3]:
+            (self.photos / dish).mkdir(parents=True)
+            for number in range(12):
+                data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
+                (self.photos / dish / f"{number}.jpg").write_bytes(data)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "switchpoint.command", *arguments],
+            cwd=self.place,
+            env=os.environ | {"PYTHONPATH": str(self.code)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def json(self, *arguments: str) -> Any:
+        done = self.command(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def agree(self, *flags: str) -> dict[tuple[str, int | None], tuple[str, str]]:
+        """Plan, then run: both must say the same. Gives each step's state and reason."""
+        planned = {
+            (step["name"], step["switch_epoch"]): (step["state"], step["why"])
+            for step in self.json("plan", "--rerun", *flags)["steps"]
+        }
+        document = self.json("rerun", *flags)
+        assert document["state"] == "succeeded"
+        happened = {(step["name"], step["switch_epoch"]): (step["state"], step["why"]) for step in document["steps"]}
+        assert {
+            key: ("will run" if state == "ran" else state, why) for key, (state, why) in happened.items()
+        } == planned
+        return planned
+
+
+def that_run(steps: dict[tuple[str, int | None], tuple[str, str]]) -> set[tuple[str, int | None]]:
+    return {key for key, (state, _) in steps.items() if state == "will run"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def first(project: Project) -> dict[str, Any]:
+    return project.json("run", "--dataset", "photos", "--switch-epochs", "1", *FLAGS)
+
+
+def test_a_run_is_what_its_document_says(project: Project, first: dict[str, Any]) -> None:
+    assert first["state"] == "succeeded"
+    assert [(step["name"], step["switch_epoch"], step["state"]) for step in first["steps"]] == [
+        ("prepare", None, "ran"),
+        ("transfer", None, "ran"),
+        ("evaluate", None, "ran"),
+        ("finetune", 1, "ran"),
+        ("evaluate", 1, "ran"),
+        ("report", None, "ran"),
+    ]
+    assert all(step["seconds"] > 0 and step["why"] == "first run" for step in first["steps"])
+    assert [row["switch_epoch"] for row in first["results"]] == [None, 1]
+    assert all(0 <= row["test_accuracy"] <= 1 and len(row["model_digest"]) == 64 for row in first["results"])
+    assert Path(first["report"]).read_text().lstrip().startswith("<!")
+    assert Path(first["model"]).suffix == ".keras"
+    manifest = project.place / "runs" / first["id"] / "run.json"
+    assert json.loads(manifest.read_text()) == first
+    assert first["versions"]["kfp"] == "2.17.0"
+    for step in first["steps"]:
+        assert (manifest.parent / step["log"]).read_text()
+    assert "epoch 3/3" in (manifest.parent / "logs" / "transfer.log").read_text()
+
+
+def test_artifacts_say_where_they_came_from(project: Project, first: dict[str, Any]) -> None:
+    steps = {(step["name"], step["switch_epoch"]): step for step in first["steps"]}
+
+    def metadata(step: str, epoch: int | None, output: str) -> dict[str, str]:
+        executed = Path(steps[step, epoch]["outputs"][output]).parent / "executor_output.json"
+        return json.loads(executed.read_text())["artifacts"][output]["artifacts"][0]["metadata"]
+
+    records, checkpoints = metadata("prepare", None, "records"), metadata("transfer", None, "checkpoints")
+    model, evaluation = metadata("finetune", 1, "model"), metadata("evaluate", 1, "evaluation")
+    source, pretrained = metadata("prepare", None, "source"), metadata("transfer", None, "pretrained")
+    assert json.loads(records["inputs"]) == {"dataset": source["digest"]}
+    assert json.loads(checkpoints["inputs"]) == {"records": records["digest"], "weights": pretrained["digest"]}
+    assert json.loads(model["inputs"]) == {"records": records["digest"], "checkpoints": checkpoints["digest"]}
+    assert json.loads(evaluation["inputs"]) == {"records": records["digest"], "model": model["digest"]}
+    assert model["digest"] == first["results"][1]["model_digest"]
+    for found in (records, checkpoints, model, evaluation, source, pretrained):
+        assert None not in found.values()
+        assert len(found["code_digest"]) == 64
+
+
+def test_plan_and_run_agree(project: Project, first: dict[str, Any]) -> None:
+    assert that_run(project.agree()) == set()
+
+    steps = project.agree("--switch-epochs", "1,2")
+    assert that_run(steps) == {("finetune", 2), ("evaluate", 2), ("report", None)}
+    assert steps["finetune", 2][1] == "new switch epoch"
+    assert steps["report", None][1] == "input changed"
+
+    evaluate = project.code / "components" / "evaluate" / "step.py"
+    evaluate.write_text(evaluate.read_text() + "# edited\n")
+    steps = project.agree("--switch-epochs", "1")
+    assert that_run(steps) == {("evaluate", None), ("evaluate", 1), ("report", None)}
+    assert steps["evaluate", 1][1] == "code changed"
+    assert steps["report", None][1] == "input changed"
+
+    steps = project.agree("--first-decay-steps", "7")
+    assert steps["prepare", None][0] == "cached"
+    assert that_run(steps) == set(steps) - {("prepare", None)}
+    assert steps["transfer", None][1] == "first_decay_steps changed from 0 to 7"
+
+    photo = next(project.photos.glob("*/3.jpg"))
+    photo.write_bytes(sample.photograph(f"{photo.parent.name}/train-040.jpg"))
+    steps = project.agree()
+    assert that_run(steps) == set(steps)
+    assert steps["prepare", None][1] == "dataset changed"
+
+    listed = project.json("runs")
+    assert [run["state"] for run in listed] == ["succeeded"] * 6
+    assert listed[-1]["id"] == first["id"]
+
+
+def test_a_failed_step_ends_the_command_with_its_own_error(project: Project, first: dict[str, Any]) -> None:
+    bad = project.place / "bad"
+    shutil.copytree(project.photos, bad)
+    next(bad.glob("*/1.jpg")).write_bytes(b"no photo")
+    done = project.command("run", "--dataset", "bad", "--switch-epochs", "1", *FLAGS, "--json", "--runs-dir", "failed")
+    assert done.returncode == 1
+    document = json.loads(done.stdout)
+    assert document["state"] == "failed"
+    assert [step["state"] for step in document["steps"]] == ["failed"] + ["skipped"] * 5
+    assert "1.jpg" in done.stderr
+    assert "max_left_out" in done.stderr
+    assert "Inner task failed" not in done.stderr
+    assert "Traceback" not in done.stderr
+    again = project.command("run", "--dataset", "bad", "--switch-epochs", "1", *FLAGS, "--json", "--runs-dir", "failed")
+    assert json.loads(again.stdout)["steps"][0]["state"] == "failed", "a failure must not be cached"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--dataset", "no/such"], "dataset='no/such' is not there"),
+        (["run", "--switch-epochs", "0"], "switch_epochs has 0"),
+        (["run", "--switch-epochs", "15"], "switch_epochs has 15"),
+        (["run", "--switch-epochs", "one"], "give epochs separated by commas"),
+        (["run", "--backbone", "resnet_9"], "backbone='resnet_9' is unknown"),
+        (["run", "--no-such-flag"], "No such option"),
+        (["plan", "some-run"], "RUN goes with --rerun"),
+    ],
+)
+def test_wrong_arguments_exit_with_2_before_anything_starts(
+    project: Project, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = project.command(*arguments, "--runs-dir", str(tmp_path / "runs"))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_rerun_of_nothing_says_so(project: Project, tmp_path: Path) -> None:
+    done = project.command("rerun", "--runs-dir", str(tmp_path))
+    assert done.returncode == 1
+    assert "There is no run in" in done.stderr
+
+
+def test_a_plan_leaves_nothing_behind(project: Project, tmp_path: Path) -> None:
+    plan = project.json("plan", "--recipe", "demo", "--runs-dir", str(tmp_path / "runs"))
+    assert [step["state"] for step in plan["steps"]] == ["will run"] * 10
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,93 @@
+import subprocess
+import sys
+
+import pytest
+
+from switchpoint.command import parameters
+from switchpoint.command.recipes import RECIPES
+from switchpoint.errors import ParameterError
+
+
+def test_every_parameter_of_the_signature_has_a_help_a_type_and_a_default() -> None:
+    found = parameters.parameters()
+    assert list(found)[:2] == ["dataset", "dataset_digest"]
+    assert found["switch_epochs"].kind is list
+    assert found["finetune_learning_rate"].kind is float
+    assert all(parameter.help.endswith((".", "…")) for parameter in found.values())
+
+
+def test_what_is_read_as_text_is_what_kfp_compiled() -> None:
+    from google.protobuf import json_format
+
+    from pipeline import switchpoint
+
+    compiled = switchpoint.pipeline_spec.root.input_definitions.parameters
+    assert set(compiled) == set(parameters.parameters())
+    for name, parameter in parameters.parameters().items():
+        assert json_format.MessageToDict(compiled[name])["defaultValue"] == parameter.default
+        assert compiled[name].description.split() == parameter.help.split()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_changes_only_parameters_that_there_are(recipe: str) -> None:
+    values = parameters.resolve(recipe, {})
+    assert set(values) == set(parameters.parameters())
+
+
+def test_the_lab_is_the_lab_to_the_letter() -> None:
+    values = parameters.resolve("lab", {})
+    assert values["switch_epochs"] == [1, 2, 4, 8, 14]
+    assert (values["transfer_epochs"], values["batch_size"], values["image_size"]) == (14, 32, 224)
+    assert (values["transfer_learning_rate"], values["first_decay_steps"]) == (0.001, 5000)
+    assert (values["t_mul"], values["m_mul"], values["rotation"]) == (2.0, 0.75, 0.04)
+    assert (values["finetune_learning_rate"], values["finetune_schedule"]) == (1e-6, "constant")
+
+
+def test_switch_epochs_are_sorted_and_each_there_once() -> None:
+    assert parameters.resolve("demo", {"switch_epochs": [4, 1, 4]})["switch_epochs"] == [1, 4]
+
+
+def test_numbers_and_lists_as_a_cluster_gives_them_back_are_taken() -> None:
+    values = parameters.resolve("demo", {}) | {"switch_epochs": "[1.0, 2.0]", "batch_size": 16.0}
+    assert parameters.checked(values)["switch_epochs"] == [1, 2]
+    assert type(parameters.checked(values)["batch_size"]) is int
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"switch_epochs": [0, 2]}, r"switch_epochs has 0: .* epoch 1 to 6"),
+        ({"switch_epochs": [2, 7]}, r"switch_epochs has 7: .*transfer_epochs=6"),
+        ({"switch_epochs": []}, "switch_epochs is empty"),
+        ({"backbone": "resnet_9"}, "backbone='resnet_9' is unknown. There are: .*efficientnet_b0"),
+        ({"batch_size": 0}, "batch_size=0: give a value from 1"),
+        ({"batch_size": 1.5}, "batch_size=1.5: give a whole number"),
+        ({"finetune_schedule": "linear"}, "finetune_schedule='linear': give constant or cosine"),
+        ({"mixed_precision": "yes"}, "mixed_precision='yes': give auto, on or off"),
+        ({"finetune_learning_rate": 0.0}, "finetune_learning_rate=0.0: give a value above 0"),
+        ({"no_such": 1}, "Unknown parameters: no_such"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        parameters.resolve("demo", given)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(ParameterError, match=r"(?s)switch_epochs has 9.*batch_size=0"):
+        parameters.resolve("demo", {"switch_epochs": [9], "batch_size": 0})
+
+
+def test_a_dataset_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ParameterError, match="dataset='no/such' is not there"):
+        parameters.check_places(parameters.resolve("demo", {"dataset": "no/such"}))
+
+
+def test_help_and_compiling_do_not_import_tensorflow(tmp_path: object) -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from switchpoint.command.cli.main import main;"
+        "assert CliRunner().invoke(main, ['run', '--help']).exit_code == 0; assert 'kfp' not in sys.modules;"
+        f"assert CliRunner().invoke(main, ['compile', '--output', r'{tmp_path}/p.yaml']).exit_code == 0;"
+        "heavy = {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

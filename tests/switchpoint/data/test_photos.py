@@ -1,0 +1,177 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from switchpoint.data import photos as images
+
+ORANGE = (230, 120, 40)
+
+
+def saved(image: Image.Image, format: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def orange(mode: str = "RGB") -> Image.Image:
+    return Image.new("RGB", (24, 16), ORANGE).convert(mode)
+
+
+def left_half(colour: tuple[int, ...], rest: tuple[int, ...], mode: str) -> Image.Image:
+    image = Image.new(mode, (24, 16), rest)
+    image.paste(colour, (0, 0, 12, 16))
+    return image
+
+
+_KINDS = "jpeg cmyk progressive mpo png palette webp bmp tiff-cmyk gif animated-webp gray bilevel gray-alpha"
+_KINDS += " clear half-clear transparent-level gray16 tiff16 rgb16 pgm16"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (saved(orange(), "JPEG", quality=95), ORANGE),
+        (saved(orange("CMYK"), "JPEG", quality=95), ORANGE),
+        (saved(orange(), "JPEG", quality=95, progressive=True), ORANGE),
+        (saved(orange(), "MPO", quality=95, save_all=True, append_images=[Image.new("RGB", (24, 16))]), ORANGE),
+        (saved(orange(), "PNG"), ORANGE),
+        (saved(orange().quantize(4), "PNG"), ORANGE),
+        (saved(orange(), "WEBP", lossless=True), ORANGE),
+        (saved(orange(), "BMP"), ORANGE),
+        (saved(orange("CMYK"), "TIFF"), ORANGE),
+        (saved(orange(), "GIF", save_all=True, append_images=[Image.new("RGB", (24, 16), "blue")]), ORANGE),
+        (saved(orange(), "WEBP", lossless=True, save_all=True, append_images=[Image.new("RGB", (24, 16))]), ORANGE),
+        (saved(Image.new("L", (24, 16), 90), "PNG"), (90, 90, 90)),
+        (saved(Image.new("1", (24, 16), 1), "PNG"), (255, 255, 255)),
+        (saved(Image.new("LA", (24, 16), (0, 128)), "PNG"), (127, 127, 127)),
+        (saved(Image.new("RGBA", (24, 16), (255, 0, 0, 0)), "PNG"), (255, 255, 255)),
+        (saved(Image.new("RGBA", (24, 16), (200, 0, 0, 128)), "WEBP", lossless=True), (227, 127, 127)),
+        (saved(Image.new("L", (24, 16), 7), "PNG", transparency=7), (255, 255, 255)),
+        (saved(Image.fromarray(np.full((16, 24), 128 * 257, np.uint16)), "PNG"), (128, 128, 128)),
+        (saved(Image.fromarray(np.full((16, 24), 65535, np.uint16)), "TIFF"), (255, 255, 255)),
+        (b"P6 2 1 65535 " + bytes.fromhex("ffff80800000" * 2), (255, 128, 0)),
+        (b"P5 2 1 65535 " + bytes.fromhex("4040" * 2), (64, 64, 64)),
+    ],
+    ids=_KINDS.split(),
+)
+def test_every_kind_becomes_the_rgb_that_a_person_sees(data: bytes, expected: tuple[int, int, int]) -> None:
+    image = images.decode(data)
+    assert image.mode == "RGB"
+    np.testing.assert_allclose(np.asarray(image), np.broadcast_to(expected, (image.height, image.width, 3)), atol=4)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_the_photo_upright(orientation: int) -> None:
+    upright = Image.new("RGB", (24, 16), "white")
+    upright.paste((200, 30, 30), (0, 0, 8, 8))
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    image = images.decode(saved(stored, "PNG", exif=exif))
+    assert image.size == (24, 16)
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(upright))
+
+
+def test_levels_of_16_bits_keep_their_order() -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(4, 0)
+    decoded = np.asarray(images.decode(saved(Image.fromarray(ramp), "PNG")))[0, :, 0]
+    np.testing.assert_allclose(decoded, np.arange(256), atol=1)
+
+
+PHOTO = saved(Image.effect_noise((64, 64), 90).convert("RGB"), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"no photo at all", "not an image"),
+        (b"<html><body>404</body></html>", "not an image"),
+        (PHOTO[: len(PHOTO) // 2], "truncated"),
+        (PHOTO[:30], "(?i)not an image|truncated"),
+        (saved(orange(), "PNG")[:60], "truncated|broken|not an image"),
+        (saved(orange(), "EPS"), "not an image"),
+        (saved(Image.new("F", (4, 4), 0.5), "TIFF"), "floating-point"),
+    ],
+    ids=["empty", "text", "html", "half", "head", "half-png", "postscript", "float"],
+)
+def test_what_is_no_photo_says_why(data: bytes, reason: str) -> None:
+    with pytest.raises(images.UnreadablePhotoError, match=reason) as first:
+        images.decode(data)
+    with pytest.raises(images.UnreadablePhotoError) as second:
+        images.decode(data)
+    assert str(first.value) == str(second.value)
+
+
+@pytest.mark.parametrize("side", [9_600, 20_000], ids=["above", "far-above"])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_decompression_bomb_is_not_decoded(side: int) -> None:
+    data = bytearray(saved(Image.new("1", (8, 8)), "PNG"))
+    data[16:24] = struct.pack(">II", side, side)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    with pytest.raises(images.UnreadablePhotoError, match="pixels"):
+        images.decode(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((384, 512), (300, 260)), ((512, 384), (129, 111)), ((64, 64), (86, 74)), ((1, 1), (5, 7)), ((300, 260),) * 2],
+)
+def test_resize_is_tensorflows(before: tuple[int, int], after: tuple[int, int]) -> None:
+    import tensorflow as tf
+
+    pixels = np.random.default_rng(0).integers(0, 256, (*before, 3), dtype=np.uint8)
+    ours = np.asarray(images.resize(Image.fromarray(pixels), *after)).astype(float)
+    theirs = tf.image.resize(pixels, after).numpy()
+    assert ours.shape == (*after, 3)
+    assert np.abs(ours - theirs).max() <= 0.51
+    assert abs((ours - theirs).mean()) < 0.01
+
+
+def test_records_keep_the_labs_proportion() -> None:
+    assert images.record_size(224) == (300, 260)
+    assert images.record_size(96) == (129, 111)
+    assert all(min(images.record_size(size)) >= size for size in range(1, 600))
+
+
+def test_a_record_keeps_the_colours() -> None:
+    pixels = np.asarray(Image.effect_noise((60, 60), 60).convert("RGB"))
+    data = images.encode(Image.fromarray(pixels))
+    assert np.abs(np.asarray(images.decode(data)).astype(int) - pixels).mean() < 3
+    assert images.encode(Image.fromarray(pixels)) == data
+
+
+@pytest.mark.food101
+def test_records_are_smaller_than_the_photos_and_look_the_same_to_a_network(food101_mini: Path) -> None:
+    import tensorflow as tf
+
+    from switchpoint.training.backbones import build as backbones
+
+    network = backbones.build("efficientnet_lite0", "imagenet", 224)
+
+    def features(photos: list[Any]) -> np.ndarray:
+        crops = np.stack([np.asarray(photo)[38:262, 18:242] for photo in photos]).astype(np.float32)
+        return network.predict(crops, verbose=0).mean(axis=(1, 2))
+
+    originals = [path.read_bytes() for path in sorted((food101_mini / "images").glob("*/*.jpg"))[::30]]
+    records = [images.encode(images.resize(images.decode(data), 300, 260)) for data in originals]
+    assert sum(map(len, records)) <= 0.72 * sum(map(len, originals))
+    ours = features([tf.io.decode_jpeg(data, dct_method="INTEGER_ACCURATE") for data in records])
+    labs = features([tf.image.resize(tf.io.decode_jpeg(data, channels=3), (300, 260)) for data in originals])
+    cosines = (ours * labs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(labs, axis=1)
+    assert cosines.mean() >= 0.985

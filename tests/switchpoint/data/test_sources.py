@@ -1,0 +1,370 @@
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from switchpoint.data.photos import decode
+from switchpoint.data.sources import dishes as sample
+from switchpoint.data.sources import sources
+from switchpoint.data.sources.sources import Source, cut, digest, open_source
+from switchpoint.errors import DatasetError
+
+Make = Callable[..., Path]
+
+
+def listing(source: Source) -> list[tuple[str, int, str]]:
+    return [(photo.name, photo.label, photo.split) for photo in source]
+
+
+def contents(source: Source) -> dict[str, bytes]:
+    return {photo.name: photo.read() for photo in source}
+
+
+def test_importing_it_is_quick() -> None:
+    code = "import sys, switchpoint.sources; print([m for m in ('tensorflow', 'PIL', 'numpy') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+# A folder
+
+
+def test_a_folder_gives_classes_in_order_and_a_stratified_test(folder: Make) -> None:
+    root = folder(**{"żurek z jajkiem": 10, "apple pie": 25, "bread": 2})
+    source = open_source(str(root), seed=1)
+    assert source.classes == ["apple pie", "bread", "żurek z jajkiem"]
+    assert len(source) == 37
+    names = [name for name, _, _ in listing(source)]
+    assert names == sorted(names)
+    assert Counter((label, split) for _, label, split in listing(source)) == {
+        (0, "train"): 20, (0, "test"): 5, (1, "train"): 1, (1, "test"): 1, (2, "train"): 8, (2, "test"): 2,
+    }  # fmt: skip
+    assert contents(source)["bread/001.jpg"] == (root / "bread" / "001.jpg").read_bytes()
+
+
+def test_the_cut_follows_the_seed_and_one_photo_more_changes_little(folder: Make) -> None:
+    names = [(f"a/{index}", 0) for index in range(100)]
+    assert cut(names, 0.2, seed=1) == cut(reversed(names), 0.2, seed=1) != cut(names, 0.2, seed=2)
+    assert len(cut(names, 0.2, seed=1) ^ cut([*names, ("a/new", 0)], 0.2, seed=1)) <= 2
+    assert cut([("a/1", 0), ("b/1", 1), ("b/2", 1)], 0.9, seed=1) <= {"b/1", "b/2"}
+
+
+def test_hidden_files_and_file_managers_leftovers_are_no_photos(folder: Make) -> None:
+    root = folder(a=5, b=5)
+    before = listing(open_source(str(root), 0)), digest(str(root))
+    for name in (".DS_Store", "a/.hidden.jpg", "a/Thumbs.db", "b/desktop.ini", ".git/config", "__MACOSX/a/._1.jpg"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"junk")
+    assert (listing(open_source(str(root), 0)), digest(str(root))) == before
+    (root / "README.txt").touch()
+    assert listing(open_source(str(root), 0)) == before[0]
+
+
+def test_the_digest_is_of_paths_and_contents(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=5, b=5)
+    before = digest(str(root))
+    assert open_source(str(root), 0).digest == before
+    os.utime(root / "a" / "000.jpg", (0, 0))
+    moved = root.rename(tmp_path / "moved")
+    assert digest(str(moved)) == before
+    (moved / "a" / "000.jpg").rename(moved / "a" / "zzz.jpg")
+    renamed = digest(str(moved))
+    (moved / "a" / "zzz.jpg").write_bytes(b"other")
+    assert len({before, renamed, digest(str(moved))}) == 3
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="HFS+ and APFS refuse names that are not UTF-8")
+def test_a_name_that_is_not_utf8_is_still_a_name(folder: Make, jpeg: Callable[..., bytes]) -> None:
+    root = folder(a=3, b=3)
+    (root / "a" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(jpeg("x"))
+    assert len(open_source(str(root), 0)) == 7
+    assert len(digest(str(root))) == 64
+
+
+def test_what_is_no_dataset_says_what_to_do(folder: Make, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"'nowhere' does not exist\. Pass sample, a folder"):
+        open_source("nowhere", 0)
+    (tmp_path / "notes.txt").write_text("x" * 2000)
+    with pytest.raises(DatasetError, match="is a file, but no tar archive"):
+        digest(str(tmp_path / "notes.txt"))
+    with pytest.raises(DatasetError, match=r"has 1 classes \(only\); a classifier needs two"):
+        open_source(str(folder("one", only=3)), 0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="has 0 classes"):
+        open_source(str(tmp_path / "empty"), 0)
+    root = folder("holes", a=3, b=3)
+    (root / "c d").mkdir()
+    (root / "c d" / ".keep").touch()
+    with pytest.raises(DatasetError, match="no training photo in 1 classes, first 'c d'"):
+        open_source(str(root), 0)
+    deep = folder("deep", train=3, test=3)
+    (deep / "train" / "cats").mkdir()
+    (deep / "train" / "cats" / "1.jpg").touch()
+    with pytest.raises(DatasetError, match=r"train/cats/1\.jpg lies too deep"):
+        open_source(str(deep), 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+def test_links_are_followed_and_broken_ones_named(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=3, b=3)
+    (root / "c").symlink_to(root / "a", target_is_directory=True)
+    assert open_source(str(root), 0).classes == ["a", "b", "c"]
+    (root / "c").unlink()
+    (root / "a" / "round").symlink_to(root / "a" / "round")
+    with pytest.raises(DatasetError, match=r"can't be read: .*round"):
+        digest(str(root))
+
+
+# Food-101's layout
+
+
+@pytest.mark.parametrize("meta", ["txt", "json"])
+def test_the_official_layout_keeps_its_split_and_order(official: Make, meta: str) -> None:
+    source = open_source(str(official("waffles", "apple pie", meta=meta)), seed=5)
+    assert source.classes == ["waffles", "apple pie"]
+    assert listing(source) == [
+        (f"{name}/{index}.jpg", label, "train" if index < 4 else "test")
+        for name, label in (("apple pie", 1), ("waffles", 0))
+        for index in range(6)
+    ]
+
+
+def test_a_broken_meta_says_what_is_wrong(official: Make) -> None:
+    root = official("a", "b")
+    meta = root / "meta"
+
+    def refused(file: str, text: str, match: str) -> None:
+        before = (meta / file).read_text()
+        (meta / file).write_text(text)
+        with pytest.raises(DatasetError, match=match):
+            open_source(str(root), 0)
+        (meta / file).write_text(before)
+
+    refused("train.txt", "a/0\na/77\nb/0\n", r"1 missing files, first images/a/77\.jpg")
+    refused("train.txt", "a/0\n../../../etc/passwd\nb/0", r"1 missing files, first images/\.\./")
+    refused("classes.txt", "a\n", "6 photos of classes that meta/classes.txt does not name")
+    refused("classes.txt", "a\nb\na\n", "names a class twice")
+    refused("classes.txt", "a\nb\nc\n", "no training photo in 1 classes, first 'c'")
+    refused("test.txt", "a/0\nb/5\n", r"1 photos more than once, first images/a/0\.jpg")
+    (meta / "train.txt").unlink()
+    with pytest.raises(DatasetError, match=r"meta/train\.txt is missing"):
+        open_source(str(root), 0)
+    (meta / "train.json").write_text("[1]")
+    with pytest.raises(DatasetError, match="is not an object of lists"):
+        open_source(str(root), 0)
+    (meta / "classes.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DatasetError, match="is not UTF-8"):
+        open_source(str(root), 0)
+
+
+@pytest.mark.food101
+def test_real_food101_keeps_its_split(food101_64px: Path) -> None:
+    source = open_source(str(food101_64px), 0)
+    assert source.classes == (food101_64px / "meta" / "classes.txt").read_text().split()
+    for split in ("train", "test"):
+        official = json.loads((food101_64px / "meta" / f"{split}.json").read_text())
+        found = {(photo.name, photo.label) for photo in source if photo.split == split}
+        labels = {name: label for label, name in enumerate(source.classes)}
+        assert found == {(f"{name}.jpg", labels[kind]) for kind, names in official.items() for name in names}
+
+
+# Its archive
+
+
+def packed(root: Path, order: Callable[[str], object] | None = None) -> Path:
+    archive = root.with_suffix(".tar.gz")
+    files = sorted((str(path.relative_to(root.parent)) for path in root.rglob("*")), key=order)
+    with tarfile.open(archive, "w:gz") as tar:
+        for file in files:
+            tar.add(root.parent / file, file, recursive=False)
+    return archive
+
+
+@pytest.mark.parametrize("order", [None, lambda file: hashlib.sha256(file.encode()).digest()], ids=["sorted", "mixed"])
+def test_the_archive_gives_what_the_folder_gives(official: Make, order: Callable[[str], object] | None) -> None:
+    root = official("waffles", "apple pie")
+    archive = packed(root, order)
+    source, unpacked = open_source(str(archive), 0), open_source(str(root), 0)
+    assert source.classes == unpacked.classes
+    assert sorted(listing(source)) == listing(unpacked)
+    assert contents(source) == contents(unpacked)
+    assert source.digest == digest(str(archive)) == hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../../evil.jpg", tarfile.REGTYPE),
+        ("food-101/images/../../../evil.jpg", tarfile.REGTYPE),
+        ("/etc/cron.d/evil", tarfile.REGTYPE),
+        ("food-101/images/a/0.jpg", tarfile.SYMTYPE),
+        ("food-101/images/a/0.jpg", tarfile.LNKTYPE),
+        ("food-101/images/a/0.jpg", tarfile.CHRTYPE),
+        ("food-101/images/a/0.jpg", tarfile.FIFOTYPE),
+    ],
+    ids=["parent", "inside", "absolute", "symlink", "hardlink", "device", "fifo"],
+)
+def test_an_archives_paths_are_not_trusted(official: Make, tmp_path: Path, name: str, kind: bytes) -> None:
+    archive = packed(official("a", "b"))
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc/passwd"
+    with tarfile.open(archive) as good, tarfile.open(tmp_path / "evil.tar.gz", "w:gz") as evil:
+        evil.addfile(member)
+        for other in good:
+            evil.addfile(other, good.extractfile(other) if other.isfile() else None)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DatasetError, match="refused member"):
+        open_source(str(tmp_path / "evil.tar.gz"), 0)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_archive_that_is_cut_short_doubled_or_another_is_refused(
+    official: Make, folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = packed(official("a", "b"))
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DatasetError, match=r"can't be read to its end|no food-101/meta/|missing"):
+        open_source(str(archive), 0)
+    archive.write_bytes(whole)
+    monkeypatch.setattr(sources, "PHOTO_BYTES", 100)
+    with pytest.raises(DatasetError, match=r"refused member .* bytes"):
+        open_source(str(archive), 0)
+    monkeypatch.undo()
+    with pytest.raises(DatasetError, match="no food-101/meta/ in it"):
+        open_source(str(packed(folder(a=2, b=2))), 0)
+    with tarfile.open(archive) as good, tarfile.open(tmp_path / "twice.tar.gz", "w:gz") as twice:
+        for other in [*good, *good]:
+            twice.addfile(other, good.extractfile(other) if other.isfile() else None)
+    with pytest.raises(DatasetError, match=r"holds .* twice"):
+        open_source(str(tmp_path / "twice.tar.gz"), 0)
+
+
+# Drawn dishes
+
+
+def test_the_sample_is_the_same_everywhere_and_quick() -> None:
+    source = open_source("sample", seed=1)
+    assert len(source.classes) >= 10
+    counts = Counter((photo.label, photo.split) for photo in source)
+    assert set(counts.values()) == set(sample.PHOTOS.values())
+    assert len(source) == counts.total()
+    assert listing(source) == sorted(listing(open_source("sample", seed=2)))
+    start = time.process_time()
+    some = [photo.read() for photo in source][::40]
+    assert time.process_time() - start < 15  # 4 s on a quiet core
+    assert some == [photo.read() for photo in list(source)[::40]]
+    assert len(set(some)) == len(some)
+    assert digest("sample") == source.digest
+
+
+def test_the_samples_dishes_do_not_depend_on_hash_seed_or_order() -> None:
+    code = (
+        "import hashlib; from switchpoint.data.sources.sources import open_source as o;"
+        "print(hashlib.sha256(b''.join(p.read() for p in list(o('sample', 0))[{step}])).hexdigest())"
+    )
+
+    def run(seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        return subprocess.check_output([sys.executable, "-c", code.format(step="::60")], env=environment, text=True)
+
+    assert run("1") == run("2")
+
+
+# TensorFlow Datasets
+
+
+@pytest.fixture
+def local_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jpeg: Callable[..., bytes]) -> Callable[..., str]:
+    """Registers and prepares a small dataset; gives its name."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+
+    def make(*splits: str, version: str = "1.2.3") -> str:
+        class Dishes(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc]
+            VERSION = tfds.core.Version(version)
+
+            def _info(self) -> object:
+                features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=["pho", "pie"])}
+                return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+            def _split_generators(self, _: object) -> dict[str, Iterator[object]]:
+                return {split: self._generate_examples(split) for split in splits}
+
+            def _generate_examples(self, split: str) -> Iterator[tuple[int, object]]:
+                for index in range(10):
+                    yield index, {"image": io.BytesIO(jpeg(split, index)), "label": index % 2}
+
+        builder = Dishes(data_dir=tmp_path)
+        monkeypatch.setattr(tfds, "builder", lambda name: builder)
+        return "tfds:dishes"
+
+    return make
+
+
+def test_tfds_keeps_its_split_and_its_bytes(local_builder: Callable[..., str], jpeg: Callable[..., bytes]) -> None:
+    source = open_source(local_builder("train", "validation"), 0)
+    assert source.classes == ["pho", "pie"]
+    assert len(source) == len(list(source)) == 20
+    assert Counter((label, split) for _, label, split in listing(source)) == {
+        (label, split): 5 for label in (0, 1) for split in ("train", "test")
+    }
+    assert sorted(contents(source).values()) == sorted(
+        jpeg(split, index) for split in ("train", "validation") for index in range(10)
+    )
+    assert listing(source) == listing(source)
+
+
+def test_tfds_prefers_test_to_validation(local_builder: Callable[..., str]) -> None:
+    source = open_source(local_builder("train", "validation", "test"), 0)
+    assert {name.split("/")[1].split("-")[0] for name, _, split in listing(source) if split == "test"} == {"test"}
+
+
+def test_tfds_without_a_test_split_gets_one(local_builder: Callable[..., str]) -> None:
+    source = open_source(local_builder("train"), 0)
+    assert Counter((label, split) for _, label, split in listing(source)) == {
+        (0, "train"): 4, (0, "test"): 1, (1, "train"): 4, (1, "test"): 1,
+    }  # fmt: skip
+
+
+def test_tfds_digest_is_of_name_and_version(local_builder: Callable[..., str]) -> None:
+    first = digest(local_builder("train"))
+    assert digest(local_builder("train")) == first != digest(local_builder("train", version="1.2.4"))
+
+
+def test_tfds_own_mock_is_read(local_builder: Callable[..., str]) -> None:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    dataset = local_builder("train", "test")
+    open_source(dataset, 0)  # prepares it: the mock knows no splits of its own
+    with tfds.testing.mock_data(num_examples=6):
+        photos = list(open_source(dataset, 0))
+    assert Counter(photo.split for photo in photos) == {"train": 6, "test": 6}
+    assert decode(photos[0].read()).mode == "RGB"
+
+
+def test_a_tfds_dataset_that_cannot_be_had_says_so(
+    local_builder: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    dataset = local_builder("train")
+
+    def refuse(*_: object) -> None:
+        raise ConnectionError("no route to host\nmore")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
+    with pytest.raises(DatasetError, match=r"can't be downloaded or prepared: no route to host\."):
+        open_source(dataset, 0)
+
+
+def test_an_unknown_tfds_name_says_so() -> None:
+    pytest.importorskip("tensorflow_datasets")
+    with pytest.raises(DatasetError, match=r"tfds:no_such_dishes: .*not found"):
+        digest("tfds:no_such_dishes")

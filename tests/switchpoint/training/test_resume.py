@@ -1,0 +1,197 @@
+"""Where the state of a training is kept: a directory, and a real GCS server."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from switchpoint import storage
+from switchpoint.errors import StorageError
+from switchpoint.provenance.digests import ROOT
+from switchpoint.training import resume
+from switchpoint.training.resume import Resume
+
+
+@dataclass(frozen=True)
+class Config:
+    seed: int = 1
+    weights: str = "imagenet"
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    monkeypatch.setattr(resume, "BEAT", 0.1)
+    monkeypatch.setattr(resume, "LEASE", 1.0)
+    if request.param == "directory":
+        return str(tmp_path / "resume")
+    return str(request.getfixturevalue("gcs").uri("some/resume"))
+
+
+def opened(root: str, config: Config = Config(), **inputs: str) -> Resume:
+    kept = Resume(root)
+    kept.open("finetune", config, {"records": "a"} | inputs)
+    return kept
+
+
+def files(root: str) -> list[str]:
+    if storage.is_remote(root):
+        return [item.name for item in storage.listing(f"{root}/")]
+    return [str(path) for path in Path(root).rglob("*") if path.is_file()]
+
+
+def save(kept: Resume, epoch: int) -> None:
+    kept.save(epoch, 0, {"epoch": epoch}, {"weights/0000": np.full(3, epoch, np.float32)})
+
+
+def epoch_of(state: tuple[dict[str, Any], Any] | None) -> int | None:
+    return state and state[0]["epoch"]
+
+
+def test_a_state_comes_back_as_it_was_and_goes_with_the_training(root: str) -> None:
+    with pytest.raises(KeyboardInterrupt), opened(root) as kept:
+        assert kept.latest() is None
+        for epoch in range(1, 5):
+            save(kept, epoch)
+        raise KeyboardInterrupt
+    assert len([name for name in files(root) if name.endswith(".npz")]) == 2
+    with opened(root) as kept:
+        values, arrays = kept.latest() or ({}, {})
+        assert values == {"epoch": 4}
+        np.testing.assert_array_equal(arrays["weights/0000"], np.full(3, 4, np.float32))
+        assert arrays["weights/0000"].dtype == np.float32
+    assert files(root) == []
+
+
+def test_another_training_does_not_find_it(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt), opened(root) as kept:
+        save(kept, 1)
+        raise KeyboardInterrupt
+    for other in (opened(root, Config(seed=2)), opened(root, records="b")):
+        with other as kept:
+            assert kept.latest() is None
+    with monkeypatch.context() as patch:
+        patch.setenv("SWITCHPOINT_DIGEST", "other code")
+        with opened(root) as kept:
+            assert kept.latest() is None
+    # The same weights elsewhere are the same training.
+    with opened(root, Config(weights="/elsewhere/imagenet.h5")) as kept:
+        assert epoch_of(kept.latest()) == 1
+
+
+@pytest.mark.parametrize("damage", ["torn", "changed"])
+def test_a_damaged_state_gives_way_to_the_one_before(
+    root: str, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt), opened(root) as kept:
+        for epoch in (1, 2):
+            save(kept, epoch)
+        raise KeyboardInterrupt
+
+    def spoil(epoch: int) -> None:
+        name = next(name for name in files(root) if f"epoch-000{epoch}" in name)
+        if storage.is_remote(root):
+            uri = f"gs://{storage.parse(root)[0]}/{name}"
+            data = storage.read_bytes(uri)[0] or b""
+            storage.write_bytes(uri, spoiled(data), "application/octet-stream")
+        else:
+            Path(name).write_bytes(spoiled(Path(name).read_bytes()))
+
+    def spoiled(data: bytes) -> bytes:
+        return data[: len(data) // 2] if damage == "torn" else data[:-1] + bytes([data[-1] ^ 1])
+
+    spoil(2)
+    with pytest.raises(KeyboardInterrupt), opened(root) as kept:
+        assert epoch_of(kept.latest()) == 1
+        raise KeyboardInterrupt
+    assert "epoch-0002" in capsys.readouterr().out
+    spoil(1)
+    with opened(root) as kept:
+        assert kept.latest() is None
+
+
+def test_a_second_writer_keeps_nothing(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with opened(root) as first:
+        save(first, 1)
+        with opened(root) as second:
+            assert not second.keeps
+            assert second.latest() is None
+            save(second, 7)
+        assert "another process trains the same" in capsys.readouterr().out
+        assert epoch_of(first.latest()) == 1
+    with opened(root) as third:
+        assert third.keeps
+
+
+def test_a_killed_process_frees_a_directory_at_once_and_a_bucket_after_the_lease(root: str) -> None:
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time\n"
+            "from tests.switchpoint.test_resume import opened, resume, save\n"
+            "resume.BEAT = 0.1\n"
+            "kept = opened(sys.argv[1])\n"
+            "save(kept, 3)\n"
+            "print('held', flush=True)\n"
+            "time.sleep(60)\n",
+            root,
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    assert not opened(root).keeps
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    with opened(root) as kept:
+        assert epoch_of(kept.latest()) == 3
+
+
+def test_who_lost_its_lock_in_a_bucket_writes_no_more(
+    gcs: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(resume, "BEAT", 0.1)
+    root = gcs.uri("resume")
+    with opened(root) as kept:
+        save(kept, 1)
+        lock = next(name for name in files(root) if name.endswith("lock.json"))
+        gcs.put(lock, b'{"owner": "somebody else"}')
+        deadline = time.monotonic() + 20
+        while "No states are saved any more" not in capsys.readouterr().out:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        save(kept, 2)
+        assert [name for name in files(root) if "epoch-0002" in name] == []
+    assert gcs.get(lock) == b'{"owner": "somebody else"}'
+
+
+def test_a_place_that_breaks_costs_the_state_but_not_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with opened(str(tmp_path / "resume")) as kept:
+        (place,) = [path for path in (tmp_path / "resume").iterdir() if path.is_dir()]
+        place.rmdir()
+        place.write_text("no directory any more")
+        save(kept, 1)
+        assert "could not be saved" in capsys.readouterr().out
+
+
+def test_a_root_that_cant_be_used_is_an_error_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"SWITCHPOINT_RESUME names .*file"):
+        opened(str(tmp_path / "file"))
+
+
+def test_without_a_root_nothing_is_kept() -> None:
+    with Resume.from_environment() as kept:
+        kept.open("transfer", Config(), {})
+        assert not kept.keeps
+        assert kept.latest() is None
