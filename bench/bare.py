@@ -20,7 +20,7 @@ FORWARD_PASSES = 10
 @functools.cache  # built once a process, not once a repeat
 def classifier(records: Path, deterministic: bool) -> Any:
     """EfficientNet-Lite0 with a new head, everything unfrozen, compiled as fine-tuning compiles it."""
-    from switchpoint.data.records import read_manifest
+    from switchpoint.data.manifest import read_manifest
     from switchpoint.training import loop as training
     from switchpoint.training.backbones import build as backbones
 
@@ -51,7 +51,7 @@ def finetune_bare(place: Path, repeat: int) -> Measured:
 
 def finetune_ours(place: Path, repeat: int) -> Measured:
     """Images a second of fine-tuning as the step does it, but with a single validation photo."""
-    from switchpoint.data.records import read_manifest
+    from switchpoint.data.manifest import read_manifest
     from switchpoint.training import loop as training
     from switchpoint.training.batches import plain_batches, training_batches
     from switchpoint.training.resume import Resume

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from switchpoint.data.sources.sources import draw
+from switchpoint.data.split import draw
 
 FOLDS = 3
 CELLS = "cells.jsonl"
@@ -171,7 +171,7 @@ def finetune(
 ) -> dict[str, Any]:
     """Fine-tuning, as the step does it, with what the step does not have: enlarged crops."""
     from components.finetune.step import FinetuneConfig, schedule
-    from switchpoint.data.records import read_manifest
+    from switchpoint.data.manifest import read_manifest
     from switchpoint.training import checkpoints
     from switchpoint.training import loop as training
     from switchpoint.training import saved_model as models

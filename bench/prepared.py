@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.pairs import Measured
+from switchpoint.data.manifest import read_manifest
 
 INPUT_SIZE = 224  # pixels: the lab's
 TRANSFER_SIZE = 160  # what transfer phases are measured at: at 224 all would not end within 40 minutes on 2 cores
@@ -23,7 +24,7 @@ def set_up(photos: Path, place: Path) -> None:
     from bench import lab
     from components.prepare.step import PrepareConfig, prepare
     from switchpoint.data import records
-    from switchpoint.data.sources.sources import open_source
+    from switchpoint.data.sources import open_source
 
     (place / "photos").symlink_to(photos.resolve())
     with redirect_stdout(io.StringIO()):
@@ -53,9 +54,8 @@ def classes(place: Path) -> int:
 
 
 def manifest(place: Path) -> dict[str, Any]:
-    from switchpoint.data import records
 
-    return records.read_manifest(ours(place))
+    return read_manifest(ours(place))
 
 
 def seconds(function: Callable[[], object]) -> float:

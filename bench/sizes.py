@@ -16,7 +16,7 @@ def names(records: Path, split: str) -> list[str]:
 
 def photo_bytes(place: Path, repeat: int) -> Measured:
     """The original files of the photos that the records hold."""
-    from switchpoint.data.sources.sources import open_source
+    from switchpoint.data.sources import open_source
 
     kept = {name for split in SPLITS for name in names(ours(place), split)}
     return Measured(
@@ -46,8 +46,8 @@ def feature_cosine(photos: Path, records: Path) -> float:
     import numpy as np
 
     from switchpoint.data import photos as images
-    from switchpoint.data.records import read_manifest
-    from switchpoint.data.sources.sources import open_source
+    from switchpoint.data.manifest import read_manifest
+    from switchpoint.data.sources import open_source
     from switchpoint.training.backbones import build as backbones
     from switchpoint.training.batches import plain_batches
 

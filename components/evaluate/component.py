@@ -32,7 +32,8 @@ def evaluate(
     from pathlib import Path
 
     from components.evaluate.step import evaluate
-    from switchpoint.provenance.metadata import describe, file_digest
+    from switchpoint.provenance.digests import file_digest
+    from switchpoint.provenance.metadata import describe
 
     result = evaluate(
         Path(records.path),

@@ -8,6 +8,7 @@ from typing import Any
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.evaluate.photos import telling
 from switchpoint.data import records
+from switchpoint.data.manifest import verify_records
 from switchpoint.training import loop as training
 from switchpoint.training import saved_model as models
 from switchpoint.training.batches import plain_batches
@@ -38,7 +39,7 @@ def evaluate(
     import numpy as np
     import tensorflow as tf
 
-    classes = records.verify(photos)["classes"]
+    classes = verify_records(photos)["classes"]
     model = models.classifier(keras.models.load_model(model_file, compile=False))
     batches = plain_batches(photos, "test", batch_size)
     probabilities = model.predict(batches, verbose=0)

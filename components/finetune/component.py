@@ -49,7 +49,7 @@ def finetune(
     from pathlib import Path
 
     from components.finetune.step import FinetuneConfig, finetune
-    from switchpoint.data.records import read_manifest
+    from switchpoint.data.manifest import read_manifest
     from switchpoint.provenance.metadata import describe, embed
     from switchpoint.training.checkpoints import read
     from switchpoint.training.resume import Resume

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from switchpoint.data import records
+from switchpoint.data.manifest import verify_records
 from switchpoint.training import checkpoints
 from switchpoint.training import loop as training
 from switchpoint.training import saved_model as models
@@ -63,7 +63,7 @@ def finetune(
     Source:
         https://keras.io/guides/transfer_learning/ (BatchNormalization stays in inference mode)
     """
-    manifest = records.verify(photos)
+    manifest = verify_records(photos)
     training.deterministic(config.seed)
     with training.strategy().scope():
         backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)

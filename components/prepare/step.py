@@ -17,7 +17,10 @@ from typing import IO, Any, NamedTuple, TypeVar
 from switchpoint.data import photos as images
 from switchpoint.data import records as record_files
 from switchpoint.data.converters import Converters
-from switchpoint.data.sources.sources import Photo, Source, cut, draw, open_source
+from switchpoint.data.manifest import SPLITS, write_manifest, writing
+from switchpoint.data.sources import Source, open_source
+from switchpoint.data.sources.source import Photo
+from switchpoint.data.split import cut, draw
 from switchpoint.errors import DatasetError
 
 THUMBNAILS = 24
@@ -84,7 +87,7 @@ def prepare(records: Path, look: Path, source: Path, config: PrepareConfig) -> d
             f"{config.dataset} is not what dataset_digest says: expected {config.dataset_digest}, "
             f"found {photos.digest}. Start the run anew from the command, or leave dataset_digest empty."
         )
-    with record_files.writing(records) as directory, tempfile.TemporaryFile(dir=directory.parent) as spool:
+    with writing(records) as directory, tempfile.TemporaryFile(dir=directory.parent) as spool:
         kept, left_out = _decode_all(photos, config, spool)
         _check_left_out(left_out, len(photos), photos.classes, kept, config)
         validation = cut(
@@ -93,9 +96,7 @@ def prepare(records: Path, look: Path, source: Path, config: PrepareConfig) -> d
             config.seed,
         )
         kept = [photo._replace(split="validation") if photo.name in validation else photo for photo in kept]
-        splits: dict[str, list[_Kept]] = {
-            split: [photo for photo in kept if photo.split == split] for split in record_files.SPLITS
-        }
+        splits: dict[str, list[_Kept]] = {split: [photo for photo in kept if photo.split == split] for split in SPLITS}
         splits["train"].sort(key=lambda photo: draw(config.seed, photo.name))
 
         def examples(chosen: list[_Kept]) -> Iterator[record_files.Example]:
@@ -104,7 +105,7 @@ def prepare(records: Path, look: Path, source: Path, config: PrepareConfig) -> d
                 yield record_files.Example(spool.read(photo.length), photo.label, photo.name)
 
         height, width = images.record_size(config.image_size)
-        manifest = record_files.write_manifest(
+        manifest = write_manifest(
             directory,
             {
                 "classes": photos.classes,
@@ -259,12 +260,12 @@ def _look(manifest: dict[str, Any], thumbnails: list[tuple[str, str]]) -> str:
     """One self-contained page; every name in it is data and is escaped."""
     e = html.escape
     splits = manifest["splits"]
-    counts = list(zip(*(splits[split]["per_class"] for split in record_files.SPLITS), strict=True))
+    counts = list(zip(*(splits[split]["per_class"] for split in SPLITS), strict=True))
     widest = max(map(sum, counts))
 
     def bar(row: tuple[int, ...]) -> str:
         rectangles, x = "", 0.0
-        for split, count in zip(record_files.SPLITS, row, strict=True):
+        for split, count in zip(SPLITS, row, strict=True):
             rectangles += f'<rect class="{split}" x="{x:.2f}" width="{100 * count / widest:.2f}" height="1"/>'
             x += 100 * count / widest
         return f'<svg viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{rectangles}</svg>'
@@ -288,8 +289,8 @@ def _look(manifest: dict[str, Any], thumbnails: list[tuple[str, str]]) -> str:
         [(entry["kind"], ", ".join(entry["photos"])) for entry in manifest["duplicates"]],
         "No photo is in two classes or two splits.",
     )
-    total = [splits[split]["photos"] for split in record_files.SPLITS]
-    heads = "".join(f'<th><span class="{split}">■</span> {split}</th>' for split in record_files.SPLITS)
+    total = [splits[split]["photos"] for split in SPLITS]
+    heads = "".join(f'<th><span class="{split}">■</span> {split}</th>' for split in SPLITS)
     rows = "".join(
         f"<tr><td>{e(name)}</td>{''.join(f'<td>{n}</td>' for n in row)}<td class='bar'>{bar(row)}</td></tr>"
         for name, row in zip(manifest["classes"], counts, strict=True)

@@ -13,7 +13,8 @@ from components.report.charts import Json
 from components.report.origin import Origin
 from components.report.wording import conclusion, markdown
 from switchpoint.errors import RecordsError
-from switchpoint.provenance.metadata import embedded, entry, file_digest
+from switchpoint.provenance.digests import file_digest
+from switchpoint.provenance.metadata import embedded, entry
 
 
 class Trained(NamedTuple):

@@ -59,7 +59,7 @@ def transfer(
     from pathlib import Path
 
     from components.transfer.step import TransferConfig, transfer
-    from switchpoint.data.records import read_manifest
+    from switchpoint.data.manifest import read_manifest
     from switchpoint.provenance.metadata import describe, embed
     from switchpoint.training.resume import Resume
 

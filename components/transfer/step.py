@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from switchpoint import storage
-from switchpoint.data import records
+from switchpoint import addresses, storage
+from switchpoint.data.manifest import verify_records
 from switchpoint.errors import SwitchpointError, WeightsError
 from switchpoint.training import checkpoints, features
 from switchpoint.training import loop as training
@@ -72,12 +72,12 @@ def transfer(
         RecordsError: The records are not whole.
         SwitchpointError: The loss was not a number before the first epoch had ended.
     """
-    manifest = records.verify(photos)
+    manifest = verify_records(photos)
     training.deterministic(config.seed)
     strategy = training.strategy()
     with tempfile.TemporaryDirectory() as temporary:
         weights = config.weights
-        if storage.is_remote(weights):
+        if addresses.is_remote(weights):
             weights = str(Path(temporary, Path(weights).name))
             digest = storage.download(config.weights, Path(weights))
         else:

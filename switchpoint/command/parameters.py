@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from switchpoint import addresses
 from switchpoint.command.recipes import RECIPES
-from switchpoint.errors import ParameterError
+from switchpoint.errors import DatasetError, ParameterError
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training.backbones.build import BACKBONES
 
@@ -163,26 +164,27 @@ def _faults(values: Values) -> Any:
             yield f"{name}={values[name]}: give a value above 0 and below 10."
 
 
-def check_places(values: Values) -> None:
+def check_addresses(values: Values) -> None:
     """Refuse a dataset or weights that are not there, before anything starts.
 
     Raises:
         ParameterError: Nothing of that name on this machine.
     """
+    from switchpoint.data import sources
+
     dataset, weights = values["dataset"], values["weights"]
-    if dataset != "sample" and not dataset.startswith(("tfds:", "gs://")) and not Path(dataset).exists():
-        raise ParameterError(
-            f"dataset={dataset!r} is not there. Give a folder with one sub-folder a class, Food-101's folder or "
-            ".tar.gz, gs://…, tfds:NAME, or `sample` for drawn dishes."
-        )
-    if weights not in ("imagenet", "none") and not weights.startswith("gs://") and not Path(weights).is_file():
+    try:
+        sources.find(dataset)
+    except DatasetError as error:
+        raise ParameterError(str(error)) from error
+    if addresses.is_local(weights, "weights") and not Path(weights).is_file():
         raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://…, `imagenet` or `none`.")
 
 
 def with_digests(values: Values, which: tuple[str, ...] = ("dataset", "weights")) -> Values:
     """Fill in the digests that prepare and transfer verify, and that make a changed dataset run again."""
     from switchpoint import storage
-    from switchpoint.data.sources import sources
+    from switchpoint.data import sources
     from switchpoint.training.backbones import build as backbones
 
     if "dataset" in which:
@@ -191,7 +193,7 @@ def with_digests(values: Values, which: tuple[str, ...] = ("dataset", "weights")
         weights = values["weights"]
         values["weights_digest"] = (
             storage.digest(weights)
-            if storage.is_remote(weights)
+            if addresses.is_remote(weights)
             else backbones.weights_digest(values["backbone"], weights)
         )
     return values

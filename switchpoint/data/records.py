@@ -1,27 +1,18 @@
-"""Records: sharded TFRecords of resized photos, and the manifest that says what is in them.
+"""Sharded TFRecords of resized photos; `data/manifest.py` says what is in them."""
 
-records/
-    train-00000-of-00002.tfrecord  …  validation-…  test-…
-    manifest.json     written last: a directory without it is not records
-"""
-
-import hashlib
-import json
 import math
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from switchpoint.data.manifest import SPLITS, read_manifest
 from switchpoint.errors import RecordsError
+from switchpoint.provenance.digests import file_digest
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-SPLITS = ("train", "validation", "test")
 PHOTOS_A_SHARD = 1024  # about 48 MB at 300×260
-MANIFEST = "manifest.json"
 
 
 class Example(NamedTuple):
@@ -30,24 +21,6 @@ class Example(NamedTuple):
     image: bytes
     label: int
     name: str
-
-
-@contextmanager
-def writing(records: Path) -> Iterator[Path]:
-    """Give a temporary sibling to write into; move it to `records` if all went well, else remove it."""
-    if records.exists() and any(
-        path.suffix != ".tfrecord" and path.name != MANIFEST for path in sorted(records.iterdir())
-    ):
-        raise RecordsError(f"{records} holds something other than records. Name an empty or a new directory.")
-    partial = records.with_name(f"{records.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a killed run
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        shutil.rmtree(records, ignore_errors=True)
-        partial.rename(records)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_split(directory: Path, split: str, examples: Iterable[Example], photos: int, classes: int) -> dict[str, Any]:
@@ -91,63 +64,8 @@ def write_split(directory: Path, split: str, examples: Iterable[Example], photos
                 }
                 message = tf.train.Example(features=tf.train.Features(feature=features))
                 writer.write(message.SerializeToString(deterministic=True))
-        shards.append({"file": path.name, "sha256": _sha256(path), "bytes": path.stat().st_size})
+        shards.append({"file": path.name, "sha256": file_digest(path), "bytes": path.stat().st_size})
     return {"photos": photos, "shards": shards, "per_class": per_class}
-
-
-def write_manifest(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Add the digest and write it: the last file of `directory`."""
-    manifest = {**manifest, "digest": _digest(manifest)}
-    (directory / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    return manifest
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    """Of everything but the dataset's address: the same photos elsewhere are the same records."""
-    content = {key: value for key, value in manifest.items() if key not in ("digest", "source")}
-    content["source"] = manifest["source"]["digest"]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_manifest(records: Path) -> dict[str, Any]:
-    """Read the manifest and check that the shards it names are there, whole by their sizes.
-
-    Raises:
-        RecordsError: No manifest, one that was changed, or a shard is missing or cut short.
-    """
-    path = records / MANIFEST
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        digest = _digest(manifest)
-        sizes = {s["file"]: s["bytes"] for name in SPLITS for s in manifest["splits"][name]["shards"]}
-    except FileNotFoundError:
-        raise RecordsError(f"No {MANIFEST} in {records}: not records, or not whole. Run prepare again.") from None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RecordsError(f"{path} is not a manifest ({error!r}). Run prepare again.") from error
-    if digest != manifest.get("digest"):
-        raise RecordsError(f"{path} was changed after it was written. Run prepare again.")
-    for name, size in sizes.items():
-        shard = records / name
-        found = shard.stat().st_size if shard.is_file() else None
-        if found != size:
-            received = "is missing" if found is None else f"has {found} bytes, not {size}"
-            raise RecordsError(f"{shard} {received}. Run prepare again.")
-    return manifest
-
-
-def verify(records: Path) -> dict[str, Any]:
-    """Read the manifest and every shard; raise RecordsError if one is not what its digest says."""
-    manifest = read_manifest(records)
-    for split in manifest["splits"].values():
-        for shard in split["shards"]:
-            if _sha256(records / shard["file"]) != shard["sha256"]:
-                raise RecordsError(f"{records / shard['file']} is not what its digest says. Run prepare again.")
-    return manifest
 
 
 def dataset(records: Path, split: str, files_at_once: int = 1) -> "tf.data.Dataset":

@@ -22,6 +22,12 @@ DIGEST = "SWITCHPOINT_DIGEST"
 RESUME = "SWITCHPOINT_RESUME"
 
 
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def step_files(step: str) -> list[Path]:
     """The project's files that `step` runs: `step.py`, its wrapper, and what they import, transitively, sorted."""
     found: set[Path] = set()

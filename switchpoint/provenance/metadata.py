@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from switchpoint import addresses
 from switchpoint.errors import SwitchpointError
 from switchpoint.provenance.digests import DIGEST, code_digest
 
 MEMBER = "switchpoint.json"  # of a .keras file, which is a ZIP archive
 CONFIG = "config.json"  # Keras' member for the architecture
 FORMAT = 1
-_PLACES = ("dataset", "dataset_digest", "weights", "weights_digest")
-_NAMES = ("sample", "imagenet", "none")  # datasets and weights that are words, not places
+_ADDRESSES = ("dataset", "weights")
+_DIGESTS = ("dataset_digest", "weights_digest")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP archive knows
 
 
@@ -48,18 +49,12 @@ def describe(
     } | ({"digest": digest} if digest else {})
 
 
-def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def entry(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """An artifact's metadata, from `describe`, as a model file carries it: without places."""
+    """An artifact's metadata, from `describe`, as a model file carries it: without what is an address only here."""
     parameters = {
         name: value
         for name, value in json.loads(metadata["parameters"]).items()
-        if name not in _PLACES or value in _NAMES or (name == "dataset" and value.startswith("tfds:"))
+        if name not in _DIGESTS and (name not in _ADDRESSES or addresses.is_name(value))
     }
     return {
         "step": metadata["step"],

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from switchpoint.data import records as recordfiles
+from switchpoint.data.manifest import read_manifest
 from switchpoint.training.augmentation import decode_crop, draws, flip_rotate
 
 PREFETCH = 4  # batches
@@ -50,7 +51,7 @@ def training_crops(
     """
     import tensorflow as tf
 
-    manifest = recordfiles.read_manifest(records)
+    manifest = read_manifest(records)
     size, classes = manifest["image_size"], len(manifest["classes"])
     photos = manifest["splits"]["train"]["photos"]
     examples = recordfiles.dataset(records, "train", FILES_AT_ONCE)
@@ -86,7 +87,7 @@ def plain_batches(records: Path, split: str, batch_size: int, files_at_once: int
     """
     import tensorflow as tf
 
-    manifest = recordfiles.read_manifest(records)
+    manifest = read_manifest(records)
     size, classes = manifest["image_size"], len(manifest["classes"])
 
     def crop(example: dict[str, Any]) -> Any:

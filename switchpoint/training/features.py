@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from switchpoint.data import records as recordfiles
+from switchpoint.data.manifest import read_manifest
 from switchpoint.errors import SwitchpointError
 from switchpoint.training.batches import FILES_AT_ONCE, PREFETCH, plain_batches, shuffle, training_batches, untuned
 
@@ -68,7 +68,7 @@ class Views:
         import keras
         import numpy as np
 
-        manifest = recordfiles.read_manifest(records)
+        manifest = read_manifest(records)
         photos, held_out = (manifest["splits"][split]["photos"] for split in ("train", "validation"))
         self.views, self.batch_size, self.seed, self.classes = views, batch_size, seed, len(manifest["classes"])
         pooled = keras.Model(backbone.input, head.get_layer("pool")(backbone.output), name="pooled")

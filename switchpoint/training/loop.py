@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from switchpoint.data import records as recordfiles
+from switchpoint.data.manifest import read_manifest
 from switchpoint.training.resume import Resume
 
 Row = dict[str, float]
@@ -229,7 +229,7 @@ def fit(
     """
     import keras
 
-    splits = recordfiles.read_manifest(records)["splits"]
+    splits = read_manifest(records)["splits"]
     steps = steps_per_epoch(splits["train"]["photos"], batch_size)
     replicas = model.distribute_strategy.num_replicas_in_sync
     held_out = _for_all(validation(_even_size(splits["validation"]["photos"], batch_size, replicas)), replicas)

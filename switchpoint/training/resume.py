@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-from switchpoint import storage
+from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
 from switchpoint.provenance.digests import DIGEST, RESUME, code_digest
 
@@ -73,7 +73,7 @@ class Resume:
         }
         made_of = [step, os.environ.get(DIGEST) or code_digest(step), parameters, dict(inputs)]
         key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:32]
-        place = _Bucket(f"{self._root}/{key}") if storage.is_remote(self._root) else _Directory(Path(self._root, key))
+        place = _Bucket(f"{self._root}/{key}") if addresses.is_remote(self._root) else _Directory(Path(self._root, key))
         if place.lock():
             self._place = place
         else:

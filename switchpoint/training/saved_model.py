@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from switchpoint.errors import SwitchpointError
 from switchpoint.training.checkpoints import weights_digest
 from switchpoint.training.loop import join, set_precision
 
@@ -35,10 +34,18 @@ def complete(classifier: Any, manifest: Mapping[str, Any]) -> Any:
     # Cropping2D, for CenterCrop rounds the other way than the crop of validation when the margin is odd.
     margins = [side - manifest["image_size"] for side in size]
     crop = [((margin + 1) // 2, margin // 2) for margin in margins]
-    return _assemble(classifier, size, crop, manifest["classes"])
+    return assemble(classifier, size, crop, manifest["classes"])
 
 
-def _assemble(classifier: Any, size: Sequence[int], crop: Sequence[tuple[int, int]], names: Sequence[str]) -> Any:
+def assemble(classifier: Any, size: Sequence[int], crop: Sequence[tuple[int, int]], names: Sequence[str]) -> Any:
+    """A model that takes photos of any size, around a classifier's backbone and head.
+
+    Args:
+        classifier: Holds `backbone` and `head`.
+        size: Height and width to resize to, in pixels.
+        crop: Pixels to cut off: (top, bottom), (left, right).
+        names: Classes in the order of the outputs; empty: they are not kept in the model.
+    """
     import keras
 
     photos = keras.Input((None, None, 3), dtype="uint8", name="photos")
@@ -80,36 +87,3 @@ def save(model: Any, path: Path) -> str:
     model.save(temporary)
     temporary.replace(path)
     return digest(model)
-
-
-def write_h5(model_file: Path, path: Path) -> None:
-    """Write a final model as Keras H5, as the lab saved.
-
-    That format can't hold the layer with the class names; they are in the file's attribute `class_names`, as JSON.
-
-    Args:
-        model_file: From `save`.
-        path: File to write; its name ends in .h5.
-
-    Raises:
-        SwitchpointError: Keras can't read back what it wrote, as with MobileNetV3.
-    """
-    import h5py
-    import keras
-
-    model = keras.models.load_model(model_file, compile=False)
-    resize, crop = model.get_layer("resize"), model.get_layer("centre_crop")
-    names = [str(name) for name in model.get_layer("labels").get_layer("class_names").get_vocabulary()]
-    temporary = path.with_name("part.h5")
-    _assemble(model, (resize.height, resize.width), crop.cropping, []).save(temporary)
-    try:
-        keras.models.load_model(temporary, compile=False)
-    except Exception as error:  # Keras raises what it likes
-        temporary.unlink()
-        raise SwitchpointError(
-            f"Keras can't hold this network in H5: it does not read back what it wrote ({error}). "
-            "Export it with --format keras."
-        ) from error
-    with h5py.File(temporary, "a") as file:
-        file.attrs["class_names"] = json.dumps(names)
-    temporary.replace(path)

@@ -12,6 +12,7 @@ import pytest
 
 from components.prepare.step import PrepareConfig, prepare
 from switchpoint.data import records
+from switchpoint.data.manifest import read_manifest
 from switchpoint.errors import SwitchpointError
 from switchpoint.training import checkpoints, features
 from switchpoint.training import loop as training
@@ -29,7 +30,7 @@ def sharded_records(small_records: Path, tmp_path_factory: pytest.TempPathFactor
         patch.setattr(records, "PHOTOS_A_SHARD", 5)
         config = PrepareConfig(str(small_records.parent / "dishes"), image_size=32)
         prepare(place / "records", place / "look", place / "source", config)
-    assert len(records.read_manifest(place / "records")["splits"]["train"]["shards"]) > FILES_AT_ONCE
+    assert len(read_manifest(place / "records")["splits"]["train"]["shards"]) > FILES_AT_ONCE
     return place / "records"
 
 

@@ -21,7 +21,8 @@ from components.prepare.step import PrepareConfig, prepare
 from switchpoint.data import photos as images
 from switchpoint.data import records as record_files
 from switchpoint.data.converters import Converters
-from switchpoint.data.sources.sources import digest, open_source
+from switchpoint.data.manifest import SPLITS, read_manifest, verify_records
+from switchpoint.data.sources import digest, open_source
 from switchpoint.errors import DatasetError, RecordsError, SwitchpointError
 
 Make = Callable[..., Path]
@@ -54,16 +55,16 @@ def test_every_photo_is_in_one_split_and_each_class_in_all(folder: Make, tmp_pat
         "validation": [4, 6, 1],
         "test": [4, 6, 1],
     }
-    found = [name for split in record_files.SPLITS for name in names(tmp_path / "out", split)]
+    found = [name for split in SPLITS for name in names(tmp_path / "out", split)]
     assert sorted(found) == [photo.name for photo in open_source(str(root), 0)]
-    assert manifest == record_files.verify(tmp_path / "out" / "records")
+    assert manifest == verify_records(tmp_path / "out" / "records")
 
 
 def test_a_record_holds_the_photo_resized_with_its_label_and_place(folder: Make, tmp_path: Path) -> None:
     root = folder(a=9, b=9)
     manifest = run(tmp_path / "out", root)
     assert (manifest["image_height"], manifest["image_width"], manifest["image_size"]) == (43, 37, 32)
-    for split in record_files.SPLITS:
+    for split in SPLITS:
         for place, row in enumerate(rows(tmp_path / "out", split)):
             name = row["name"].decode()
             assert (row["index"], manifest["classes"][row["label"]]) == (place, name.split("/")[0])
@@ -97,8 +98,8 @@ def test_the_seed_decides_split_and_order(folder: Make, tmp_path: Path) -> None:
     found = {}
     for seed in (1, 2):
         run(tmp_path / str(seed), root, seed=seed)
-        found[seed] = {split: names(tmp_path / str(seed), split) for split in record_files.SPLITS}
-    for split in record_files.SPLITS:
+        found[seed] = {split: names(tmp_path / str(seed), split) for split in SPLITS}
+    for split in SPLITS:
         assert set(found[1][split]) != set(found[2][split])
     labels = [name.split("/")[0] for name in found[1]["train"]]
     assert labels != sorted(labels)
@@ -188,7 +189,7 @@ def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(folder: Make, tmp_p
     assert killed.returncode == -signal.SIGKILL
     assert any(name.endswith(".tfrecord") for name in files(out))
     with pytest.raises(RecordsError, match="not whole"):
-        record_files.read_manifest(out / "records")
+        read_manifest(out / "records")
     run(out, root)
     run(tmp_path / "fresh", root)
     assert files(out) == files(tmp_path / "fresh")

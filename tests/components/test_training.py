@@ -15,7 +15,7 @@ import pytest
 from components.evaluate.step import evaluate
 from components.finetune.step import schedule as finetune_schedule
 from components.transfer.step import schedule
-from switchpoint.data.records import read_manifest
+from switchpoint.data.manifest import read_manifest
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training import checkpoints

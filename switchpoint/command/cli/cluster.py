@@ -1,16 +1,12 @@
 """The commands that reach beyond this machine: to Kubeflow Pipelines, and to a bucket."""
 
-import contextlib
 import json
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
+from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli.flags import (
     Values,
@@ -22,9 +18,8 @@ from switchpoint.command.cli.flags import (
     parameter_flags,
     profile_flag,
     recipe_flag,
-    runs_dir,
 )
-from switchpoint.errors import ClusterError, SwitchpointError
+from switchpoint.errors import ClusterError
 
 CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
 RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_code_change", "wait", "timeout")
@@ -58,7 +53,6 @@ def submit(
     """Run the pipeline on Kubeflow Pipelines."""
     connection = {name: flags.pop(name) for name in CONNECTION}
     values = pipeline_parameters.resolve(recipe, given(flags))
-    from switchpoint import storage
     from switchpoint.command import profiles
     from switchpoint.command.cluster import client as cluster
     from switchpoint.command.compilation import package
@@ -66,7 +60,7 @@ def submit(
 
     cluster.check_visible(values, pipeline_root)
     placed = profiles.load(profile)
-    if pipeline_root and storage.is_remote(pipeline_root):
+    if pipeline_root and addresses.is_remote(pipeline_root):
         resume = resume or placed.resume or f"{pipeline_root.rstrip('/')}/resume"
     text = package(placed, registry, device, resume)
     place = cluster.Cluster(**connection)
@@ -166,83 +160,3 @@ def finish(
     output.print(console.results_table(results["results"]))
     say(results["conclusion"])
     say(f"Report: {results['report']}\nModel:  {results['model']}")
-
-
-@click.command()
-@click.argument("source", metavar="FOLDER|FILE", type=click.Path(exists=True, path_type=Path))
-@click.argument("uri", metavar="gs://BUCKET/NAME")
-def upload(source: Path, uri: str) -> None:
-    """Copy a folder or a file to a bucket, where a cluster sees it. What is there already is not sent again."""
-    from switchpoint import storage
-
-    with _progress() as progress:
-        sent = storage.upload(source, uri, progress)
-    click.echo(f"{sent.sent} sent, {sent.skipped} already there: {uri}")
-    if sent.others:
-        click.echo(
-            f"Below {uri} are {sent.others} other objects that are not in {source}. A dataset there has them too.",
-            err=True,
-        )
-
-
-@click.command()
-@click.argument("run", required=True)
-@click.argument("uri", metavar="gs://BUCKET/models/NAME|FOLDER")
-@click.option(
-    "--format", "kind", type=click.Choice(["keras", "h5"]), default="keras", show_default=True,
-    help="h5 is Keras' older format.",
-)  # fmt: skip
-@runs_dir
-def export(run: str, uri: str, kind: str, runs_dir: Path) -> None:
-    """Publish the best model of a run of this machine: the model, its classes, a card.
-
-    In a bucket `latest.json` moves last; a FOLDER of this machine must be new.
-    """
-    from rich.console import Console
-
-    from switchpoint import storage
-    from switchpoint.command.publish import card as model_card
-    from switchpoint.command.runs import store as local_runs
-
-    document = local_runs.find(runs_dir, run)
-    if document["state"] != "succeeded":
-        raise SwitchpointError(f"Run {document['id']} {document['state']}: only a run that succeeded has a best model.")
-    if not storage.is_remote(uri) and Path(uri).exists():
-        raise SwitchpointError(f"{uri} exists and is not replaced. Name a folder that is not there yet.")
-    with tempfile.TemporaryDirectory() as directory, Console(stderr=True).status("Publishing"):
-        model, classes = Path(directory, f"model.{kind}"), Path(directory, "classes.json")
-        if kind == "h5":
-            from switchpoint.training.saved_model import write_h5
-
-            write_h5(Path(document["model"]), model)
-        else:
-            shutil.copyfile(document["model"], model)
-        classes.write_text(json.dumps(model_card.classes(document), indent=1) + "\n", encoding="utf-8")
-        card = model_card.card(document, model.name)
-        if storage.is_remote(uri):
-            # A version never changes, so that the other format of a run is another version.
-            version = document["id"] if kind == "keras" else f"{document['id']}-{kind}"
-            storage.export({path.name: path for path in (model, classes)}, card, uri, version)
-        else:
-            Path(directory, "README.md").write_text(card, encoding="utf-8")
-            part = Path(f"{uri.rstrip('/')}.part")
-            shutil.rmtree(part, ignore_errors=True)  # of a killed export
-            shutil.copytree(directory, part)
-            part.rename(uri)
-    if storage.is_remote(uri):
-        base = uri.rstrip("/")
-        click.echo(f"Published {base}/{version}; {base}/latest.json points to it.")
-    else:
-        click.echo(f"Exported to {uri}.")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar of bytes, as storage wants to be told of them."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=None)
-        yield lambda done, total, name: bars.update(task, completed=done, total=total, description=name[-40:])

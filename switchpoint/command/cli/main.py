@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli import cluster as cli_cluster
 from switchpoint.command.cli import lineage as cli_lineage
+from switchpoint.command.cli import publish as cli_publish
 from switchpoint.command.cli.flags import (
     Values,
     as_json,
@@ -44,11 +46,11 @@ def main() -> None:
     """After how many epochs of transfer learning should fine-tuning start?"""
 
 
-def with_places(values: Values) -> Values:
+def located(values: Values) -> Values:
     """Check that dataset and weights are there, make their paths absolute and take their digests."""
-    pipeline_parameters.check_places(values)
+    pipeline_parameters.check_addresses(values)
     for name in ("dataset", "weights"):
-        if Path(values[name]).exists() and values[name] not in ("sample", "imagenet", "none"):
+        if addresses.is_local(values[name], name):
             values[name] = str(Path(values[name]).resolve())
     return pipeline_parameters.with_digests(values)
 
@@ -58,7 +60,7 @@ def changed(runs_directory: Path, run: str | None, flags: Values) -> Values:
     from switchpoint.command.runs import store as runs
 
     base = runs.find(runs_directory, run)["parameters"]
-    return with_places(pipeline_parameters.checked(base | given(flags)))
+    return located(pipeline_parameters.checked(base | given(flags)))
 
 
 def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) -> None:
@@ -97,7 +99,7 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
 @as_json
 def run(recipe: str, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -> None:
     """Run the pipeline on this machine."""
-    execute(with_places(pipeline_parameters.resolve(recipe, given(flags))), runs_dir, runner, as_json)
+    execute(located(pipeline_parameters.resolve(recipe, given(flags))), runs_dir, runner, as_json)
 
 
 @main.command()
@@ -140,7 +142,7 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
     """Say for each step whether it is cached or will run, and why. Takes the flags of `run`."""
     if run and not again:
         raise click.UsageError("RUN goes with --rerun.")
-    values = changed(runs_dir, run, flags) if again else with_places(pipeline_parameters.resolve(recipe, given(flags)))
+    values = changed(runs_dir, run, flags) if again else located(pipeline_parameters.resolve(recipe, given(flags)))
     from rich.console import Console
 
     from switchpoint.command.cli import console
@@ -186,8 +188,8 @@ def compile(profile: str, registry: str | None, device: str | None, resume: str 
 
 for command in (
     cli_cluster.submit,
-    cli_cluster.upload,
-    cli_cluster.export,
+    cli_publish.upload,
+    cli_publish.export,
     cli_lineage.lineage,
     cli_lineage.tensorboard,
 ):

@@ -21,7 +21,7 @@ import urllib3
 from kfp import client as kfp_client
 from kfp.client.token_credentials_base import TokenCredentialsBase
 
-from switchpoint import storage
+from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cluster.errors import PassingError, plainly
 from switchpoint.command.cluster.steps import of_tasks, of_workflow, steps
@@ -52,14 +52,14 @@ def check_visible(values: Values, pipeline_root: str | None = None) -> None:
             f"switch_epochs has {len(values['switch_epochs'])} epochs: a run on Kubeflow takes {MOST_SWITCH_EPOCHS} at "
             "most, since KFP hands the report all of its inputs in one argument. Spread them over several runs."
         )
-    bucket = storage.parse(pipeline_root)[0] if pipeline_root and storage.is_remote(pipeline_root) else "BUCKET"
-    pipeline_parameters.check_places(values)
-    for name, known in (("dataset", ("sample",)), ("weights", ("imagenet", "none"))):
+    bucket = addresses.parse(pipeline_root)[0] if pipeline_root and addresses.is_remote(pipeline_root) else "BUCKET"
+    pipeline_parameters.check_addresses(values)
+    for name in ("dataset", "weights"):
         value = str(values[name])
-        if value in known or value.startswith(("gs://", "tfds:")):
+        if not addresses.is_local(value, name):
             continue
-        place = Path(value).expanduser().resolve()
-        target = f"gs://{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{place.name}"
+        path = Path(value).expanduser().resolve()
+        target = f"gs://{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{path.name}"
         raise ParameterError(
             f"{name}={value!r} is on this machine, where the cluster can't see it. Upload it, then pass its address:\n"
             f"  switchpoint upload {value} {target}\n"

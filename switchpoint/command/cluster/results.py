@@ -7,7 +7,7 @@ made it: an earlier one with the same parameters and the same images, since noth
 from collections.abc import Iterator
 from typing import Any
 
-from switchpoint import storage
+from switchpoint import addresses, storage
 from switchpoint.command.cluster.client import PIPELINE, Cluster, Run, Values, parameters_of
 from switchpoint.command.cluster.rerun import images
 from switchpoint.command.runs.results import MODEL
@@ -31,7 +31,7 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
     seen = f"See the report there: {cluster.url(run.run_id)} (step Report, tab Visualization)."
     for candidate in _same_reports(cluster, run):
         root = (candidate.runtime_config and candidate.runtime_config.pipeline_root) or pipeline_root or ""
-        if storage.is_remote(root):
+        if addresses.is_remote(root):
             try:
                 if found := _report(root, candidate.run_id):
                     content, _ = storage.read_json(found)
@@ -68,7 +68,7 @@ def _sorted(values: Values) -> Values:
 
 def _report(root: str, run_id: str) -> str | None:
     """The newest `results` that the report step of a run wrote."""
-    bucket, name = storage.parse(root)
+    bucket, name = addresses.parse(root)
     prefix = f"gs://{bucket}/{name.rstrip('/')}{'/' if name else ''}{PIPELINE}/{run_id}/report/"
     found = [item for item in storage.listing(prefix) if item.name.endswith("/results")]
     return f"gs://{bucket}/{max(found, key=lambda item: item.generation).name}" if found else None

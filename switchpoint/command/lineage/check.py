@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from switchpoint import storage
+from switchpoint import addresses, storage
 from switchpoint.command.lineage.graph import Graph, Node, metadata
-from switchpoint.data import records
-from switchpoint.data.sources import sources
+from switchpoint.data import sources
+from switchpoint.data.manifest import verify_records
 from switchpoint.errors import StorageError, SwitchpointError
 from switchpoint.provenance.digests import STEPS, code_digest
 from switchpoint.provenance.metadata import CONFIG, embedded, entry, sealed
@@ -63,7 +63,7 @@ class _Places:
         if not node["path"]:
             raise _UncheckableError("not found among the runs")
         path = Path(node["path"])
-        if storage.is_remote(node["path"]):
+        if addresses.is_remote(node["path"]):
             path = self._downloaded(node)
             if not path.exists():
                 if not storage.listing(node["path"]):
@@ -134,7 +134,7 @@ def _lasting(config: dict[str, Any]) -> dict[str, Any]:
 
 def _records(node: Node, places: _Places) -> str | None:
     path = places.path(node)
-    return _differs(records.verify(path)["digest"], node, path)
+    return _differs(verify_records(path)["digest"], node, path)
 
 
 def _dataset(node: Node, _: _Places) -> str | None:
@@ -152,7 +152,7 @@ def _weights(node: Node, _: _Places) -> str | None:
         raise _UncheckableError("the model file carries no place of them, and no run here names one")
     if Path(weights).is_absolute() and not Path(weights).exists():
         raise _UncheckableError(f"{weights} is gone")
-    found = storage.digest(weights) if storage.is_remote(weights) else backbones.weights_digest(backbone, weights)
+    found = storage.digest(weights) if addresses.is_remote(weights) else backbones.weights_digest(backbone, weights)
     return _differs(found, node, weights)
 
 

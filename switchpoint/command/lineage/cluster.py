@@ -11,19 +11,19 @@ import re
 import tempfile
 from pathlib import Path
 
-from switchpoint import storage
+from switchpoint import addresses, storage
 from switchpoint.command.cluster import rerun as cluster_rerun
 from switchpoint.command.cluster import results as cluster_results
 from switchpoint.command.cluster.client import PIPELINE, Cluster, Run
 from switchpoint.command.lineage import graph as lineage_graph
 from switchpoint.command.runs.results import MODEL
-from switchpoint.data import records
+from switchpoint.data.manifest import MANIFEST
 from switchpoint.errors import ClusterError, StorageError, SwitchpointError
 from switchpoint.provenance.metadata import embedded
 from switchpoint.training import checkpoints
 
 # The file of an output that says which one it is; the others are a file themselves.
-_TELLING = {"records": records.MANIFEST, "checkpoints": checkpoints.MANIFEST, "model": MODEL}
+_TELLING = {"records": MANIFEST, "checkpoints": checkpoints.MANIFEST, "model": MODEL}
 
 
 def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> lineage_graph.Graph:
@@ -68,7 +68,7 @@ class _Artifacts:
         self.prefixes = {
             run_id: f"{root.rstrip('/')}/{PIPELINE}/{run_id}/"
             for run_id, root in roots.items()
-            if storage.is_remote(root)
+            if addresses.is_remote(root)
         }
         self.own = run.run_id
         self.best = storage.listing(best)[0]
@@ -80,7 +80,7 @@ class _Artifacts:
         telling = f"/{_TELLING[output]}" if output in _TELLING else ""
         own: tuple[str | None, None, str | None] = (None, None, None)
         for run_id, prefix in self.prefixes.items():
-            bucket, name = storage.parse(prefix)
+            bucket, name = addresses.parse(prefix)
             for item in sorted(self.listing(run_id), key=lambda item: item.generation):
                 if not re.fullmatch(rf"{step}/[^/]+/{output}{telling}", item.name.removeprefix(name)):
                     continue

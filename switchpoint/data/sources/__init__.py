@@ -1,0 +1,80 @@
+"""Where photos come from: one file a source, found by its address.
+
+`sample`             drawn dishes
+`tfds:NAME`          TensorFlow Datasets
+`gs://BUCKET/NAME`   a folder or an archive as below, in object storage
+a `.tar.gz`          Food-101 as it is published, read as a stream
+a folder             one sub-folder a class, or Food-101's layout: `images/CLASS/ID.jpg`, split and classes in `meta/`
+
+A new source is a file here with `find(address)`, which gives a `source.Reader` or None, and its place in `SOURCES`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from switchpoint.data.sources import archive, bucket, folder, sample, tfds
+from switchpoint.data.sources.source import Opened, Photo, Reader
+from switchpoint.errors import DatasetError
+
+SOURCES = (sample, tfds, bucket, archive, folder)  # the first that knows an address has it
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset's photos, with what is known of them before one is read."""
+
+    opened: Opened
+    digest: str
+
+    @property
+    def classes(self) -> list[str]:
+        """Names in the order of labels."""
+        return self.opened.classes
+
+    def __iter__(self) -> Iterator[Photo]:
+        return self.opened.photos()
+
+    def __len__(self) -> int:
+        return self.opened.count
+
+
+def find(address: str) -> Reader:
+    """The dataset at an address, not yet opened.
+
+    Raises:
+        DatasetError: No source knows the address, or nothing is there.
+    """
+    readers: Iterator[Reader | None] = (source.find(address) for source in SOURCES)
+    if found := next(filter(None, readers), None):
+        return found
+    what = "is a file, but no tar archive" if Path(address).expanduser().is_file() else "does not exist"
+    raise DatasetError(
+        f"Dataset {address!r} {what}. Pass sample, a folder with one sub-folder a class, "
+        "Food-101 as a folder or .tar.gz, gs://…, or tfds:NAME."
+    )
+
+
+def open_source(address: str, seed: int) -> Source:
+    """Look into a dataset: read names, cut a test split if there is no official one, take the digest.
+
+    Args:
+        address: See above.
+        seed: Decides the test split that is cut.
+
+    Raises:
+        DatasetError: Not there, fewer than two classes, a class without a training photo, or files missing.
+    """
+    reader = find(address)
+    opened = reader.open(seed)
+    if len(opened.classes) < 2:
+        raise DatasetError(
+            f"{address} has {len(opened.classes)} classes ({', '.join(opened.classes)}); a classifier needs two or "
+            "more. Pass the folder that holds one sub-folder a class."
+        )
+    return Source(opened, reader.digest())
+
+
+def digest(address: str) -> str:
+    """Sha256 (hex) over what a dataset holds: paths and contents, or name and version of what has one."""
+    return find(address).digest()

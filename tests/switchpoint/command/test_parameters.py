@@ -79,8 +79,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_a_dataset_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ParameterError, match="dataset='no/such' is not there"):
-        parameters.check_places(parameters.resolve("demo", {"dataset": "no/such"}))
+    with pytest.raises(ParameterError, match="Dataset 'no/such' does not exist"):
+        parameters.check_addresses(parameters.resolve("demo", {"dataset": "no/such"}))
 
 
 def test_help_and_compiling_do_not_import_tensorflow(tmp_path: object) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from switchpoint.data import records as record_files
-from switchpoint.data.records import Example, dataset, read_manifest, verify, write_manifest, write_split, writing
+from switchpoint.data.manifest import read_manifest, verify_records, write_manifest, writing
+from switchpoint.data.records import Example, dataset, write_split
 from switchpoint.errors import RecordsError
 
 
@@ -82,13 +83,17 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), writing(tmp_path / "records") as directory:
         write_split(directory, "train", examples(2), 2, 3)
         raise ZeroDivisionError
-    assert verify(tmp_path / "records")["digest"] == digest
+    assert verify_records(tmp_path / "records")["digest"] == digest
     assert [path.name for path in tmp_path.iterdir()] == ["records"]
 
 
 def test_records_replace_records_and_nothing_else(tmp_path: Path) -> None:
     write(tmp_path / "records")
-    assert verify(tmp_path / "records") != write(tmp_path / "records", train=9) == verify(tmp_path / "records")
+    assert (
+        verify_records(tmp_path / "records")
+        != write(tmp_path / "records", train=9)
+        == verify_records(tmp_path / "records")
+    )
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.txt").touch()
     with pytest.raises(RecordsError, match="something other than records"):
@@ -128,7 +133,7 @@ def test_a_shard_that_is_missing_short_or_changed_is_noticed(tmp_path: Path) -> 
     shard.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     read_manifest(tmp_path / "records")
     with pytest.raises(RecordsError, match="is not what its digest says"):
-        verify(tmp_path / "records")
+        verify_records(tmp_path / "records")
     shard.write_bytes(data[:-1])
     with pytest.raises(RecordsError, match=r"has \d+ bytes, not \d+"):
         read_manifest(tmp_path / "records")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from switchpoint import storage
+from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training import resume
@@ -40,7 +40,7 @@ def opened(root: str, config: Config = Config(), **inputs: str) -> Resume:
 
 
 def files(root: str) -> list[str]:
-    if storage.is_remote(root):
+    if addresses.is_remote(root):
         return [item.name for item in storage.listing(f"{root}/")]
     return [str(path) for path in Path(root).rglob("*") if path.is_file()]
 
@@ -95,8 +95,8 @@ def test_a_damaged_state_gives_way_to_the_one_before(
 
     def spoil(epoch: int) -> None:
         name = next(name for name in files(root) if f"epoch-000{epoch}" in name)
-        if storage.is_remote(root):
-            uri = f"gs://{storage.parse(root)[0]}/{name}"
+        if addresses.is_remote(root):
+            uri = f"gs://{addresses.parse(root)[0]}/{name}"
             data = storage.read_bytes(uri)[0] or b""
             storage.write_bytes(uri, spoiled(data), "application/octet-stream")
         else:

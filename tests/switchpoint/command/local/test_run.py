@@ -175,7 +175,7 @@ def test_a_failed_step_ends_the_command_with_its_own_error(project: Project, fir
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "--dataset", "no/such"], "dataset='no/such' is not there"),
+        (["run", "--dataset", "no/such"], "Dataset 'no/such' does not exist"),
         (["run", "--switch-epochs", "0"], "switch_epochs has 0"),
         (["run", "--switch-epochs", "15"], "switch_epochs has 15"),
         (["run", "--switch-epochs", "one"], "give epochs separated by commas"),

@@ -1,0 +1,35 @@
+"""What an address of a dataset or of weights is: a word, SCHEME:NAME, an object in a bucket, or a path here."""
+
+import re
+
+from switchpoint.errors import StorageError
+
+WORDS = {"dataset": ("sample",), "weights": ("imagenet", "none")}
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
+
+
+def is_remote(address: str) -> bool:
+    """Whether it names a bucket or an object."""
+    return address.startswith("gs://")
+
+
+def is_local(address: str, kind: str) -> bool:
+    """Whether it is a path of this machine; `kind` is dataset or weights."""
+    return address not in WORDS[kind] and not _SCHEME.match(address)
+
+
+def is_name(address: str) -> bool:
+    """Whether it means the same everywhere: a word, or SCHEME:NAME such as tfds:food101; no path and no bucket."""
+    word = any(address in words for words in WORDS.values())
+    return word or (bool(_SCHEME.match(address)) and "://" not in address)
+
+
+def parse(uri: str) -> tuple[str, str]:
+    """Split gs://bucket/name; the name may be empty, or end in a slash to say "a prefix, not an object"."""
+    match = re.fullmatch(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(.*))?", uri, re.DOTALL)
+    if match is None:
+        raise StorageError(
+            f"{uri!r} is no address of an object. Write gs://BUCKET/NAME; a bucket's name has 3 or more of "
+            "a-z, 0-9, '-', '_' and '.', and begins and ends with a letter or digit."
+        )
+    return match[1], match[2] or ""

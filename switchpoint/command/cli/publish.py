@@ -1,0 +1,62 @@
+"""The commands that put something where others see it: photos in a bucket, a model in a bucket or a folder."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from switchpoint.command.cli.flags import runs_dir
+
+
+@click.command()
+@click.argument("source", metavar="FOLDER|FILE", type=click.Path(exists=True, path_type=Path))
+@click.argument("uri", metavar="gs://BUCKET/NAME")
+def upload(source: Path, uri: str) -> None:
+    """Copy a folder or a file to a bucket, where a cluster sees it. What is there already is not sent again."""
+    from switchpoint.command.publish import upload as uploading
+
+    with _progress() as progress:
+        sent = uploading.upload(source, uri, progress)
+    click.echo(f"{sent.sent} sent, {sent.skipped} already there: {uri}")
+    if sent.others:
+        click.echo(
+            f"Below {uri} are {sent.others} other objects that are not in {source}. A dataset there has them too.",
+            err=True,
+        )
+
+
+@click.command()
+@click.argument("run", required=True)
+@click.argument("uri", metavar="gs://BUCKET/models/NAME|FOLDER")
+@click.option(
+    "--format", "kind", type=click.Choice(["keras", "h5"]), default="keras", show_default=True,
+    help="h5 is Keras' older format.",
+)  # fmt: skip
+@runs_dir
+def export(run: str, uri: str, kind: str, runs_dir: Path) -> None:
+    """Publish the best model of a run of this machine: the model, its classes, a card.
+
+    In a bucket `latest.json` moves last; a FOLDER of this machine must be new.
+    """
+    from rich.console import Console
+
+    from switchpoint.command.publish import export as exporting
+    from switchpoint.command.runs import store
+
+    document = store.find(runs_dir, run)
+    with Console(stderr=True).status("Publishing"):
+        click.echo(exporting.export(document, uri, kind))
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar of bytes, as storage wants to be told of them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda done, total, name: bars.update(task, completed=done, total=total, description=name[-40:])

@@ -1,0 +1,89 @@
+"""Publish a run's best model: in a new folder, or in Cloud Storage under a version, with a pointer to the newest."""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from switchpoint import addresses
+from switchpoint.command.publish import card
+from switchpoint.command.publish.upload import crc32c, upload
+from switchpoint.errors import StorageError, SwitchpointError
+from switchpoint.storage import read_json, write_json
+
+
+def export(document: dict[str, Any], destination: str, kind: str) -> str:
+    """Write the best model of a run, its classes and its card; nothing is there before all of it is.
+
+    Args:
+        document: Of a run of this machine.
+        destination: A folder that is not there yet, or gs://BUCKET/models/NAME.
+        kind: keras or h5.
+
+    Returns:
+        What was done, for a person.
+
+    Raises:
+        SwitchpointError: The run has no best model, the folder is there, or Keras can't hold the network in H5.
+    """
+    if document["state"] != "succeeded":
+        raise SwitchpointError(f"Run {document['id']} {document['state']}: only a run that succeeded has a best model.")
+    remote = addresses.is_remote(destination)
+    if not remote and Path(destination).exists():
+        raise SwitchpointError(f"{destination} exists and is not replaced. Name a folder that is not there yet.")
+    with tempfile.TemporaryDirectory() as directory:
+        model, classes = Path(directory, f"model.{kind}"), Path(directory, "classes.json")
+        if kind == "h5":
+            from switchpoint.command.publish.h5 import write_h5
+
+            write_h5(Path(document["model"]), model)
+        else:
+            shutil.copyfile(document["model"], model)
+        classes.write_text(json.dumps(card.classes(document), indent=1) + "\n", encoding="utf-8")
+        text = card.card(document, model.name)
+        if remote:
+            # A version never changes, so that the other format of a run is another version.
+            version = document["id"] if kind == "keras" else f"{document['id']}-{kind}"
+            publish({path.name: path for path in (model, classes)}, text, destination, version)
+            base = destination.rstrip("/")
+            return f"Published {base}/{version}; {base}/latest.json points to it."
+        Path(directory, "README.md").write_text(text, encoding="utf-8")
+        part = Path(f"{destination.rstrip('/')}.part")
+        shutil.rmtree(part, ignore_errors=True)  # of a killed export
+        shutil.copytree(directory, part)
+        part.rename(destination)
+    return f"Exported to {destination}."
+
+
+def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict[str, Any]:
+    """Publish a model as `uri`/`version`/…, then point `uri`/latest.json to it: readers never see half a model.
+
+    A version never changes: published again with the same content it is left as it is, with other content refused.
+
+    Args:
+        files: Name below the version → file.
+        readme: README.md, the model card.
+        uri: gs://bucket/models/NAME.
+        version: Letters, digits, '.', '_' and '-'.
+
+    Returns:
+        The pointer: `version`, and `files` with each name's `sha256`, `crc32c` and `size`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", version):
+        raise StorageError(f"The version is {version!r}; use letters, digits, '.', '_' and '-'.")
+    base = uri.rstrip("/")
+    _, generation = read_json(f"{base}/latest.json")
+    pointer: dict[str, Any] = {"version": version, "files": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "README.md")
+        page.write_text(readme, encoding="utf-8")
+        for name, path in sorted({**files, "README.md": page}.items()):
+            upload(path, f"{base}/{version}/{name}", replace=False)
+            with path.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            pointer["files"][name] = {"sha256": sha256, "crc32c": crc32c(path), "size": path.stat().st_size}
+    write_json(f"{base}/latest.json", pointer, generation)
+    return pointer

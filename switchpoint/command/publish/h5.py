@@ -1,0 +1,40 @@
+"""Keras' older format, as the lab saved."""
+
+import json
+from pathlib import Path
+
+from switchpoint.errors import SwitchpointError
+from switchpoint.training.saved_model import assemble
+
+
+def write_h5(model_file: Path, path: Path) -> None:
+    """Write a final model as Keras H5, as the lab saved.
+
+    That format can't hold the layer with the class names; they are in the file's attribute `class_names`, as JSON.
+
+    Args:
+        model_file: From `save`.
+        path: File to write; its name ends in .h5.
+
+    Raises:
+        SwitchpointError: Keras can't read back what it wrote, as with MobileNetV3.
+    """
+    import h5py
+    import keras
+
+    model = keras.models.load_model(model_file, compile=False)
+    resize, crop = model.get_layer("resize"), model.get_layer("centre_crop")
+    names = [str(name) for name in model.get_layer("labels").get_layer("class_names").get_vocabulary()]
+    temporary = path.with_name("part.h5")
+    assemble(model, (resize.height, resize.width), crop.cropping, []).save(temporary)
+    try:
+        keras.models.load_model(temporary, compile=False)
+    except Exception as error:  # Keras raises what it likes
+        temporary.unlink()
+        raise SwitchpointError(
+            f"Keras can't hold this network in H5: it does not read back what it wrote ({error}). "
+            "Export it with --format keras."
+        ) from error
+    with h5py.File(temporary, "a") as file:
+        file.attrs["class_names"] = json.dumps(names)
+    temporary.replace(path)

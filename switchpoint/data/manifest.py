@@ -1,0 +1,88 @@
+"""The manifest of records: what is in them, and the digests by which they are known to be whole.
+
+records/
+    train-00000-of-00002.tfrecord  …  validation-…  test-…
+    manifest.json     written last: a directory without it is not records
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from switchpoint.errors import RecordsError
+from switchpoint.provenance.digests import file_digest
+
+SPLITS = ("train", "validation", "test")
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def writing(records: Path) -> Iterator[Path]:
+    """Give a temporary sibling to write into; move it to `records` if all went well, else remove it."""
+    if records.exists() and any(
+        path.suffix != ".tfrecord" and path.name != MANIFEST for path in sorted(records.iterdir())
+    ):
+        raise RecordsError(f"{records} holds something other than records. Name an empty or a new directory.")
+    partial = records.with_name(f"{records.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a killed run
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(records, ignore_errors=True)
+        partial.rename(records)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_manifest(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Add the digest and write it: the last file of `directory`."""
+    manifest = {**manifest, "digest": _digest(manifest)}
+    (directory / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """Of everything but the dataset's address: the same photos elsewhere are the same records."""
+    content = {key: value for key, value in manifest.items() if key not in ("digest", "source")}
+    content["source"] = manifest["source"]["digest"]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_manifest(records: Path) -> dict[str, Any]:
+    """Read the manifest and check that the shards it names are there, whole by their sizes.
+
+    Raises:
+        RecordsError: No manifest, one that was changed, or a shard is missing or cut short.
+    """
+    path = records / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        digest = _digest(manifest)
+        sizes = {s["file"]: s["bytes"] for name in SPLITS for s in manifest["splits"][name]["shards"]}
+    except FileNotFoundError:
+        raise RecordsError(f"No {MANIFEST} in {records}: not records, or not whole. Run prepare again.") from None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RecordsError(f"{path} is not a manifest ({error!r}). Run prepare again.") from error
+    if digest != manifest.get("digest"):
+        raise RecordsError(f"{path} was changed after it was written. Run prepare again.")
+    for name, size in sizes.items():
+        shard = records / name
+        found = shard.stat().st_size if shard.is_file() else None
+        if found != size:
+            received = "is missing" if found is None else f"has {found} bytes, not {size}"
+            raise RecordsError(f"{shard} {received}. Run prepare again.")
+    return manifest
+
+
+def verify_records(records: Path) -> dict[str, Any]:
+    """Read the manifest and every shard; raise RecordsError if one is not what its digest says."""
+    manifest = read_manifest(records)
+    for split in manifest["splits"].values():
+        for shard in split["shards"]:
+            if file_digest(records / shard["file"]) != shard["sha256"]:
+                raise RecordsError(f"{records / shard['file']} is not what its digest says. Run prepare again.")
+    return manifest

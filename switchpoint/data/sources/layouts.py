@@ -1,0 +1,99 @@
+"""How photos lie below a root. The same for a folder, an archive and a bucket: only relative paths are seen."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from switchpoint.data.sources.source import TEST_FRACTION, Split
+from switchpoint.data.split import cut
+from switchpoint.errors import DatasetError
+
+JUNK = {"Thumbs.db", "desktop.ini", "__MACOSX"}  # what file managers leave behind, beside hidden files
+
+
+class Entry(NamedTuple):
+    """A photo: its path below the root, and what `source.Photo` says of it."""
+
+    path: str
+    name: str
+    label: int
+    split: Split
+
+
+def layout(where: str, paths: Iterable[str], read: Callable[[str], bytes], seed: int) -> tuple[list[str], list[Entry]]:
+    """Classes in order and photos sorted by name, of the visible ones of `paths`; a folder's path ends in a slash."""
+    visible = {path for path in paths if not any(ignored(part) for part in path.split("/"))}
+    files = {path for path in visible if not path.endswith("/")}
+    tops = {path.split("/")[0] for path in visible if "/" in path}
+    official = {"images", "meta"} <= tops
+    classes, entries = _food101(where, files, read) if official else _classes(where, sorted(files), sorted(tops), seed)
+    filled = {entry.label for entry in entries if entry.split == "train"}
+    empty = [name for index, name in enumerate(classes) if index not in filled]
+    if empty:
+        raise DatasetError(
+            f"{where}: no training photo in {len(empty)} classes, first {', '.join(map(repr, empty[:5]))}. "
+            "Add photos there or remove the class."
+        )
+    return classes, entries
+
+
+def ignored(part: str) -> bool:
+    """Whether a file or folder of this name is nobody's photo."""
+    return part.startswith(".") or part in JUNK
+
+
+def _classes(where: str, files: list[str], tops: list[str], seed: int) -> tuple[list[str], list[Entry]]:
+    label = {name: index for index, name in enumerate(tops)}
+    names = [(path, label[path.split("/")[0]]) for path in files if "/" in path]
+    for path, _ in names:
+        if path.count("/") > 1:
+            raise DatasetError(
+                f"{where}: {path} lies too deep. Photos lie directly in their class's folder; "
+                "pass the folder that holds one sub-folder a class."
+            )
+    test = cut(names, TEST_FRACTION, seed)
+    return tops, [Entry(name, name, index, "test" if name in test else "train") for name, index in names]
+
+
+def _food101(where: str, files: set[str], read: Callable[[str], bytes]) -> tuple[list[str], list[Entry]]:
+    def text(path: str) -> str:
+        if path not in files:
+            raise DatasetError(f"{where}: {path} is missing. Food-101's meta folder gives the split and the classes.")
+        try:
+            return read(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{where}: {path} is not UTF-8 text ({error}).") from error
+
+    def lines(path: str) -> list[str]:
+        return [line.strip() for line in text(path).splitlines() if line.strip()]
+
+    def listed(split: str) -> list[str]:
+        if f"meta/{split}.txt" in files or f"meta/{split}.json" not in files:
+            return lines(f"meta/{split}.txt")
+        try:
+            return [str(name) for names in json.loads(text(f"meta/{split}.json")).values() for name in names]
+        except (ValueError, AttributeError, TypeError) as error:
+            raise DatasetError(f"{where}: meta/{split}.json is not an object of lists ({error}).") from error
+
+    classes = lines("meta/classes.txt")
+    label = {name: index for index, name in enumerate(classes)}
+    if len(label) < len(classes):
+        raise DatasetError(f"{where}: meta/classes.txt names a class twice.")
+    splits: tuple[Split, Split] = ("train", "test")
+    entries = [
+        Entry(f"images/{name}.jpg", f"{name}.jpg", label.get(name.split("/")[0], -1), split)
+        for split in splits
+        for name in listed(split)
+    ]
+    for problem, bad in {
+        "missing files": [e.path for e in entries if e.path not in files],
+        "photos of classes that meta/classes.txt does not name": [e.path for e in entries if e.label < 0],
+        "photos more than once": [path for path, times in Counter(e.path for e in entries).items() if times > 1],
+    }.items():
+        if bad:
+            raise DatasetError(
+                f"{where}: meta lists {len(bad)} {problem}, first {', '.join(sorted(bad)[:5])}. "
+                "Fetch the dataset again."
+            )
+    return classes, sorted(entries, key=lambda entry: entry.name)

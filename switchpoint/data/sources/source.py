@@ -1,0 +1,52 @@
+"""What every source of photos gives, and what the table of them asks of it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Split = Literal["train", "test"]
+
+TEST_FRACTION = 0.2  # of each class, where the dataset has no official test split
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo, unread.
+
+    Attributes:
+        name: `class/file`, unique in its dataset.
+        label: In [0, classes).
+        split: The official one, or the one cut here.
+        read: Gives the original bytes; raises OSError.
+    """
+
+    name: str
+    label: int
+    split: Split
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a reader finds in a dataset.
+
+    Attributes:
+        classes: Names in the order of labels.
+        count: Number of photos.
+        photos: Starts an iteration over them, in an order that depends on nothing but the dataset's content; a photo of
+            a stream is in memory until it is dropped.
+    """
+
+    classes: list[str]
+    count: int
+    photos: Callable[[], Iterator[Photo]]
+
+
+class Reader(Protocol):
+    """A dataset at one address."""
+
+    def digest(self) -> str:
+        """Hex SHA-256 over what it holds: paths and contents, or name and version of what has one."""
+
+    def open(self, seed: int) -> Opened:
+        """Read names, and cut a test split with `seed` if there is no official one."""
