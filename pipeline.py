@@ -15,6 +15,7 @@ from components.finetune.component import finetune
 from components.prepare.component import prepare
 from components.report.component import report
 from components.transfer.component import transfer
+from switchpoint.command.parameters import meanings
 from switchpoint.command.profiles import place
 
 
@@ -53,6 +54,9 @@ def switchpoint(
 ) -> None:
     """Train a new head on a frozen backbone, then fine-tune from several of its epochs and compare.
 
+    The flags, their checks and the report's table read this: an interval such as [0, 1) is the values a number may
+    have, braces are the words to choose from.
+
     Args:
         dataset: Photos: `sample` (drawn dishes), a folder with one sub-folder a class, Food-101's folder or .tar.gz,
             tfds:NAME, or gs://…
@@ -61,29 +65,30 @@ def switchpoint(
         weights: Pretrained weights of the backbone: `imagenet`, `none`, a file or gs://…
         weights_digest: SHA-256 of the weights, which transfer checks; empty = not checked.
         switch_epochs: Epochs of transfer learning after which to start fine-tuning, each once; epochs count from 1.
-        transfer_epochs: Length of transfer learning, in epochs.
-        finetune_epochs: Length of each fine-tuning, in epochs.
-        finetune_blocks: How many of the backbone's last blocks to fine-tune; 0 = all.
-        image_size: Height and width of the crops that the network sees, in pixels.
-        batch_size: Photos a training step.
-        transfer_learning_rate: Learning rate at the start of transfer learning (Adam).
+        transfer_epochs: Length of transfer learning, in epochs [1, ∞).
+        finetune_epochs: Length of each fine-tuning, in epochs [1, ∞).
+        finetune_blocks: How many of the backbone's last blocks to fine-tune; 0 = all [0, ∞).
+        image_size: Height and width of the crops that the network sees, in pixels [32, 1024].
+        batch_size: Photos a training step [1, ∞).
+        transfer_learning_rate: Adam's learning rate at the start of transfer learning (0, 10).
         first_decay_steps: Steps until transfer learning's cosine decay restarts for the first time; 0 = never: one
-            decay over the whole phase.
-        t_mul: Length of each decay after a restart, as a multiple of the one before.
-        m_mul: Learning rate after each restart, as a fraction of the one before.
-        finetune_learning_rate: Highest learning rate of fine-tuning (Adam).
-        finetune_schedule: `constant`, or `cosine` to decay to 0 over the fine-tuning.
-        finetune_warmup: Share of fine-tuning's steps over which its learning rate first rises from 0, 0 to 1.
-        rotation: Training photos are turned by up to this fraction of a full turn, either way.
-        dropout: Fraction of the pooled features that training drops.
-        label_smoothing: Share of a label's weight that is spread over all classes, 0 to 1.
-        mixed_precision: `on` to compute in float16 where it is safe, `off`, or `auto`: on for GPUs that gain from it
-            (compute capability 7.0 or more), off on a CPU.
+            decay over the whole phase [0, ∞).
+        t_mul: Length of each decay after a restart, as a multiple of the one before [1, ∞).
+        m_mul: Learning rate after each restart, as a fraction of the one before [0, 1].
+        finetune_learning_rate: Adam's highest learning rate in fine-tuning (0, 10).
+        finetune_schedule: How fine-tuning's learning rate goes; cosine decays to 0 over it {constant, cosine}.
+        finetune_warmup: Share of fine-tuning's steps over which its learning rate first rises from 0 [0, 0.99].
+        rotation: Training photos are turned by up to this fraction of a full turn, either way [0, 0.5].
+        dropout: Fraction of the pooled features that training drops [0, 0.99].
+        label_smoothing: Share of a label's weight that is spread over all classes [0, 0.99].
+        mixed_precision: Compute in float16 where it is safe; auto does for GPUs that gain from it (compute capability
+            7.0 or more) {auto, on, off}.
         feature_views: Transfer learning runs the frozen backbone on this many augmented views of each training photo,
-            once, and shows them in turns, a view an epoch; 1 = the centre crop alone; 0 = a new view every epoch.
-        validation_fraction: Share of the training photos that is held out to choose models by, 0 to 1.
-        max_left_out: Share of photos that may be unreadable before prepare refuses the dataset, 0 to 1.
-        seed: Seed of every random draw.
+            once, and shows them in turns, a view an epoch; 1 = the centre crop alone; 0 = a new view every
+            epoch [0, ∞).
+        validation_fraction: Share of the training photos that is held out to choose models by [0.01, 0.5].
+        max_left_out: Share of photos that may be unreadable before prepare refuses the dataset [0, 1].
+        seed: Seed of every random draw [0, 2147483647].
     """
     prepared = place(
         prepare(
@@ -169,6 +174,7 @@ def switchpoint(
             finetune_models=dsl.Collected(finetuned.outputs["model"]),
             finetune_evaluations=dsl.Collected(evaluated.outputs["evaluation"]),
             finetune_photos=dsl.Collected(evaluated.outputs["photos"]),
+            meanings=meanings(),
         ),
         "report",
         "Report",

@@ -1,4 +1,7 @@
-"""Errors that a user can act on: each says what is wrong, what was received and what to do."""
+"""Errors that a user can act on: each says what is wrong, what was received and what to do.
+
+Those that only the command raises are in `switchpoint/command/errors.py`: this is in the images.
+"""
 
 
 class SwitchpointError(Exception):
@@ -25,9 +28,25 @@ class CheckpointNotFoundError(SwitchpointError):
     """No checkpoint was saved for the switch epoch."""
 
 
+class DamagedCheckpointError(SwitchpointError):
+    """A checkpoint's files are not what was saved."""
+
+
+class DivergedError(SwitchpointError):
+    """The loss stopped being a number before there was anything to keep."""
+
+
+class LineageError(SwitchpointError):
+    """A model file carries no lineage, or none that can be read."""
+
+
+class NoSpaceError(SwitchpointError):
+    """There is no room on the disk for what has to be written."""
+
+
+class ProcessEndedError(SwitchpointError):
+    """A process that works for a step ended before its work was done."""
+
+
 class StorageError(SwitchpointError):
     """An object or a bucket can't be read or written."""
-
-
-class ClusterError(SwitchpointError):
-    """Kubeflow Pipelines refused, or a run there did not succeed."""

@@ -21,34 +21,27 @@ def evaluate(
     Args:
         records: What prepare wrote.
         model: The model to try.
-        switch_epoch: The epoch its fine-tuning started from; 0 = transfer learning alone.
-        batch_size: Photos a step.
         evaluation: Accuracy, loss, calibration, each class and the confusion matrix.
         photos: The most confident mistakes and the least sure hits, as small photos.
         metrics: The same numbers for the Kubeflow UI.
         confusion: The confusion matrix for the Kubeflow UI: of the most confused classes, if there are many.
     """
-    import json
+    given = locals()
     from pathlib import Path
 
-    from components.evaluate.step import evaluate
+    from components.evaluate.step import EvaluateConfig, Outputs, evaluate
+    from switchpoint.files import write_json
     from switchpoint.provenance.digests import file_digest
-    from switchpoint.provenance.metadata import describe
+    from switchpoint.provenance.metadata import MODEL, describe
 
-    result = evaluate(
-        Path(records.path),
-        Path(model.path, "model.keras"),
-        Path(evaluation.path),
-        Path(photos.path),
-        switch_epoch,
-        batch_size,
-    )
+    config = EvaluateConfig.given(given)
+    outputs = Outputs(Path(evaluation.path), Path(photos.path))
+    result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config)
     inputs = {"records": records.metadata["digest"], "model": model.metadata["digest"]}
-    config = {"switch_epoch": switch_epoch, "batch_size": batch_size}
     start = f"fine-tuned from epoch {switch_epoch}" if switch_epoch else "transfer learning alone"
     for artifact, name, digest in (
         (evaluation, "Evaluation", result["digest"]),
-        (photos, "Photos that tell most", file_digest(Path(photos.path))),
+        (photos, "Photos that tell most", file_digest(outputs.photos)),
     ):
         artifact.metadata.update(describe(f"{name}, {start}", "evaluate", config, inputs, digest))
 
@@ -67,5 +60,5 @@ def evaluate(
     few = "" if len(chosen) == len(classes) else f", the {len(chosen)} most confused of {len(classes)} classes"
     confusion.metadata["display_name"] = f"Confusion matrix{few}"
     # KFP keeps metrics in metadata and writes no file; without one the task can't be cached.
-    Path(metrics.path).write_text(json.dumps(shown))
-    Path(confusion.path).write_text(json.dumps(matrix))
+    write_json(Path(metrics.path), shown)
+    write_json(Path(confusion.path), matrix)

@@ -1,19 +1,24 @@
 """What a model's answers on the test photos say of it: calibration, each class, what is taken for what."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from switchpoint.documents import Bin, Calibration, ClassMeasures, ConfusedPair
+
+    Matrix = Sequence[Sequence[int]]
 
 BINS = 15
 PAIRS = 50
 CLASSES = 20  # of the confusion matrix in the Kubeflow UI, which draws every cell as an element
 
-Json = dict[str, Any]
-Matrix = Sequence[Sequence[int]]
 
-
-def calibration(confidence: Sequence[float], right: Sequence[bool]) -> Json:
+def calibration(confidence: Sequence[float], right: Sequence[bool]) -> Calibration:
     """How far the probability that a model gives its answer is from how often that answer is right.
 
     Args:
@@ -31,20 +36,28 @@ def calibration(confidence: Sequence[float], right: Sequence[bool]) -> Json:
     sure, hit = np.asarray(confidence, float), np.asarray(right, float)
     edges = np.arange(BINS + 1) / BINS
     # Float32 probabilities may add up to a hair more than 1.
-    place = np.searchsorted(edges[1:-1], sure, side="left")
-    bins, error = [], 0.0
+    number_of = np.searchsorted(edges[1:-1], sure, side="left")
+    bins: list[Bin] = []
+    error = 0.0
     for number in range(BINS):
-        inside = place == number
+        inside = number_of == number
         photos = int(inside.sum())
         mean, accuracy = (float(sure[inside].mean()), float(hit[inside].mean())) if photos else (None, None)
         if mean is not None and accuracy is not None:
             error += photos / len(sure) * abs(accuracy - mean)
-        span = {"from": float(edges[number]), "to": float(edges[number + 1])}
-        bins.append({**span, "photos": photos, "confidence": mean, "accuracy": accuracy})
+        bins.append(
+            {
+                "from": float(edges[number]),
+                "to": float(edges[number + 1]),
+                "photos": photos,
+                "confidence": mean,
+                "accuracy": accuracy,
+            }
+        )
     return {"ece": error, "confidence": float(sure.mean()), "bins": bins}
 
 
-def per_class(confusion: Matrix, classes: Sequence[str]) -> list[Json]:
+def per_class(confusion: Matrix, classes: Sequence[str]) -> list[ClassMeasures]:
     """Precision, recall and F1 of each class, in [0, 1]; null where a class has no photos or is never named."""
     matrix = np.asarray(confusion)
     return [
@@ -61,7 +74,7 @@ def per_class(confusion: Matrix, classes: Sequence[str]) -> list[Json]:
     ]
 
 
-def confused_pairs(confusion: Matrix, classes: Sequence[str]) -> list[Json]:
+def confused_pairs(confusion: Matrix, classes: Sequence[str]) -> list[ConfusedPair]:
     """The `PAIRS` most frequent mistakes: true class, predicted class, photos, and of how many of the true class."""
     matrix = np.asarray(confusion)
     wrong = [(-int(matrix[i, j]), int(i), int(j)) for i, j in np.argwhere(matrix) if i != j]

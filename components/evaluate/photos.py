@@ -1,18 +1,29 @@
 """The photos that tell most of a model: its most confident mistakes, and the hits that it was least sure of."""
 
+from __future__ import annotations
+
 import base64
 import io
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from switchpoint.data import photos as images
 from switchpoint.data import records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    import numpy as np
+
+    from switchpoint.documents import TellingPhoto, TellingPhotos
 
 EACH = 12
 SIDE = 160  # pixels
 
 
-def telling(directory: Path, classes: list[str], probabilities: Any, labels: Any) -> dict[str, list[dict[str, Any]]]:
+def telling(
+    directory: Path, classes: list[str], probabilities: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]
+) -> TellingPhotos:
     """Choose them, and make them small.
 
     Args:
@@ -40,13 +51,19 @@ def telling(directory: Path, classes: list[str], probabilities: Any, labels: Any
         if number in chosen
     }
 
-    def told(number: int) -> dict[str, Any]:
+    def told(number: int) -> TellingPhoto:
         name, image = kept[number]
-        answers = {"true": labels[number], "predicted": first[number], "runner_up": second[number]}
+        answers = (labels[number], first[number], second[number])
+        true, predicted, runner_up = (classes[label] for label in answers)
+        chances = [round(float(probabilities[number, label]), 4) for label in answers]
         return {
             "name": name,
-            **{kind: classes[label] for kind, label in answers.items()},
-            **{f"{kind}_probability": round(float(probabilities[number, label]), 4) for kind, label in answers.items()},
+            "true": true,
+            "predicted": predicted,
+            "runner_up": runner_up,
+            "true_probability": chances[0],
+            "predicted_probability": chances[1],
+            "runner_up_probability": chances[2],
             "jpeg": image,
         }
 

@@ -1,31 +1,61 @@
 """Evaluation: one model on the test photos."""
 
+from __future__ import annotations
+
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.evaluate.photos import telling
-from switchpoint.data import records
+from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
-from switchpoint.training import loop as training
-from switchpoint.training import saved_model as models
+from switchpoint.data.records import dataset
+from switchpoint.files import write_json
+from switchpoint.progress import say
 from switchpoint.training.batches import plain_batches
+from switchpoint.training.saved_model import classifier
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from switchpoint.documents import Evaluation
 
 
-def evaluate(
-    photos: Path, model_file: Path, evaluation_file: Path, photos_file: Path, switch_epoch: int, batch_size: int
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class EvaluateConfig(Config):
+    """What evaluation is given.
+
+    Attributes:
+        switch_epoch: Where the model's fine-tuning started; 0 = transfer learning alone.
+        batch_size: Photos a step.
+    """
+
+    switch_epoch: int
+    batch_size: int
+
+
+class Outputs(NamedTuple):
+    """What to write.
+
+    Attributes:
+        evaluation: JSON: a `documents.Evaluation`.
+        photos: JSON: a `documents.TellingPhotos`: the most confident mistakes and the least sure hits.
+    """
+
+    evaluation: Path
+    photos: Path
+
+
+def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfig) -> Evaluation:
     """Try a model on every test photo once, without augmentation.
 
     Args:
-        photos: Records that prepare wrote.
-        model_file: `.keras` file.
-        evaluation_file: JSON to write: what is returned.
-        photos_file: JSON to write: the most confident mistakes and the least sure hits, as small photos.
-        switch_epoch: Where the model's fine-tuning started; 0 = transfer learning alone.
-        batch_size: Photos a step.
+        records: Directory that prepare wrote.
+        model: `.keras` file.
+        outputs: What to write.
+        config: Which model it is, and how many photos at a time.
 
     Returns:
         top_1 and top_5 accuracy in [0, 1] (top_5 is 1 with five classes or fewer), loss in nats a photo, the confusion
@@ -39,16 +69,15 @@ def evaluate(
     import numpy as np
     import tensorflow as tf
 
-    classes = verify_records(photos)["classes"]
-    model = models.classifier(keras.models.load_model(model_file, compile=False))
-    batches = plain_batches(photos, "test", batch_size)
-    probabilities = model.predict(batches, verbose=0)
-    labels = np.fromiter((example["label"].numpy() for example in records.dataset(photos, "test")), np.int64)
+    classes = verify_records(records)["classes"]
+    network = classifier(keras.models.load_model(model, compile=False))
+    probabilities = network.predict(plain_batches(records, "test", config.batch_size), verbose=0)
+    labels = np.fromiter((example["label"].numpy() for example in dataset(records, "test")), np.int64)
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1).astype(float)
     confusion = tf.math.confusion_matrix(labels, predicted, len(classes)).numpy().tolist()
-    result = {
-        "switch_epoch": switch_epoch,
+    result: Evaluation = {
+        "switch_epoch": config.switch_epoch,
         "photos": len(labels),
         "classes": classes,
         "top_1": float((predicted == labels).mean()),
@@ -64,9 +93,7 @@ def evaluate(
         "confidence": confidence.round(4).tolist(),
     }
     result["digest"] = hashlib.sha256(json.dumps(result).encode()).hexdigest()
-    training.write_json(evaluation_file, result)
-    training.write_json(photos_file, telling(photos, classes, probabilities, labels))
-    print(
-        f"evaluate  {len(labels)} photos  top-1 accuracy {result['top_1']:.3f}  loss {result['loss']:.4f}", flush=True
-    )
+    write_json(outputs.evaluation, result)
+    write_json(outputs.photos, telling(records, classes, probabilities, labels))
+    say("evaluate", f"{len(labels)} photos, top-1 accuracy {result['top_1']:.3f}, loss {result['loss']:.4f}")
     return result

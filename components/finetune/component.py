@@ -30,54 +30,23 @@ def finetune(
     Args:
         records: What prepare wrote.
         checkpoints: What transfer wrote.
-        switch_epoch: The epoch to start from; epochs count from 1.
-        epochs: How many to train.
-        blocks: How many of the backbone's last blocks to train; 0 = all.
-        batch_size: Photos a step.
-        learning_rate: At the start.
-        schedule: constant or cosine.
-        warmup: Share of the steps over which the learning rate rises from 0.
-        rotation: Largest turn, as a fraction of a full one.
-        dropout: Fraction of the pooled features to drop.
-        label_smoothing: 0 to 1.
-        mixed_precision: auto, on or off.
-        seed: Seed of every draw.
         model: The model of the best epoch by validation.
         history: A row an epoch.
         logs: TensorBoard's logs.
     """
+    given = locals()
     from pathlib import Path
 
-    from components.finetune.step import FinetuneConfig, finetune
+    from components.finetune.step import FinetuneConfig, Outputs, finetune
     from switchpoint.data.manifest import read_manifest
-    from switchpoint.provenance.metadata import describe, embed
+    from switchpoint.provenance.metadata import MODEL, describe, embed
     from switchpoint.training.checkpoints import read
     from switchpoint.training.resume import Resume
 
-    config = FinetuneConfig(
-        switch_epoch=switch_epoch,
-        epochs=epochs,
-        blocks=blocks,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        warmup=warmup,
-        rotation=rotation,
-        dropout=dropout,
-        label_smoothing=label_smoothing,
-        mixed_precision=mixed_precision,
-        seed=seed,
-    )
+    config = FinetuneConfig.given(given)
+    outputs = Outputs(model=Path(model.path, MODEL), history=Path(history.path), logs=Path(logs.path))
     with Resume.from_environment() as resume:
-        digests = finetune(
-            photos=Path(records.path),
-            checkpoint_directory=Path(checkpoints.path),
-            model_file=Path(model.path, "model.keras"),
-            history_file=Path(history.path),
-            logs=Path(logs.path),
-            config=config,
-            resume=resume,
-        )
+        digests = finetune(Path(records.path), Path(checkpoints.path), outputs, config, resume)
         model.framework = "keras"
         inputs = {"records": records.metadata["digest"], "checkpoints": checkpoints.metadata["digest"]}
         for artifact, name, digest in (
@@ -88,7 +57,7 @@ def finetune(
             shown = f"{name}, fine-tuned from epoch {switch_epoch}"
             artifact.metadata.update(describe(shown, "finetune", config, inputs, digest))
         embed(
-            Path(model.path, "model.keras"),
+            outputs.model,
             model.metadata,
             records.metadata,
             read_manifest(Path(records.path)),

@@ -1,22 +1,29 @@
 """Fine-tuning: the backbone too, from the checkpoint of one epoch of transfer learning."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
-from switchpoint.training import checkpoints
-from switchpoint.training import loop as training
-from switchpoint.training import saved_model as models
+from switchpoint.files import write_json
+from switchpoint.training import checkpoints, loop, network, saved_model
 from switchpoint.training.backbones import build as backbones
-from switchpoint.training.batches import plain_batches, training_batches
+from switchpoint.training.batches import feed
+from switchpoint.training.replicas import strategy
 from switchpoint.training.resume import Resume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
 
 
 @dataclass(frozen=True)
-class FinetuneConfig:
+class FinetuneConfig(Config):
     """What fine-tuning is given; pipeline.py says what each is, and in which unit."""
 
     switch_epoch: int
@@ -33,23 +40,29 @@ class FinetuneConfig:
     seed: int
 
 
+class Outputs(NamedTuple):
+    """What to write.
+
+    Attributes:
+        model: `.keras` file: the model of the best epoch by validation.
+        history: JSON: a `documents.History`.
+        logs: Directory for TensorBoard's logs.
+    """
+
+    model: Path
+    history: Path
+    logs: Path
+
+
 def finetune(
-    photos: Path,
-    checkpoint_directory: Path,
-    model_file: Path,
-    history_file: Path,
-    logs: Path,
-    config: FinetuneConfig,
-    resume: Resume | None = None,
+    records: Path, checkpoint_directory: Path, outputs: Outputs, config: FinetuneConfig, resume: Resume | None = None
 ) -> dict[str, str]:
     """Unfreeze the backbone and continue from the checkpoint of `config.switch_epoch`.
 
     Args:
-        photos: Records that prepare wrote.
-        checkpoint_directory: Checkpoints that transfer wrote.
-        model_file: `.keras` file to write: the model of the best epoch by validation.
-        history_file: JSON to write: an entry an epoch.
-        logs: Directory to write TensorBoard's logs to.
+        records: Directory that prepare wrote.
+        checkpoint_directory: Directory that transfer wrote.
+        outputs: What to write.
         config: Where to start and how to optimise.
         resume: Where the state is kept while it trains.
 
@@ -58,20 +71,21 @@ def finetune(
 
     Raises:
         CheckpointNotFoundError: No checkpoint was saved for `config.switch_epoch`.
+        DamagedCheckpointError: It is not what was saved.
         RecordsError: The records are not whole.
 
     Source:
         https://keras.io/guides/transfer_learning/ (BatchNormalization stays in inference mode)
     """
-    manifest = verify_records(photos)
-    training.deterministic(config.seed)
-    with training.strategy().scope():
+    manifest = verify_records(records)
+    loop.deterministic(config.seed)
+    with strategy().scope():
         backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
         head.get_layer("dropout").rate = config.dropout
         backbones.unfreeze(backbone, config.blocks)
-        model = training.join(backbone, head)
+        model = network.join(backbone, head)
         rates = schedule(config, manifest["splits"]["train"]["photos"])
-        training.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
+        loop.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
     # Another order of the photos than the epochs of transfer learning had.
     seed = config.seed + config.switch_epoch
     resume = resume or Resume()
@@ -81,25 +95,16 @@ def finetune(
         "precision": backbone.layers[-1].compute_dtype,
     }
     resume.open("finetune", config, inputs)
-    trained = training.fit(
-        model,
-        photos,
-        partial(training_batches, photos, config.batch_size, config.rotation, seed, config.epochs),
-        partial(plain_batches, photos, "validation", cached=True),
-        config.epochs,
-        config.batch_size,
-        seed,
-        f"finetune {config.switch_epoch}",
-        logs,
-        resume,
-    )
-    digest = models.save(models.complete(model, manifest), model_file)
+    seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
+    phase = loop.Phase(f"finetune {config.switch_epoch}", config.epochs, config.batch_size, seed)
+    trained = loop.fit(model, seen, phase, outputs.logs, resume)
+    digest = saved_model.save(saved_model.complete(model, manifest), outputs.model)
     start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]
-    training.write_json(history_file, training.history(trained, "finetune", config.switch_epoch, digest, start))
+    write_json(outputs.history, loop.history(trained, config.switch_epoch, digest, start))
     return {"model": digest, "history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest()}
 
 
-def schedule(config: FinetuneConfig, photos: int) -> object:
+def schedule(config: FinetuneConfig, photos: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The learning rate at each step: it rises evenly from 0 for `warmup` of all steps, then stays, or falls to 0.
 
     Source:
@@ -109,7 +114,7 @@ def schedule(config: FinetuneConfig, photos: int) -> object:
 
     if config.schedule == "constant" and not config.warmup:
         return config.learning_rate
-    steps = training.steps_per_epoch(photos, config.batch_size) * config.epochs
+    steps = loop.steps_per_epoch(photos, config.batch_size) * config.epochs
     rising = round(steps * config.warmup)
     return keras.optimizers.schedules.CosineDecay(
         0.0 if rising else config.learning_rate,

@@ -1,12 +1,15 @@
 """The report's charts: inline SVG whose colours are CSS variables, so that one picture serves light and dark."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Sequence
 from html import escape
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from switchpoint.documents import Bin, Gain, History, Row
 
 # Chosen so that every two differ (CIE76 > 19) for normal, protan and deutan sight and stand out from the paper (> 3:1);
 # `_s0` is transfer learning. Light, dark.
@@ -89,7 +92,13 @@ def _epochs(axes: Any) -> None:
     axes.set_xlabel("Epoch")
 
 
-def curves(name: str, transfer: Json, finetunes: Sequence[Json], metric: str) -> str:
+def _measured(row: Row, metric: str, prefix: str) -> float:
+    if metric == "loss":
+        return row["val_loss"] if prefix else row["loss"]
+    return row["val_categorical_accuracy"] if prefix else row["categorical_accuracy"]
+
+
+def curves(name: str, transfer: History, finetunes: Sequence[History], metric: str) -> str:
     """Accuracy or loss an epoch, each fine-tuning drawn from where its transfer curve left off.
 
     Args:
@@ -109,8 +118,8 @@ def curves(name: str, transfer: Json, finetunes: Sequence[Json], metric: str) ->
             rows = [(row["epoch"], row) for row in transfer["epochs"] if row["epoch"] == switch_epoch]
             rows += [(switch_epoch + row["epoch"], row) for row in history["epochs"]]
             points: dict[int, float] = {}
-            for key, line, width in ((metric, (0, (3, 2)), 1.2), (f"val_{metric}", "-", 2.2)):
-                points = {x: row[key] * (100 if accuracy else 1) for x, row in rows if row[key] is not None}
+            for prefix, line, width in (("", (0, (3, 2)), 1.2), ("val_", "-", 2.2)):
+                points = {x: _measured(row, metric, prefix) * (100 if accuracy else 1) for x, row in rows}
                 heights += points.values()
                 axes.plot(list(points), list(points.values()), linestyle=line, linewidth=width, color=colour, zorder=3)
             best, last = switch_epoch + history["best_epoch"], max(points, default=0)
@@ -128,7 +137,7 @@ def curves(name: str, transfer: Json, finetunes: Sequence[Json], metric: str) ->
     return _drawn(name, f"{'Accuracy' if accuracy else 'Loss'} an epoch", draw)
 
 
-def an_epoch(name: str, histories: Sequence[Json], values: Sequence[Sequence[float]], first: int, unit: str) -> str:
+def an_epoch(name: str, histories: Sequence[History], values: Sequence[Sequence[float]], first: int, unit: str) -> str:
     """A number an epoch from 0 up, a line for each history.
 
     Args:
@@ -153,7 +162,7 @@ def an_epoch(name: str, histories: Sequence[Json], values: Sequence[Sequence[flo
     return _drawn(name, f"{unit} an epoch", draw)
 
 
-def reliability(name: str, bins: Sequence[Json]) -> str:
+def reliability(name: str, bins: Sequence[Bin]) -> str:
     """Reliability diagram: accuracy of each bin of confidence, its gap to the mean confidence, and its photos.
 
     Source:
@@ -162,8 +171,8 @@ def reliability(name: str, bins: Sequence[Json]) -> str:
     full = [each for each in bins if each["photos"]]
     middles = [50 * (each["from"] + each["to"]) for each in full]
     width = 100 / len(bins) * 0.88
-    accuracy = [100 * each["accuracy"] for each in full]
-    gaps = [100 * each["confidence"] - height for each, height in zip(full, accuracy, strict=True)]
+    accuracy = [100 * (each["accuracy"] or 0.0) for each in full]
+    gaps = [100 * (each["confidence"] or 0.0) - height for each, height in zip(full, accuracy, strict=True)]
 
     def draw(panels: Any) -> None:
         from matplotlib.ticker import MaxNLocator
@@ -197,12 +206,12 @@ def _legend(items: Sequence[str]) -> str:
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def _series(finetunes: Sequence[Json]) -> list[str]:
+def _series(finetunes: Sequence[History]) -> list[str]:
     names = ["transfer learning", *(f"from epoch {history['switch_epoch']}" for history in finetunes)]
     return [_key(_SOLID, name, f"s{number}") for number, name in enumerate(names)]
 
 
-def legend(transfer: Json, finetunes: Sequence[Json]) -> str:
+def legend(transfer: History, finetunes: Sequence[History]) -> str:
     """What colours, lines and marks of the curves mean."""
     items = _series(finetunes) if finetunes else []
     items += [_key(_LINE.format(2.2, "none"), "validation"), _key(_LINE.format(1.4, "4 3"), "training")]
@@ -212,7 +221,7 @@ def legend(transfer: Json, finetunes: Sequence[Json]) -> str:
     return _legend(items)
 
 
-def series_legend(finetunes: Sequence[Json]) -> str:
+def series_legend(finetunes: Sequence[History]) -> str:
     """What the colours mean, where lines are all alike."""
     return _legend(_series(finetunes))
 
@@ -229,7 +238,7 @@ def reliability_legend() -> str:
     )
 
 
-def interval(gain: Json, gains: Sequence[Json]) -> str:
+def interval(gain: Gain, gains: Sequence[Gain]) -> str:
     """A gain and its interval as a dot on a line, on one scale for all of `gains`, with a tick at 0."""
     low = min(0.0, *(each["low"] for each in gains))
     width = max(0.0, *(each["high"] for each in gains)) - low or 1.0

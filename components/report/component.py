@@ -1,6 +1,6 @@
 """KFP's wrapper of the report step."""
 
-from typing import List
+from typing import Dict, List
 
 from kfp import dsl
 
@@ -19,6 +19,7 @@ def report(
     finetune_models: dsl.Input[List[dsl.Model]],
     finetune_evaluations: dsl.Input[List[dsl.Artifact]],
     finetune_photos: dsl.Input[List[dsl.Artifact]],
+    meanings: Dict[str, str],
     page: dsl.Output[dsl.HTML],
     photos: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
@@ -46,17 +47,19 @@ def report(
         results: The table as JSON.
         model: The best model, chosen on the validation photos.
     """
+    given = locals()
     import json
     from pathlib import Path
 
-    from components.report.step import Outputs, Trained, report
-    from switchpoint.provenance.metadata import describe
+    from components.report.step import Outputs, ReportConfig, Trained, report
+    from switchpoint.files import write_json
+    from switchpoint.provenance.metadata import MODEL, describe
 
     histories = [transfer_history, *finetune_histories]
     models = [transfer_model, *finetune_models]
     evaluations = [transfer_evaluation, *finetune_evaluations]
     trained = [
-        Trained(Path(history.path), Path(trained.path, "model.keras"), Path(evaluation.path), Path(telling.path))
+        Trained(Path(history.path), Path(trained.path, MODEL), Path(evaluation.path), Path(telling.path))
         for history, trained, evaluation, telling in zip(
             histories, models, evaluations, [transfer_photos, *finetune_photos], strict=True
         )
@@ -66,7 +69,7 @@ def report(
         photos=Path(photos.path),
         summary=Path(summary.path),
         results=Path(results.path),
-        model=Path(model.path, "model.keras"),
+        model=Path(model.path, MODEL),
     )
     digests = report(
         transfer=trained[0],
@@ -75,6 +78,7 @@ def report(
         pretrained=Path(pretrained.path),
         evaluated=transfer_evaluation.metadata,
         outputs=outputs,
+        config=ReportConfig.given(given),
     )
     model.framework = "keras"
     inputs = {
@@ -96,4 +100,4 @@ def report(
     for name, value in shown.items():
         metrics.log_metric(name, value)
     # KFP keeps metrics in metadata and writes no file; without one the task can't be cached.
-    Path(metrics.path).write_text(json.dumps(shown))
+    write_json(Path(metrics.path), shown)

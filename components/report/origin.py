@@ -1,43 +1,16 @@
 """Where the best model came from: every parameter of the run, and the lineage as a table and a drawing."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from components.report.charts import Json
 from components.report.style import table
 
-# Of each step's parameters those that the pipeline calls by another name: its step's name comes first.
-PREFIXED = ("epochs", "learning_rate", "blocks", "schedule", "warmup")
-MEANING = {
-    "dataset": "the photos",
-    "dataset_digest": "SHA-256 that prepare checked",
-    "backbone": "the network that sees the photos",
-    "weights": "where its pretrained weights came from",
-    "weights_digest": "SHA-256 that transfer checked",
-    "switch_epochs": "epochs of transfer learning after which fine-tuning started",
-    "transfer_epochs": "epochs",
-    "finetune_epochs": "epochs, from each switch epoch",
-    "finetune_blocks": "last blocks of the backbone that were fine-tuned; 0 = all",
-    "image_size": "pixels: height and width of what the network sees",
-    "batch_size": "photos a training step",
-    "transfer_learning_rate": "at the start (Adam)",
-    "first_decay_steps": "steps until the cosine decay restarts; 0 = never",
-    "t_mul": "times as long is each decay after a restart",
-    "m_mul": "times as high is the learning rate after each restart",
-    "finetune_learning_rate": "at its highest (Adam)",
-    "finetune_schedule": "of the learning rate",
-    "finetune_warmup": "of fine-tuning's steps, over which the learning rate rises from 0",
-    "mixed_precision": "float16 where it is safe: auto = on GPUs that gain from it",
-    "feature_views": "of each photo, whose features transfer learning computes once; 0 = a new one every epoch",
-    "rotation": "of a full turn, at most, either way",
-    "dropout": "of the pooled features are dropped in training",
-    "label_smoothing": "of a label's weight is spread over all classes",
-    "validation_fraction": "of the training photos are held out to choose models by",
-    "max_left_out": "of the photos may be unreadable",
-    "seed": "of every random draw",
-}
+if TYPE_CHECKING:
+    from switchpoint.documents import Entry, Evaluation, Lineage, Pretrained, Source
 
 
 class Origin(NamedTuple):
@@ -48,12 +21,14 @@ class Origin(NamedTuple):
         pretrained: What transfer wrote of the pretrained weights.
         models: What each model file carries (`switchpoint.provenance.metadata.embedded`), transfer learning's first.
         evaluated: The evaluations' common metadata (`switchpoint.provenance.metadata.entry`).
+        meanings: What each of the pipeline's parameters is.
     """
 
-    source: Json
-    pretrained: Json
-    models: Sequence[Json]
-    evaluated: Json
+    source: Source
+    pretrained: Pretrained
+    models: Sequence[Lineage]
+    evaluated: Entry
+    meanings: Mapping[str, str]
 
 
 def parameters(origin: Origin) -> str:
@@ -70,9 +45,11 @@ def parameters(origin: Origin) -> str:
     ):
         for name, value in values.items():
             if name != "switch_epoch":
-                name = f"{step}_{name}" if name in PREFIXED else name
+                # The pipeline calls it by its step where several steps have one of their own.
+                name = f"{step}_{name}" if f"{step}_{name}" in origin.meanings else name
                 used.setdefault((name, shown(value)), []).append(step)
-    rows = [(name, value, MEANING.get(name, ""), ", ".join(steps)) for (name, value), steps in used.items()]
+    meanings = origin.meanings
+    rows = [(name, value, meanings.get(name, ""), ", ".join(steps)) for (name, value), steps in used.items()]
     return table(("Parameter", "Value", "What it is", "Used by"), rows, "cards")
 
 
@@ -92,7 +69,7 @@ class Node(NamedTuple):
     made: str
 
 
-def nodes(origin: Origin, best: int, evaluation: Json) -> dict[str, Node]:
+def nodes(origin: Origin, best: int, evaluation: Evaluation) -> dict[str, Node]:
     """The lineage of the best model, from the dataset to its evaluation.
 
     Args:
@@ -115,20 +92,20 @@ def nodes(origin: Origin, best: int, evaluation: Json) -> dict[str, Node]:
         "weights": Node(
             "Pretrained weights", f"{weights['backbone']} · {weights['weights']}", weights["digest"], transferred
         ),
-        "records": Node("Records", f"photos: {splits}", records["digest"], prepared),
+        "records": Node("Records", f"photos: {splits}", records["digest"] or "", prepared),
     }
     start = "transfer learning alone"
     if checkpoints:
         start = f"fine-tuned from epoch {checkpoints['epoch']}"
         name = f"Checkpoint of epoch {checkpoints['epoch']}"
-        found["checkpoint"] = Node(name, "transfer learning", checkpoints["epoch_digest"], transferred)
+        found["checkpoint"] = Node(name, "transfer learning", checkpoints["epoch_digest"] or "", transferred)
     right = f"{evaluation['top_1'] * 100:.1f} % of {evaluation['photos']:,} test photos right"
-    found["model"] = Node("Best model", start, model["digest"], _made(model))
+    found["model"] = Node("Best model", start, model["digest"] or "", _made(model))
     found["evaluation"] = Node("Evaluation", right, evaluation["digest"], _made(origin.evaluated))
     return found
 
 
-def _made(entry: Mapping[str, Any]) -> str:
+def _made(entry: Entry) -> str:
     """The step and its code, as far as an image's tag names it (`switchpoint.provenance.digests.image`)."""
     return f"{entry['step']}, code {entry['code_digest'][:12]}"
 

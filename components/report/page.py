@@ -1,32 +1,39 @@
 """The report's page, section by section."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.report import charts, matrix
-from components.report.charts import Json
+from components.report.columns import Comparison, comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.style import details, document, table
 from components.report.wording import answer, percent, points, unbroken
+
+if TYPE_CHECKING:
+    from switchpoint.documents import ClassMeasures, Evaluation, History, Result, Row
 
 DRAWS = 10_000  # of the bootstrap
 PAIRS = 12
 
 
-def figures(name: str, transfer: Json, finetunes: Sequence[Json]) -> str:
+def figures(name: str, transfer: History, finetunes: Sequence[History]) -> str:
     """Accuracy and loss, their legend and their numbers."""
     pair = "".join(
         f"<figure>{charts.curves(f'{name}-{metric}', transfer, finetunes, metric)}</figure>"
         for metric in ("categorical_accuracy", "loss")
     )
-    keys = ("categorical_accuracy", "val_categorical_accuracy", "loss", "val_loss")
     body = [
         [
             *_epoch(history, row),
-            *(percent(row[key], 2) for key in keys[:2]),
-            *("–" if row[key] is None else f"{row[key]:.4f}" for key in keys[2:]),
+            percent(row["categorical_accuracy"], 2),
+            percent(row["val_categorical_accuracy"], 2),
+            f"{row['loss']:.4f}",
+            f"{row['val_loss']:.4f}",
         ]
         for history in (transfer, *finetunes)
         for row in history["epochs"]
@@ -44,14 +51,14 @@ def figures(name: str, transfer: Json, finetunes: Sequence[Json]) -> str:
     return f'{legend}<div class="pair">{pair}</div>{numbers}'
 
 
-def _epoch(history: Json, row: Json) -> tuple[str, str]:
+def _epoch(history: History, row: Row) -> tuple[str, str]:
     """The phase of a row of a history, and its epoch, counted on from the switch epoch."""
     switch_epoch = history["switch_epoch"]
     phase = f"fine-tuning from epoch {switch_epoch}" if switch_epoch else "transfer learning"
     return phase, str(switch_epoch + row["epoch"])
 
 
-def pace(histories: Sequence[Json]) -> str:
+def pace(histories: Sequence[History]) -> str:
     """Learning rate and seconds an epoch."""
     rates = [[row["learning_rate"] for row in history["epochs"]] for history in histories]
     unit, tuned = "Learning rate", histories[1:]
@@ -78,41 +85,7 @@ def pace(histories: Sequence[Json]) -> str:
     )
 
 
-def comparison(document: Json, best: int) -> str:
-    """The table of switch epochs; on a narrow screen each row becomes a card."""
-    rows = document["results"]
-    head = [
-        "Fine-tuning from",
-        "Best epoch",
-        "Validation accuracy",
-        "Test accuracy",
-        "Top‑5 accuracy",
-        "Test loss (nats)",
-    ]
-    head += ["Gain in points (95 % interval)", "Training (s)"]
-    gains = [row["gain"] for row in rows if row["gain"]]
-    body = []
-    for number, row in enumerate(rows):
-        name = f"epoch {row['switch_epoch']}" if row["switch_epoch"] else "transfer alone"
-        tags = ["best"] * (number == best) + ["diverged"] * row["diverged"]
-        name += "".join(f' <b class="{tag}">{tag}</b>' for tag in tags)
-        each = row["gain"]
-        change = "–"
-        if each:
-            change = f"{points(each['points'])} ({points(each['low'])} to {points(each['high'])})"
-            change = f"<span>{change}</span>{charts.interval(each, gains)}"
-        loss = "–" if row["test_loss"] is None else f"{row['test_loss']:.3f}"
-        shares = (percent(row[key]) for key in ("validation_accuracy", "test_accuracy", "test_top_5"))
-        cells = zip(head[1:], (row["best_epoch"], *shares, loss, change, f"{row['seconds']:,.1f}"), strict=True)
-        body.append(
-            f'<tr{" class=chosen" * (number == best)}><th scope="row" style="--key:var(--s{number})">{name}</th>'
-            + "".join(f'<td data-label="{label}">{cell}</td>' for label, cell in cells)
-        )
-    headings = "".join(f'<th scope="col">{label}</th>' for label in head)
-    return f'<table class="comparison cards"><thead><tr>{headings}</thead><tbody>{"".join(body)}</tbody></table>'
-
-
-def mistakes(evaluation: Json) -> str:
+def mistakes(evaluation: Evaluation) -> str:
     """Confusion matrix, the worst pairs, and every count in words."""
     counts, classes = np.array(evaluation["confusion"]), evaluation["classes"]
     pairs = [
@@ -140,14 +113,22 @@ def mistakes(evaluation: Json) -> str:
 <div><h3>Most frequent mistakes</h3>{worst}</div></div>{whole}{numbers}"""
 
 
-def each_class(evaluation: Json) -> str:
+def each_class(evaluation: Evaluation) -> str:
     """Precision, recall and F1; with many classes the ones that need work first, and all of them for who asks."""
     head = ("Class", "Test photos", "Precision", "Recall", "F1")
     found = evaluation["per_class"]
 
-    def rows(classes: Sequence[Json]) -> list[tuple[str, ...]]:
-        shares = ("precision", "recall", "f1")
-        return [(row["class"], f"{row['photos']:,}", *(percent(row[key]) for key in shares)) for row in classes]
+    def rows(classes: Sequence[ClassMeasures]) -> list[tuple[str, ...]]:
+        return [
+            (
+                row["class"],
+                f"{row['photos']:,}",
+                percent(row["precision"]),
+                percent(row["recall"]),
+                percent(row["f1"]),
+            )
+            for row in classes
+        ]
 
     scores = [row["f1"] for row in found if row["f1"] is not None]
     note = (
@@ -164,7 +145,7 @@ def each_class(evaluation: Json) -> str:
     )
 
 
-def calibration(evaluation: Json) -> str:
+def calibration(evaluation: Evaluation) -> str:
     """Reliability diagram and expected calibration error."""
     measured = evaluation["calibration"]
     sure, right = measured["confidence"], evaluation["top_1"]
@@ -181,7 +162,7 @@ def calibration(evaluation: Json) -> str:
             f"{row['photos']:,}",
             percent(row["confidence"]),
             percent(row["accuracy"]),
-            points((row["accuracy"] - row["confidence"]) * 100) if row["photos"] else "–",
+            points(((row["accuracy"] or 0.0) - (row["confidence"] or 0.0)) * 100) if row["photos"] else "–",
         )
         for row in measured["bins"]
     ]
@@ -194,8 +175,10 @@ def calibration(evaluation: Json) -> str:
 {details("The numbers of this graph", table(head, body))}"""
 
 
-def html(document_: Json, best: int, histories: Sequence[Json], evaluation: Json, origin: Origin) -> str:
+def html(compared: Comparison, origin: Origin) -> str:
     """The page."""
+    document_, best, histories = compared.document, compared.best, compared.histories
+    evaluation = compared.evaluations[best]
     rows, photos = document_["results"], document_["photos"]["test"]
     lead, numbers = answer(rows, rows[best], photos)
     light, dark = charts.palette(len(rows) - 1)
@@ -206,7 +189,7 @@ def html(document_: Json, best: int, histories: Sequence[Json], evaluation: Json
         f"When to start fine-tuning: {title(origin)}",
         f"""<p class="about">When to start fine-tuning · {escape(about(origin, evaluation))}</p>
 <h1><strong>{lead}:</strong> {unbroken(numbers)}</h1>
-{comparison(document_, best)}
+{comparison(compared)}
 {everything if len(rows) > 1 else ""}
 <p class="note">Models are chosen on the validation photos; the test photos serve this report alone. Fine-tuning counts
 its epochs from 1; 0 is the model that it started from. Gain: test accuracy less that of transfer learning alone, with a
@@ -232,7 +215,7 @@ paired bootstrap over the test photos ({DRAWS:,} draws); what another seed would
     )
 
 
-def best_name(row: Json) -> str:
+def best_name(row: Result) -> str:
     """What the best model is called."""
     return f"Fine-tuning from epoch {row['switch_epoch']}" if row["switch_epoch"] else "Transfer learning alone"
 
@@ -243,6 +226,6 @@ def title(origin: Origin) -> str:
     return f"{dataset.rstrip('/').rsplit('/', 1)[-1]} · {backbone}"
 
 
-def about(origin: Origin, evaluation: Json) -> str:
+def about(origin: Origin, evaluation: Evaluation) -> str:
     """What was trained on what."""
     return f"{title(origin)} · {len(evaluation['classes'])} classes · {evaluation['photos']:,} test photos"

@@ -1,14 +1,19 @@
 """The second page: photos that the best model got wrong, and photos that it barely got right."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
-from components.report.charts import Json
 from components.report.style import document
 from components.report.wording import percent
 
+if TYPE_CHECKING:
+    from switchpoint.documents import TellingPhoto, TellingPhotos
 
-def page(photos: Json, name: str, about: str) -> str:
+
+def page(photos: TellingPhotos, name: str, about: str) -> str:
     """The page.
 
     Args:
@@ -31,14 +36,15 @@ def page(photos: Json, name: str, about: str) -> str:
     )
 
 
-def gallery(photos: Sequence[Json], none: str) -> str:
+def gallery(photos: Sequence[TellingPhoto], none: str) -> str:
     """Photos with what the model said of them, and the sentence for there being none."""
     items = []
     for photo in photos:
-        wrong = photo["predicted"] != photo["true"]
-        second, probability = ("true", "on the photo") if wrong else ("runner_up", "next")
         said = f"{escape(photo['predicted'])} {percent(photo['predicted_probability'])}"
-        other = f"{probability}: {escape(photo[second])} {percent(photo[f'{second}_probability'])}"
+        if photo["predicted"] != photo["true"]:
+            other = f"on the photo: {escape(photo['true'])} {percent(photo['true_probability'])}"
+        else:
+            other = f"next: {escape(photo['runner_up'])} {percent(photo['runner_up_probability'])}"
         alternative = f"{escape(photo['name'])}: the model says {said}, {other}"
         items.append(
             f'<li><img src="data:image/jpeg;base64,{photo["jpeg"]}" alt="{alternative}"><b>{said}</b>{other}'

@@ -1,20 +1,27 @@
 """Report: histories and evaluations become an answer, a table, the lab's graphs and the best model."""
 
+from __future__ import annotations
+
 import json
-import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from components.report import page, photos
-from components.report.charts import Json
+from components.report.columns import Comparison
 from components.report.origin import Origin
 from components.report.wording import conclusion, markdown
+from switchpoint.config import Config
 from switchpoint.errors import RecordsError
+from switchpoint.files import copy, write_json, write_text
 from switchpoint.provenance.digests import file_digest
 from switchpoint.provenance.metadata import embedded, entry
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Evaluation, Gain, History, Result, Results
 
 
 class Trained(NamedTuple):
@@ -44,6 +51,17 @@ class Outputs(NamedTuple):
     model: Path
 
 
+@dataclass(frozen=True)
+class ReportConfig(Config):
+    """What the report is given.
+
+    Attributes:
+        meanings: What each of the pipeline's parameters is, from its signature's docstring.
+    """
+
+    meanings: dict[str, str]
+
+
 def report(
     transfer: Trained,
     finetunes: Sequence[Trained],
@@ -51,6 +69,7 @@ def report(
     pretrained: Path,
     evaluated: Mapping[str, Any],
     outputs: Outputs,
+    config: ReportConfig,
 ) -> dict[str, str]:
     """Compare the switch epochs and keep the best model: chosen on validation, reported on test.
 
@@ -61,71 +80,83 @@ def report(
         pretrained: What transfer wrote of the pretrained weights.
         evaluated: Metadata of an evaluation, from `provenance.metadata.describe`: the step and its parameters.
         outputs: What to write.
+        config: What a reader is told of the parameters.
 
     Returns:
         The digest of each output.
 
     Raises:
         RecordsError: The evaluations are not of the same photos, or not of these models.
-        SwitchpointError: A model file carries no lineage.
+        LineageError: A model file carries no lineage.
     """
-    trained = [transfer, *finetunes]
-    histories, evaluations = ([_read(each) for each in files] for files in list(zip(*trained, strict=True))[::2])
-    of_history, of_evaluation = ([each["switch_epoch"] for each in kind] for kind in (histories, evaluations))
+    trained, compared = compare([transfer, *finetunes])
+    best, document, evaluation = compared.best, compared.document, compared.evaluations[compared.best]
+    lineages = [embedded(each.model) for each in trained]
+    origin = Origin(_read(source), _read(pretrained), lineages, entry(evaluated), config.meanings)
+    write_json(outputs.results, document)
+    write_text(outputs.page, page.html(compared, origin))
+    name = page.best_name(document["results"][best])
+    write_text(outputs.photos, photos.page(_read(trained[best].photos), name, page.about(origin, evaluation)))
+    write_text(outputs.summary, markdown(document["results"], best, evaluation["photos"]))
+    copy(trained[best].model, outputs.model)
+    written = outputs._asdict()
+    return {name: file_digest(written[name]) for name in ("page", "photos", "summary", "results")} | {
+        "model": document["best"]["model_digest"]
+    }
+
+
+def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
+    """Put trainings in their order, transfer learning first, and make a result of each.
+
+    Raises:
+        RecordsError: The evaluations are not of the same photos, or not of these models.
+    """
+    histories: list[History] = [_read(each.history) for each in trained]
+    evaluations: list[Evaluation] = [_read(each.evaluation) for each in trained]
+    of_history = [each["switch_epoch"] for each in histories]
+    of_evaluation = [each["switch_epoch"] for each in evaluations]
     if of_history != of_evaluation or any(each["labels"] != evaluations[0]["labels"] for each in evaluations):
         raise RecordsError(
             "Only evaluations of the same test photos, each beside its own history, can be compared. Received "
             f"histories of switch epochs {of_history} and evaluations of {of_evaluation}. Run evaluate again for all."
         )
-    order = sorted(range(len(trained)), key=lambda number: of_history[number])  # 0, transfer learning, comes first
-    trained = [trained[number] for number in order]
-    histories, evaluations = ([kind[number] for number in order] for kind in (histories, evaluations))
+    order = sorted(range(len(trained)), key=lambda number: of_history[number])
+    histories, evaluations = [histories[number] for number in order], [evaluations[number] for number in order]
     rows = [
-        {
-            "switch_epoch": history["switch_epoch"] or None,
-            "best_epoch": history["best_epoch"],
-            "validation_accuracy": history["validation_accuracy"],
-            "test_accuracy": evaluation["top_1"],
-            "test_top_5": evaluation["top_5"],
-            "test_loss": evaluation["loss"],
-            "gain": gain(evaluations[0], evaluation) if history["switch_epoch"] else None,
-            "diverged": bool(history["diverged"]),
-            "model_digest": history["model_digest"],
-            "seconds": round(sum(history["seconds"]), 1),
-        }
-        for history, evaluation in zip(histories, evaluations, strict=True)
+        result(history, evaluation, evaluations[0]) for history, evaluation in zip(histories, evaluations, strict=True)
     ]
     best = min(range(len(rows)), key=lambda number: preference(histories[number]))
-    chosen, evaluation = rows[best], evaluations[best]
-    document = {
+    document: Results = {
         "results": rows,
-        "best": {key: chosen[key] for key in ("switch_epoch", "model_digest")},
-        "metrics": metrics(chosen, evaluation),
-        "conclusion": conclusion(rows, histories, best, evaluation["photos"]),
-        "photos": {"test": evaluation["photos"]},
+        "best": {"switch_epoch": rows[best]["switch_epoch"], "model_digest": rows[best]["model_digest"]},
+        "metrics": metrics(rows[best], evaluations[best]),
+        "conclusion": conclusion(rows, histories, best, evaluations[best]["photos"]),
+        "photos": {"test": evaluations[best]["photos"]},
     }
-    lineages = [embedded(each.model) for each in trained]
-    origin = Origin(_read(source), _read(pretrained), lineages, entry(evaluated))
-    for path in outputs:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write(outputs.results, json.dumps(document, indent=1, allow_nan=False))
-    write(outputs.page, page.html(document, best, histories, evaluation, origin))
-    telling = _read(trained[best].photos)
-    write(outputs.photos, photos.page(telling, page.best_name(chosen), page.about(origin, evaluation)))
-    write(outputs.summary, markdown(rows, best, evaluation["photos"]))
-    shutil.copyfile(trained[best].model, part := outputs.model.with_name(outputs.model.name + ".part"))
-    part.replace(outputs.model)
-    written = outputs._asdict()
-    return {name: file_digest(written[name]) for name in ("page", "photos", "summary", "results")} | {
-        "model": chosen["model_digest"]
+    return [trained[number] for number in order], Comparison(document, best, histories, evaluations)
+
+
+def result(history: History, evaluation: Evaluation, baseline: Evaluation) -> Result:
+    """What a start came to, against transfer learning alone."""
+    return {
+        "switch_epoch": history["switch_epoch"] or None,
+        "best_epoch": history["best_epoch"],
+        "validation_accuracy": history["validation_accuracy"],
+        "test_accuracy": evaluation["top_1"],
+        "test_top_5": evaluation["top_5"],
+        "test_loss": evaluation["loss"],
+        "gain": gain(baseline, evaluation) if history["switch_epoch"] else None,
+        "diverged": bool(history["diverged"]),
+        "model_digest": history["model_digest"],
+        "seconds": round(sum(history["seconds"]), 1),
     }
 
 
-def _read(path: Path) -> Json:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def metrics(row: Json, evaluation: Json) -> dict[str, float]:
+def metrics(row: Result, evaluation: Evaluation) -> dict[str, float]:
     """The best model's numbers as the Kubeflow UI lists them, for comparing runs."""
     numbers = {
         "switch epoch": row["switch_epoch"] or 0,
@@ -139,20 +170,13 @@ def metrics(row: Json, evaluation: Json) -> dict[str, float]:
     return {name: value for name, value in numbers.items() if value is not None}
 
 
-def write(path: Path, text: str) -> None:
-    """Write to a temporary name, then move into place."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
-def preference(history: Json) -> tuple[float, float, int]:
+def preference(history: History) -> tuple[float, float, int]:
     """Smallest for the best model: validation accuracy, then the lower loss, then fewer epochs in all."""
-    loss = float("inf") if history["validation_loss"] is None else history["validation_loss"]
-    return -history["validation_accuracy"], loss, history["switch_epoch"] + history["best_epoch"]
+    epochs = history["switch_epoch"] + history["best_epoch"]
+    return -history["validation_accuracy"], history["validation_loss"], epochs
 
 
-def gain(baseline: Json, evaluation: Json) -> dict[str, float]:
+def gain(baseline: Evaluation, evaluation: Evaluation) -> Gain:
     """Test accuracy gained over the baseline, in points, with its 95 % interval.
 
     Paired bootstrap over the test photos. A photo adds 1, 0 or −1 (now right, no change, now wrong), so that drawing

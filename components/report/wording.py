@@ -1,8 +1,12 @@
 """The report's words: the answer in one sentence, the conclusion, and how numbers are written."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from components.report.charts import Json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Gain, History, Result
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -15,12 +19,12 @@ def points(value: float) -> str:
     return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")
 
 
-def uncertain(gained: Json) -> bool:
+def uncertain(gained: Gain) -> bool:
     """Whether the interval, as the reader sees it, includes 0."""
     return bool(round(gained["low"], 1) <= 0 <= round(gained["high"], 1))
 
 
-def measured(row: Json, photos: int) -> str:
+def measured(row: Result, photos: int) -> str:
     """What a model does on the test photos, and what that is worth."""
     text = f"names {percent(row['test_accuracy'])} of {photos:,} test photos right"
     if not (gained := row["gain"]):
@@ -30,19 +34,19 @@ def measured(row: Json, photos: int) -> str:
     return f"{text}, {points(gained['points'])} points against transfer learning alone ({interval})"
 
 
-def answer(rows: Sequence[Json], best: Json, photos: int) -> tuple[str, str]:
+def answer(rows: Sequence[Result], best: Result, photos: int) -> tuple[str, str]:
     """The answer in one sentence, in two parts: what to do, and the numbers."""
     numbers = f"best on validation ({percent(best['validation_accuracy'])}), it {measured(best, photos)}"
     if best["switch_epoch"]:
         return f"Start fine-tuning after epoch {best['switch_epoch']} of transfer learning", f"{numbers}."
     if len(rows) == 1:
         return "Transfer learning alone", f"{numbers}; no switch epoch was tried."
-    rival = max(rows[1:], key=lambda row: (row["validation_accuracy"], -row["switch_epoch"]))
+    rival = max(rows[1:], key=lambda row: (row["validation_accuracy"], -(row["switch_epoch"] or 0)))
     second = f"fine-tuning from epoch {rival['switch_epoch']} comes next ({percent(rival['validation_accuracy'])})"
     return "Stay with transfer learning alone", f"{numbers}; {second} and {measured(rival, photos)}."
 
 
-def conclusion(rows: Sequence[Json], histories: Sequence[Json], best: int, photos: int) -> str:
+def conclusion(rows: Sequence[Result], histories: Sequence[History], best: int, photos: int) -> str:
     """The paragraph that ends the comparison."""
     alone, chosen = rows[0], rows[best]
     text = [
@@ -54,11 +58,11 @@ def conclusion(rows: Sequence[Json], histories: Sequence[Json], best: int, photo
             f"Fine-tuning from epoch {chosen['switch_epoch']} was the best of all in its epoch {chosen['best_epoch']} "
             f"({percent(chosen['validation_accuracy'])}) and {measured(chosen, photos)}."
         )
-    if others := [row for row in rows[1:] if row is not chosen]:
+    if others := [(row, row["gain"]) for row in rows[1:] if row is not chosen and row["gain"]]:
         each = (
-            f"{points(row['gain']['points'])} points from epoch {row['switch_epoch']}"
-            + " (no difference is shown)" * uncertain(row["gain"])
-            for row in others
+            f"{points(gained['points'])} points from epoch {row['switch_epoch']}"
+            + " (no difference is shown)" * uncertain(gained)
+            for row, gained in others
         )
         text.append(
             f"{'The other fine-tunings' if best else 'Fine-tuning'} against transfer learning: {', '.join(each)}."
@@ -79,7 +83,7 @@ def conclusion(rows: Sequence[Json], histories: Sequence[Json], best: int, photo
     return " ".join(text)
 
 
-def markdown(rows: Sequence[Json], best: int, photos: int) -> str:
+def markdown(rows: Sequence[Result], best: int, photos: int) -> str:
     """The answer and the table, short."""
     lead, numbers = answer(rows, rows[best], photos)
     lines = [f"**{lead}:** {numbers}", ""]

@@ -34,64 +34,30 @@ def transfer(
 
     Args:
         records: What prepare wrote.
-        backbone: The network's name.
-        weights: imagenet, none, a file or gs://…
-        weights_digest: SHA-256 that the weights must have; empty = not checked.
-        epochs: How many to train.
-        image_size: Height and width of the crops, in pixels.
-        batch_size: Photos a step.
-        learning_rate: At the start.
-        first_decay_steps: Steps until the first restart; 0 = one decay over all epochs.
-        t_mul: Each decay's length, as a multiple of the one before.
-        m_mul: Learning rate after a restart, as a fraction of the one before.
-        rotation: Largest turn, as a fraction of a full one.
-        dropout: Fraction of the pooled features to drop.
-        label_smoothing: 0 to 1.
-        mixed_precision: auto, on or off.
-        feature_views: Views of each photo whose features are computed once; 0 = features anew every epoch.
-        seed: Seed of every draw.
         checkpoints: The backbone once, and the head of every epoch.
         model: The model of the best epoch by validation: the baseline.
         history: A row an epoch.
         logs: TensorBoard's logs.
         pretrained: Where the pretrained weights came from, and their digest.
     """
+    given = locals()
     from pathlib import Path
 
-    from components.transfer.step import TransferConfig, transfer
+    from components.transfer.step import Outputs, TransferConfig, transfer
     from switchpoint.data.manifest import read_manifest
-    from switchpoint.provenance.metadata import describe, embed
+    from switchpoint.provenance.metadata import MODEL, describe, embed
     from switchpoint.training.resume import Resume
 
-    config = TransferConfig(
-        backbone=backbone,
-        weights=weights,
-        weights_digest=weights_digest,
-        epochs=epochs,
-        image_size=image_size,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        first_decay_steps=first_decay_steps,
-        t_mul=t_mul,
-        m_mul=m_mul,
-        rotation=rotation,
-        dropout=dropout,
-        label_smoothing=label_smoothing,
-        mixed_precision=mixed_precision,
-        feature_views=feature_views,
-        seed=seed,
+    config = TransferConfig.given(given)
+    outputs = Outputs(
+        checkpoints=Path(checkpoints.path),
+        model=Path(model.path, MODEL),
+        history=Path(history.path),
+        logs=Path(logs.path),
+        pretrained=Path(pretrained.path),
     )
     with Resume.from_environment() as resume:
-        digests = transfer(
-            photos=Path(records.path),
-            checkpoint_directory=Path(checkpoints.path),
-            model_file=Path(model.path, "model.keras"),
-            history_file=Path(history.path),
-            logs=Path(logs.path),
-            pretrained_file=Path(pretrained.path),
-            config=config,
-            resume=resume,
-        )
+        digests = transfer(Path(records.path), outputs, config, resume)
         model.framework = "keras"
         inputs = {"records": records.metadata["digest"], "weights": digests["pretrained"]}
         pretrained.metadata.update(
@@ -104,4 +70,4 @@ def transfer(
             (logs, "TensorBoard logs of transfer learning", None),
         ):
             artifact.metadata.update(describe(name, "transfer", config, inputs, digest))
-        embed(Path(model.path, "model.keras"), model.metadata, records.metadata, read_manifest(Path(records.path)))
+        embed(outputs.model, model.metadata, records.metadata, read_manifest(Path(records.path)))

@@ -1,31 +1,37 @@
 """Transfer learning: a new head on a frozen backbone, a checkpoint an epoch."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from switchpoint import addresses, storage
+from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
-from switchpoint.errors import SwitchpointError, WeightsError
-from switchpoint.training import checkpoints, features
-from switchpoint.training import loop as training
-from switchpoint.training import saved_model as models
+from switchpoint.errors import DivergedError, WeightsError
+from switchpoint.files import write_json
+from switchpoint.training import checkpoints, loop, network, saved_model
 from switchpoint.training.backbones import build as backbones
-from switchpoint.training.batches import plain_batches, training_batches
+from switchpoint.training.batches import Feed, feed
+from switchpoint.training.features import Views, on_features
+from switchpoint.training.replicas import strategy
 from switchpoint.training.resume import Resume
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
-class TransferConfig:
+class TransferConfig(Config):
     """What transfer learning is given; pipeline.py says what each is, and in which unit."""
 
     backbone: str
     weights: str
+    weights_digest: str
     epochs: int
     image_size: int
     batch_size: int
@@ -39,42 +45,83 @@ class TransferConfig:
     mixed_precision: str
     feature_views: int
     seed: int
-    weights_digest: str = ""
 
 
-def transfer(
-    photos: Path,
-    checkpoint_directory: Path,
-    model_file: Path,
-    history_file: Path,
-    logs: Path,
-    pretrained_file: Path,
-    config: TransferConfig,
-    resume: Resume | None = None,
-) -> dict[str, str]:
+class Outputs(NamedTuple):
+    """What to write.
+
+    Attributes:
+        checkpoints: Directory: see switchpoint/training/checkpoints.py.
+        model: `.keras` file: the model of the best epoch by validation.
+        history: JSON: a `documents.History`.
+        logs: Directory for TensorBoard's logs.
+        pretrained: JSON: a `documents.Pretrained`.
+    """
+
+    checkpoints: Path
+    model: Path
+    history: Path
+    logs: Path
+    pretrained: Path
+
+
+def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Resume | None = None) -> dict[str, str]:
     """Train a new head and keep it after every epoch.
 
     Args:
-        photos: Records that prepare wrote.
-        checkpoint_directory: To write: see switchpoint/training/checkpoints.py.
-        model_file: `.keras` file to write: the model of the best epoch by validation.
-        history_file: JSON to write: an entry an epoch.
-        logs: Directory to write TensorBoard's logs to.
-        pretrained_file: JSON to write: where the pretrained weights came from.
+        records: Directory that prepare wrote.
+        outputs: What to write.
         config: What to train and how.
         resume: Where the state is kept while it trains.
 
     Returns:
-        Digests of the checkpoints, the model and the pretrained weights.
+        Digests of the checkpoints, the model, the history and the pretrained weights.
 
     Raises:
         WeightsError: The pretrained weights can't be had, or have another digest than `weights_digest`.
         RecordsError: The records are not whole.
-        SwitchpointError: The loss was not a number before the first epoch had ended.
+        DivergedError: The loss was not a number before the first epoch had ended.
     """
-    manifest = verify_records(photos)
-    training.deterministic(config.seed)
-    strategy = training.strategy()
+    manifest = verify_records(records)
+    photos = manifest["splits"]["train"]["photos"]
+    loop.deterministic(config.seed)
+    backbone, weights = _pretrained(config)
+    with strategy().scope():
+        head = network.head(backbone, len(manifest["classes"]), config.dropout)
+        model = network.join(backbone, head)
+        network.set_precision(model, config.mixed_precision)
+        trainee = on_features(head) if config.feature_views else model
+        loop.compile_model(trainee, schedule(config, photos), config.label_smoothing, config.mixed_precision)
+
+    resume = resume or Resume()
+    precision = backbone.layers[-1].compute_dtype
+    resume.open("transfer", config, {"records": manifest["digest"], "weights": weights, "precision": precision})
+    seen, computing = _feed(records, backbone, head, config)
+    phase = loop.Phase("transfer", config.epochs, config.batch_size, config.seed, keep_every=True)
+    trained = loop.fit(trainee, seen, phase, outputs.logs, resume)
+    # An epoch's time is that of its view too.
+    trained.seconds[: len(computing)] = [round(sum(both), 3) for both in zip(trained.seconds, computing, strict=False)]
+    if not trained.rows:
+        raise DivergedError(
+            f"Transfer learning diverged before its first epoch had ended ({trained.diverged}). "
+            "Lower transfer_learning_rate."
+        )
+    model_digest = saved_model.save(saved_model.complete(model, manifest), outputs.model)
+    checkpoints_digest = checkpoints.write(
+        outputs.checkpoints, backbone, head, trained.every, trained.rows, manifest["classes"]
+    )
+    write_json(outputs.pretrained, {"backbone": config.backbone, "weights": config.weights, "digest": weights})
+    write_json(outputs.history, loop.history(trained, 0, model_digest, trained.rows[0]))
+    return {
+        "checkpoints": checkpoints_digest,
+        "model": model_digest,
+        "history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest(),
+        "pretrained": weights,
+    }
+
+
+def _pretrained(config: TransferConfig) -> tuple[keras.Model, str]:
+    """The frozen backbone, and the digest of the weights that it has."""
     with tempfile.TemporaryDirectory() as temporary:
         weights = config.weights
         if addresses.is_remote(weights):
@@ -87,65 +134,24 @@ def transfer(
                 f"The weights {config.weights} have the digest {digest}, not {config.weights_digest} as when the run "
                 "was started: they have changed since. Start the run again."
             )
-        with strategy.scope():
+        with strategy().scope():
             backbone = backbones.build(config.backbone, weights, config.image_size)
     backbones.freeze(backbone)
-    with strategy.scope():
-        head = training.head(backbone, len(manifest["classes"]), config.dropout)
-        model = training.join(backbone, head)
-        training.set_precision(model, config.mixed_precision)
-        trainee = features.on_features(head) if config.feature_views else model
-        rates = schedule(config, manifest["splits"]["train"]["photos"])
-        training.compile_model(trainee, rates, config.label_smoothing, config.mixed_precision)
-
-    resume = resume or Resume()
-    inputs = {"records": manifest["digest"], "weights": digest, "precision": backbone.layers[-1].compute_dtype}
-    resume.open("transfer", config, inputs)
-    batches: Callable[[int], Any] = partial(
-        training_batches, photos, config.batch_size, config.rotation, config.seed, config.epochs
-    )
-    validation: Callable[[int], Any] = partial(plain_batches, photos, "validation", cached=True)
-    computing: list[float] = []
-    if count := min(config.feature_views, config.epochs):
-        with strategy.scope():
-            augmented = config.feature_views > 1
-            views = features.Views(
-                backbone, head, photos, count, augmented, config.batch_size, config.rotation, config.seed
-            )
-        batches, validation = partial(views.training_batches, config.epochs), views.validation_batches
-        computing = views.seconds
-    trained = training.fit(
-        trainee,
-        photos,
-        batches,
-        validation,
-        config.epochs,
-        config.batch_size,
-        config.seed,
-        "transfer",
-        logs,
-        resume,
-        keep_every=True,
-    )
-    # An epoch's time is that of its view too.
-    trained.seconds[: len(computing)] = [round(sum(both), 3) for both in zip(trained.seconds, computing, strict=False)]
-    if not trained.rows:
-        raise SwitchpointError(
-            f"Transfer learning diverged before its first epoch had ended ({trained.diverged}). "
-            "Lower transfer_learning_rate."
-        )
-    digests = {"model": models.save(models.complete(model, manifest), model_file), "pretrained": digest}
-    digests["checkpoints"] = checkpoints.write(
-        checkpoint_directory, backbone, head, trained.every, trained.rows, manifest["classes"]
-    )
-    pretrained = {"backbone": config.backbone, "weights": config.weights, "digest": digest}
-    training.write_json(pretrained_file, pretrained)
-    history = training.history(trained, "transfer", 0, digests["model"], trained.rows[0])
-    training.write_json(history_file, history)
-    return digests | {"history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest()}
+    return backbone, digest
 
 
-def schedule(config: TransferConfig, photos: int) -> object:
+def _feed(records: Path, backbone: keras.Model, head: keras.Model, config: TransferConfig) -> tuple[Feed, list[float]]:
+    """What the head is trained on, and the seconds that each view took to compute."""
+    views = min(config.feature_views, config.epochs)
+    if not views:
+        return feed(records, config.batch_size, config.rotation, config.seed, config.epochs), []
+    with strategy().scope():
+        augmented = config.feature_views > 1
+        seen = Views(backbone, head, records, views, augmented, config.batch_size, config.rotation, config.seed)
+    return seen.feed(config.epochs), seen.seconds
+
+
+def schedule(config: TransferConfig, photos: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """Cosine decay with warm restarts, as a function of the step.
 
     Source:
@@ -154,7 +160,7 @@ def schedule(config: TransferConfig, photos: int) -> object:
     import keras
 
     if not config.first_decay_steps:  # one decay, and no restart at the very end
-        steps = training.steps_per_epoch(photos, config.batch_size) * config.epochs
+        steps = loop.steps_per_epoch(photos, config.batch_size) * config.epochs
         return keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
     return keras.optimizers.schedules.CosineDecayRestarts(
         config.learning_rate, config.first_decay_steps, t_mul=config.t_mul, m_mul=config.m_mul

@@ -7,19 +7,22 @@ import ast
 import functools
 import json
 import math
+import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from switchpoint import addresses
 from switchpoint.command.recipes import RECIPES
+from switchpoint.config import Config
 from switchpoint.errors import DatasetError, ParameterError
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training.backbones.build import BACKBONES
 
 Values = dict[str, Any]
+C = TypeVar("C", bound=Config)
 PIPELINE = ROOT / "pipeline.py"
 # Filled in by the command from the paths beside them, so they are no flags.
 DIGESTS = ("dataset_digest", "weights_digest")
@@ -28,12 +31,45 @@ _TYPES = {"str": str, "int": int, "float": float, "bool": bool, "List[int]": lis
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of the pipeline: `kind` is str, int, float, bool or list (of int)."""
+    """One argument of the pipeline.
+
+    Attributes:
+        name: As in the signature.
+        kind: str, int, float, bool or list (of int).
+        default: Where neither a recipe nor a flag says otherwise.
+        help: What the docstring says of it.
+        interval: The values that a number may have, such as [0, 1).
+        choices: The words that a text may be; empty: any.
+    """
 
     name: str
     kind: type
     default: Any
     help: str
+    interval: "Interval | None" = None
+    choices: tuple[str, ...] = ()
+
+
+class Interval(NamedTuple):
+    """In the mathematicians' notation: a square bracket's end is a value that is allowed, a round one's is not."""
+
+    text: str
+    low: float
+    high: float
+
+    @classmethod
+    def at_end_of(cls, text: str) -> "Interval | None":
+        """The interval that a docstring's entry ends with."""
+        found = re.search(r"[\[(]([-\d.]+), ([-\d.]+|∞)[\])](?=\.$)", text)
+        return cls(found[0], float(found[1]), math.inf if found[2] == "∞" else float(found[2])) if found else None
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a number lies in it."""
+        if not isinstance(value, int | float):
+            return False
+        low = self.low <= value if self.text.startswith("[") else self.low < value
+        high = value <= self.high if self.text.endswith("]") else value < self.high
+        return low and high
 
 
 @functools.cache
@@ -43,13 +79,32 @@ def parameters() -> dict[str, Parameter]:
     function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "switchpoint")
     helps = _argument_helps(ast.get_docstring(function) or "")
     arguments, defaults = function.args.args, function.args.defaults
-    return {
-        argument.arg: Parameter(
-            argument.arg, _TYPES[ast.unparse(argument.annotation)], ast.literal_eval(default), helps[argument.arg]
-        )
-        for argument, default in zip(arguments, defaults, strict=True)
-        if argument.annotation
-    }
+    found = {}
+    for argument, default in zip(arguments, defaults, strict=True):
+        name, text, kind = argument.arg, helps[argument.arg], _TYPES[ast.unparse(argument.annotation or argument)]
+        words = re.search(r"\{([\w, ]+)\}\.$", text)
+        choices = tuple(words[1].split(", ")) if words else ()
+        found[name] = Parameter(name, kind, ast.literal_eval(default), text, Interval.at_end_of(text), choices)
+        if kind in (int, float) and found[name].interval is None:
+            raise ValueError(f"pipeline.py: the docstring's entry of {name} must end with an interval such as [0, 1].")
+    return found
+
+
+def meanings() -> dict[str, str]:
+    """What each parameter is, for the report."""
+    return {name: parameter.help for name, parameter in parameters().items()}
+
+
+def config(kind: type[C], step: str, values: Mapping[str, Any]) -> C:
+    """A step's Config from the pipeline's parameters: `epochs` of transfer is `transfer_epochs`.
+
+    Args:
+        kind: Its class.
+        step: Its step.
+        values: Of all parameters that it needs.
+    """
+    own = {name.removeprefix(f"{step}_"): value for name, value in values.items() if name.startswith(f"{step}_")}
+    return kind.given({**values, **own})
 
 
 def _argument_helps(docstring: str) -> dict[str, str]:
@@ -123,7 +178,7 @@ def checked(values: Mapping[str, Any]) -> Values:
     return result
 
 
-def _faults(values: Values) -> Any:
+def _faults(values: Values) -> Iterator[str]:
     epochs, last = values["switch_epochs"], values["transfer_epochs"]
     if not epochs:
         yield "switch_epochs is empty: give at least one epoch, such as 1,2,4."
@@ -135,33 +190,12 @@ def _faults(values: Values) -> Any:
         )
     if values["backbone"] not in BACKBONES:
         yield f"backbone={values['backbone']!r} is unknown. There are: {', '.join(BACKBONES)}."
-    if values["finetune_schedule"] not in ("constant", "cosine"):
-        yield f"finetune_schedule={values['finetune_schedule']!r}: give constant or cosine."
-    if values["mixed_precision"] not in ("auto", "on", "off"):
-        yield f"mixed_precision={values['mixed_precision']!r}: give auto, on or off."
-    for name, low, high in (
-        ("transfer_epochs", 1, math.inf),
-        ("finetune_epochs", 1, math.inf),
-        ("image_size", 32, 1024),
-        ("batch_size", 1, math.inf),
-        ("seed", 0, 2**31 - 1),
-        ("feature_views", 0, math.inf),
-        ("finetune_blocks", 0, math.inf),
-        ("first_decay_steps", 0, math.inf),
-        ("t_mul", 1, math.inf),
-        ("m_mul", 0, 1),
-        ("rotation", 0, 0.5),
-        ("label_smoothing", 0, 0.99),
-        ("finetune_warmup", 0, 0.99),
-        ("dropout", 0, 0.99),
-        ("validation_fraction", 0.01, 0.5),
-        ("max_left_out", 0, 1),
-    ):
-        if not low <= values[name] <= high:
-            yield f"{name}={values[name]}: give a value from {low} to {high}."
-    for name in ("transfer_learning_rate", "finetune_learning_rate"):
-        if not 0 < values[name] < 10:
-            yield f"{name}={values[name]}: give a value above 0 and below 10."
+    for name, parameter in parameters().items():
+        value = values[name]
+        if parameter.interval and value not in parameter.interval:
+            yield f"{name}={value}: give a value in {parameter.interval.text}."
+        if parameter.choices and value not in parameter.choices:
+            yield f"{name}={value!r}: give one of {', '.join(parameter.choices)}."
 
 
 def check_addresses(values: Values) -> None:

@@ -15,7 +15,8 @@ from typing import Any, get_args, get_type_hints
 import yaml
 
 from switchpoint.errors import ParameterError
-from switchpoint.provenance.digests import RESUME, ROOT, STEPS, image
+from switchpoint.provenance.digests import ROOT, STEPS, image
+from switchpoint.training.resume import RESUME
 
 DIRECTORY = ROOT / "k8s" / "profiles"
 LONGEST_WAIT = 3600  # seconds of backoff before a retry that go into the limit on all attempts

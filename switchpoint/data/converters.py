@@ -11,7 +11,7 @@ import threading
 from types import TracebackType
 
 from switchpoint.data import photos as images
-from switchpoint.errors import SwitchpointError
+from switchpoint.errors import ProcessEndedError
 from switchpoint.provenance.digests import ROOT
 
 
@@ -42,7 +42,7 @@ class Converters:
             JPEG bytes and "", or no bytes and the reason.
 
         Raises:
-            SwitchpointError: The process ended, such as for want of memory.
+            ProcessEndedError: The process ended, such as for want of memory.
         """
         if not hasattr(self._thread, "process"):
             command = [sys.executable, "-m", __name__, *self._size]
@@ -54,7 +54,7 @@ class Converters:
             process.stdin.flush()
             converted: tuple[bytes, str] = pickle.load(process.stdout)
         except (EOFError, BrokenPipeError):
-            raise SwitchpointError(
+            raise ProcessEndedError(
                 f"A process that decodes photos ended with exit code {process.wait()} (-9: most likely for want of "
                 "memory). Give prepare more memory, or look for a photo of very many pixels."
             ) from None

@@ -5,16 +5,22 @@ records/
     manifest.json     written last: a directory without it is not records
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from switchpoint.errors import RecordsError
 from switchpoint.provenance.digests import file_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from switchpoint.documents import Manifest, ManifestContent
 
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"
@@ -38,21 +44,21 @@ def writing(records: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_manifest(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+def write_manifest(directory: Path, content: ManifestContent) -> Manifest:
     """Add the digest and write it: the last file of `directory`."""
-    manifest = {**manifest, "digest": _digest(manifest)}
+    manifest: Manifest = {**content, "digest": _digest(content)}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return manifest
 
 
-def _digest(manifest: dict[str, Any]) -> str:
+def _digest(manifest: Mapping[str, Any]) -> str:
     """Of everything but the dataset's address: the same photos elsewhere are the same records."""
     content = {key: value for key, value in manifest.items() if key not in ("digest", "source")}
     content["source"] = manifest["source"]["digest"]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def read_manifest(records: Path) -> dict[str, Any]:
+def read_manifest(records: Path) -> Manifest:
     """Read the manifest and check that the shards it names are there, whole by their sizes.
 
     Raises:
@@ -60,7 +66,7 @@ def read_manifest(records: Path) -> dict[str, Any]:
     """
     path = records / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: Manifest = json.loads(path.read_text(encoding="utf-8"))
         digest = _digest(manifest)
         sizes = {s["file"]: s["bytes"] for name in SPLITS for s in manifest["splits"][name]["shards"]}
     except FileNotFoundError:
@@ -78,7 +84,7 @@ def read_manifest(records: Path) -> dict[str, Any]:
     return manifest
 
 
-def verify_records(records: Path) -> dict[str, Any]:
+def verify_records(records: Path) -> Manifest:
     """Read the manifest and every shard; raise RecordsError if one is not what its digest says."""
     manifest = read_manifest(records)
     for split in manifest["splits"].values():

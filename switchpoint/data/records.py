@@ -1,16 +1,21 @@
 """Sharded TFRecords of resized photos; `data/manifest.py` says what is in them."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from switchpoint.data.manifest import SPLITS, read_manifest
 from switchpoint.errors import RecordsError
 from switchpoint.provenance.digests import file_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     import tensorflow as tf
+
+    from switchpoint.documents import Shard, Split
 
 PHOTOS_A_SHARD = 1024  # about 48 MB at 300×260
 
@@ -23,7 +28,7 @@ class Example(NamedTuple):
     name: str
 
 
-def write_split(directory: Path, split: str, examples: Iterable[Example], photos: int, classes: int) -> dict[str, Any]:
+def write_split(directory: Path, split: str, examples: Iterable[Example], photos: int, classes: int) -> Split:
     """Write one split, in the order given.
 
     Args:
@@ -43,7 +48,7 @@ def write_split(directory: Path, split: str, examples: Iterable[Example], photos
             return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
-    shards: list[dict[str, Any]] = []
+    shards: list[Shard] = []
     per_class = [0] * classes
     count = max(1, math.ceil(photos / PHOTOS_A_SHARD))
     remaining = iter(enumerate(examples))
@@ -68,7 +73,7 @@ def write_split(directory: Path, split: str, examples: Iterable[Example], photos
     return {"photos": photos, "shards": shards, "per_class": per_class}
 
 
-def dataset(records: Path, split: str, files_at_once: int = 1) -> "tf.data.Dataset":
+def dataset(records: Path, split: str, files_at_once: int = 1) -> tf.data.Dataset:
     """Read one split, always in the same order.
 
     Args:

@@ -8,7 +8,7 @@ import ast
 import functools
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,8 +18,6 @@ REGISTRY = "SWITCHPOINT_REGISTRY"
 DEVICE = "SWITCHPOINT_DEVICE"
 # What the container knows its own digest by; docker/Dockerfile sets it.
 DIGEST = "SWITCHPOINT_DIGEST"
-# Where trainings keep the state that they go on from: a directory or a gs:// prefix; without it none is kept.
-RESUME = "SWITCHPOINT_RESUME"
 
 
 def file_digest(path: Path) -> str:
@@ -50,8 +48,8 @@ def _packages(path: Path) -> Iterator[Path]:
 
 
 def _imports(path: Path) -> Iterator[Path]:
-    """The project's modules that a file imports, at module level or inside a function."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=str(path))):
+    """The project's modules that a file imports, at module level or inside a function; not those for types alone."""
+    for node in _running(ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=str(path))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -64,6 +62,17 @@ def _imports(path: Path) -> Iterator[Path]:
                 for candidate in (module.with_suffix(".py"), module / "__init__.py"):
                     if (ROOT / candidate).exists():
                         yield candidate
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """A tree's nodes, without what stands under `if TYPE_CHECKING`: it never runs."""
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        children: Iterable[ast.AST] = node.orelse
+    else:
+        children = ast.iter_child_nodes(node)
+    yield node
+    for child in children:
+        yield from _running(child)
 
 
 def target(step: str, device: str) -> str:

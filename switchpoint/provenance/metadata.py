@@ -1,19 +1,27 @@
 """What an artifact knows of where it came from: it travels in the artifact's metadata (docs/adr/0002)."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses
-from switchpoint.errors import SwitchpointError
+from switchpoint.errors import LineageError
 from switchpoint.provenance.digests import DIGEST, code_digest
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from switchpoint.documents import Entry, Lineage, Manifest
+
+# KFP's output paths have no suffix, and Keras wants one: a model is a directory with this file in it.
+MODEL = "model.keras"
 MEMBER = "switchpoint.json"  # of a .keras file, which is a ZIP archive
 CONFIG = "config.json"  # Keras' member for the architecture
 FORMAT = 1
@@ -49,7 +57,7 @@ def describe(
     } | ({"digest": digest} if digest else {})
 
 
-def entry(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def entry(metadata: Mapping[str, Any]) -> Entry:
     """An artifact's metadata, from `describe`, as a model file carries it: without what is an address only here."""
     parameters = {
         name: value
@@ -69,7 +77,7 @@ def embed(
     model: Path,
     described: Mapping[str, Any],
     records: Mapping[str, Any],
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     checkpoints: Mapping[str, Any] | None = None,
     heads: Mapping[str, str] | None = None,
 ) -> None:
@@ -84,12 +92,15 @@ def embed(
         heads: Each epoch's digest in those checkpoints.
     """
     own = entry(described)
-    document: dict[str, Any] = {"format": FORMAT, "model": own, "records": entry(records)}
-    document["records"]["classes"] = manifest["classes"]
-    document["records"]["photos"] = {split: found["photos"] for split, found in manifest["splits"].items()}
+    photos = {split: found["photos"] for split, found in manifest["splits"].items()}
+    document: Lineage = {
+        "format": FORMAT,
+        "model": own,
+        "records": {**entry(records), "classes": manifest["classes"], "photos": photos},
+    }
     if checkpoints is not None and heads is not None:
         epoch = own["parameters"]["switch_epoch"]
-        document["checkpoints"] = entry(checkpoints) | {"epoch": epoch, "epoch_digest": heads[str(epoch)]}
+        document["checkpoints"] = {**entry(checkpoints), "epoch": epoch, "epoch_digest": heads[str(epoch)]}
     temporary = model.with_name("part.keras")
     with zipfile.ZipFile(model) as old, zipfile.ZipFile(temporary, "w") as new:
         config = _numbered(old.read(CONFIG))
@@ -121,7 +132,7 @@ def _numbered(config: bytes) -> bytes:
     return json.dumps(json.loads(config, object_hook=number)).encode()
 
 
-def _seal(document: Mapping[str, Any], config: bytes) -> str:
+def _seal(document: Lineage, config: bytes) -> str:
     """Digest of what a digest of the weights leaves out: the lineage itself and the architecture."""
     content = {key: value for key, value in document.items() if key != "seal"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode() + config).hexdigest()
@@ -134,23 +145,23 @@ def sealed(model: Path) -> bool:
         return bool(document.get("seal") == _seal(document, archive.read(CONFIG)))
 
 
-def embedded(model: Path) -> dict[str, Any]:
+def embedded(model: Path) -> Lineage:
     """The lineage that a model file carries.
 
     Raises:
-        SwitchpointError: It is no `.keras` file, or carries none.
+        LineageError: It is no `.keras` file, or carries none.
     """
     try:
         with zipfile.ZipFile(model) as archive:
-            document: dict[str, Any] = json.loads(archive.read(MEMBER))
+            document: Lineage = json.loads(archive.read(MEMBER))
     except KeyError:
-        raise SwitchpointError(
+        raise LineageError(
             f"{model} carries no lineage ({MEMBER} is not in it): Switchpoint did not save it, or an older version did."
         ) from None
     except (OSError, zipfile.BadZipFile, ValueError) as error:
-        raise SwitchpointError(f"{model} can't be read as a .keras file ({error}).") from error
+        raise LineageError(f"{model} can't be read as a .keras file ({error}).") from error
     if document.get("format") != FORMAT:
-        raise SwitchpointError(
+        raise LineageError(
             f"{model} has a lineage of format {document.get('format')}; this version reads format {FORMAT}."
         )
     return document

@@ -1,12 +1,21 @@
 """The records as batches: augmented for training, centre crops for validation and test."""
 
+from __future__ import annotations
+
 import os
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from switchpoint.data import records as recordfiles
 from switchpoint.data.manifest import read_manifest
 from switchpoint.training.augmentation import decode_crop, draws, flip_rotate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import tensorflow as tf
 
 PREFETCH = 4  # batches
 # Decoded validation photos are kept up to here: those of Food-101 are 7,575 × 224 × 224 × 3 bytes = 1.14 GB.
@@ -14,6 +23,34 @@ CACHED_BYTES = 2 * 2**30
 SHUFFLED = 16_384  # photos at a time
 FILES_AT_ONCE = 4  # of training photos: object storage gives a single file slowly
 _LARGE_PRIME = 1_000_003
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a training sees.
+
+    Attributes:
+        photos: Training photos, an epoch.
+        held_out: Validation photos.
+        training: Given an epoch, the batches of it and of all after it, as `training_batches` makes them.
+        validation: Given a batch size, the validation photos in batches, as `plain_batches` makes them.
+    """
+
+    photos: int
+    held_out: int
+    training: Callable[[int], tf.data.Dataset]
+    validation: Callable[[int], tf.data.Dataset]
+
+
+def feed(records: Path, batch_size: int, rotation: float, seed: int, epochs: int) -> Feed:
+    """The photos themselves, another view of each in every epoch."""
+    splits = read_manifest(records)["splits"]
+    return Feed(
+        splits["train"]["photos"],
+        splits["validation"]["photos"],
+        partial(training_batches, records, batch_size, rotation, seed, epochs),
+        partial(plain_batches, records, "validation", cached=True),
+    )
 
 
 def training_batches(
@@ -24,7 +61,7 @@ def training_batches(
     epochs: int,
     first_epoch: int = 1,
     shuffled: bool = True,
-) -> Any:
+) -> tf.data.Dataset:
     """Augmented batches of all epochs from `first_epoch` on, one epoch after the other.
 
     Returns:
@@ -42,7 +79,7 @@ def training_batches(
 
 def training_crops(
     records: Path, batch_size: int, seed: int, epochs: int, first_epoch: int = 1, shuffled: bool = True
-) -> Any:
+) -> tf.data.Dataset:
     """The first half of `training_batches`: random crops, not yet flipped and rotated.
 
     Returns:
@@ -70,14 +107,16 @@ def training_crops(
     return untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch).prefetch(PREFETCH))
 
 
-def shuffle(dataset: Any, photos: int, seed: int, epoch: Any) -> Any:
+def shuffle(dataset: tf.data.Dataset, photos: int, seed: int, epoch: Any) -> tf.data.Dataset:
     """A dataset with an element a photo, in the order of `epoch`: scalar int64, from 1."""
     import tensorflow as tf
 
     return dataset.shuffle(min(photos, SHUFFLED), seed=tf.constant(seed, tf.int64) * _LARGE_PRIME + epoch)
 
 
-def plain_batches(records: Path, split: str, batch_size: int, files_at_once: int = 1, cached: bool = False) -> Any:
+def plain_batches(
+    records: Path, split: str, batch_size: int, files_at_once: int = 1, cached: bool = False
+) -> tf.data.Dataset:
     """Centre crops in the order of `records.dataset`, no augmentation: what validation and test see.
 
     If they are `cached`, photos are decoded once and kept, up to `CACHED_BYTES`.
@@ -106,7 +145,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def untuned(dataset: Any) -> Any:
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """A dataset without tf.data's autotuning: at its end it waits for the tuner, which sleeps for up to a minute."""
     import tensorflow as tf
 

@@ -5,14 +5,24 @@ epoch-01.weights.h5 …     the head after each epoch
 checkpoints.json          epochs, digests, classes; written last, so that what lacks it is not whole
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from switchpoint.errors import CheckpointNotFoundError
-from switchpoint.training.loop import Row, Weights, head
+from switchpoint.errors import CheckpointNotFoundError, DamagedCheckpointError
+from switchpoint.files import write_json
+from switchpoint.training.network import head, variables_digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+
+    from switchpoint.documents import Checkpoints, Row
+    from switchpoint.training.state import Values
 
 MANIFEST = "checkpoints.json"
 
@@ -22,18 +32,13 @@ def head_file(epoch: int) -> str:
     return f"epoch-{epoch:02d}.weights.h5"
 
 
-def weights_digest(model: Any) -> str:
-    """Hex SHA-256 over a Keras model's weights by name and value; two equal trainings give the same."""
-    digest = hashlib.sha256()
-    for variable in model.weights:
-        value = variable.numpy()
-        digest.update(f"{variable.path}\0{value.dtype}\0{value.shape}\0".encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()
-
-
 def write(
-    directory: Path, backbone: Any, head: Any, every: list[Weights], history: list[Row], classes: list[str]
+    directory: Path,
+    backbone: keras.Model,
+    head: keras.Model,
+    every: list[Values],
+    history: list[Row],
+    classes: list[str],
 ) -> str:
     """Write the checkpoints of a whole transfer phase.
 
@@ -56,17 +61,15 @@ def write(
         for variable, value in zip(head.trainable_variables, weights, strict=True):
             variable.assign(value)
         head.save_weights(directory / head_file(epoch))
-        heads[epoch] = weights_digest(head)
-    manifest = {
-        "backbone": weights_digest(backbone),
+        heads[str(epoch)] = variables_digest(head)
+    manifest: Checkpoints = {
+        "backbone": variables_digest(backbone),
         "heads": heads,
         "classes": classes,
         "dropout": head.get_layer("dropout").rate,
         "history": history,
     }
-    temporary = directory / f"{MANIFEST}.part"
-    temporary.write_text(json.dumps(manifest, indent=1))
-    temporary.replace(directory / MANIFEST)
+    write_json(directory / MANIFEST, manifest)
     return digest(directory)
 
 
@@ -76,7 +79,7 @@ def digest(directory: Path) -> str:
     return hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
 
 
-def read(directory: Path) -> dict[str, Any]:
+def read(directory: Path) -> Checkpoints:
     """The manifest of finished checkpoints.
 
     Raises:
@@ -87,18 +90,19 @@ def read(directory: Path) -> dict[str, Any]:
         raise CheckpointNotFoundError(
             f"{directory} holds no finished checkpoints ({MANIFEST} is missing). Run transfer."
         )
-    manifest: dict[str, Any] = json.loads(path.read_text())
+    manifest: Checkpoints = json.loads(path.read_text())
     return manifest
 
 
-def load(directory: Path, epoch: int) -> tuple[Any, Any]:
+def load(directory: Path, epoch: int) -> tuple[keras.Model, keras.Model]:
     """The backbone and the head as transfer learning had them after `epoch`.
 
     Returns:
-        Two Keras models, `backbone` and `head`; `switchpoint.training.loop.join` makes one of them.
+        Two Keras models, `backbone` and `head`; `network.join` makes one of them.
 
     Raises:
-        CheckpointNotFoundError: No checkpoint was saved for `epoch`, or its files are not what was saved.
+        CheckpointNotFoundError: No checkpoint was saved for `epoch`.
+        DamagedCheckpointError: Its files are not what was saved.
     """
     import keras
 
@@ -112,8 +116,8 @@ def load(directory: Path, epoch: int) -> tuple[Any, Any]:
     model = head(backbone, len(manifest["classes"]), manifest["dropout"])
     model.load_weights(directory / head_file(epoch))
     for part, expected in ((backbone, manifest["backbone"]), (model, manifest["heads"][str(epoch)])):
-        if weights_digest(part) != expected:
-            raise CheckpointNotFoundError(
+        if variables_digest(part) != expected:
+            raise DamagedCheckpointError(
                 f"{directory}: the {part.name} of epoch {epoch} is not what transfer saved (its digest differs). "
                 "Run transfer again."
             )

@@ -1,15 +1,33 @@
 """Features of the frozen backbone, computed once for a few views of each photo: only the head is trained on them."""
 
+from __future__ import annotations
+
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from switchpoint.data.manifest import read_manifest
-from switchpoint.errors import SwitchpointError
-from switchpoint.training.batches import FILES_AT_ONCE, PREFETCH, plain_batches, shuffle, training_batches, untuned
+from switchpoint.errors import NoSpaceError
+from switchpoint.progress import Progress, say
+from switchpoint.training.batches import (
+    FILES_AT_ONCE,
+    PREFETCH,
+    Feed,
+    plain_batches,
+    shuffle,
+    training_batches,
+    untuned,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import keras
+    import numpy as np
+    import tensorflow as tf
 
 # Those of Food-101 and EfficientNet-B0, 4 views × 68,175 photos × 1,280 channels × 2 bytes = 0.7 GB, stay in memory.
 MEMORY_BYTES = 2**30
@@ -18,7 +36,7 @@ MEMORY_BYTES = 2**30
 GPU_PIXELS = 256 * 224**2
 
 
-def on_features(head: Any) -> Any:
+def on_features(head: keras.Model) -> keras.Model:
     """The head without its pooling: pooled features (batch, channels) to probabilities (batch, classes).
 
     Its layers are those of `head`, and so are their weights and draws.
@@ -41,8 +59,8 @@ class Views:
 
     def __init__(
         self,
-        backbone: Any,
-        head: Any,
+        backbone: keras.Model,
+        head: keras.Model,
         records: Path,
         views: int,
         augmented: bool,
@@ -54,7 +72,7 @@ class Views:
 
         Args:
             backbone: Frozen; computes in the precision that it is set to.
-            head: From `switchpoint.training.loop.head`: for its pooling.
+            head: From `network.head`: for its pooling.
             records: Directory written by prepare.
             views: How many of each training photo, from 1.
             augmented: Else every view is the centre crop.
@@ -63,7 +81,7 @@ class Views:
             seed: As `training_batches` takes it.
 
         Raises:
-            SwitchpointError: There is no room for them.
+            NoSpaceError: There is no room for them.
         """
         import keras
         import numpy as np
@@ -86,11 +104,16 @@ class Views:
             _compute(forward, seen, size, self.features[view - 1], self.labels)
             self.seconds.append(time.monotonic() - start)
             left = sum(self.seconds) / view * (views - view)
-            print(f"transfer  view {view}/{views}  {left:.0f} s left", flush=True)
+            say("transfer", Progress("view", view, views, round(left)))
         self.held_out, self.held_out_labels = np.empty((held_out, channels), np.float32), np.empty(held_out, np.int64)
         _compute(forward, plain_batches(records, "validation", size), size, self.held_out, self.held_out_labels)
 
-    def training_batches(self, epochs: int, first_epoch: int) -> Any:
+    def feed(self, epochs: int) -> Feed:
+        """What trains the head for so many epochs."""
+        training = partial(self.training_batches, epochs)
+        return Feed(len(self.labels), len(self.held_out_labels), training, self.validation_batches)
+
+    def training_batches(self, epochs: int, first_epoch: int) -> tf.data.Dataset:
         """All epochs from `first_epoch` on, the views in turns.
 
         Returns:
@@ -113,7 +136,7 @@ class Views:
 
         return untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch).prefetch(PREFETCH))
 
-    def validation_batches(self, batch_size: int) -> Any:
+    def validation_batches(self, batch_size: int) -> tf.data.Dataset:
         """The validation photos' features, as `training_batches` gives the training photos'."""
         import tensorflow as tf
 
@@ -121,7 +144,7 @@ class Views:
         return untuned(tf.data.Dataset.from_tensor_slices((self.held_out, labels)).batch(batch_size))
 
 
-def _at_once(pooled: Any, batch_size: int, photos: int) -> int:
+def _at_once(pooled: keras.Model, batch_size: int, photos: int) -> int:
     """How many photos to compute at a time: as many for each replica."""
     import tensorflow as tf
 
@@ -131,7 +154,7 @@ def _at_once(pooled: Any, batch_size: int, photos: int) -> int:
     return -(-min(batch_size, photos) // replicas) * replicas
 
 
-def _forward(model: Any, size: int) -> Callable[[Any], Any]:
+def _forward(model: keras.Model, size: int) -> Callable[[tf.Tensor], np.ndarray[Any, Any]]:
     """A model as a function, traced once, of `size` photos to a NumPy array; each replica computes its share."""
     import numpy as np
     import tensorflow as tf
@@ -173,7 +196,7 @@ def _compute(forward: Callable[[Any], Any], batches: Any, size: int, features: A
         at = end
 
 
-def _room(shape: tuple[int, int, int]) -> Any:
+def _room(shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
     """An array of float16: in memory if it is small, else in a file without a name, which ends with the process."""
     import numpy as np
 
@@ -182,7 +205,7 @@ def _room(shape: tuple[int, int, int]) -> Any:
         return np.empty(shape, np.float16)
     free = shutil.disk_usage(tempfile.gettempdir()).free  # a disk that is full later kills the process
     if size > free:
-        raise SwitchpointError(
+        raise NoSpaceError(
             f"The features of {shape[0]} views of {shape[1]} photos need {size / 1e9:.1f} GB in "
             f"{tempfile.gettempdir()}, which has {free / 1e9:.1f} GB free. Make room, set TMPDIR, or lower "
             "feature_views."

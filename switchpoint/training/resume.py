@@ -1,4 +1,4 @@
-"""Where a killed training left off: its state after each epoch, in a place that outlives the process.
+"""Where a killed training left off: its state after each epoch, where it outlives the process.
 
 ROOT/KEY/epoch-0003-step-000000-SHA256.npz   the newest two; a file whose digest is not its name's is not read
 ROOT/KEY.lock                                in a directory: held with flock by the process that trains
@@ -24,13 +24,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
-from switchpoint.provenance.digests import DIGEST, RESUME, code_digest
+from switchpoint.progress import say
+from switchpoint.provenance.digests import DIGEST, code_digest
 
 if TYPE_CHECKING:
     import numpy as np
 
     Arrays = dict[str, np.ndarray[Any, Any]]
 
+# The environment variable that names ROOT; without it none is kept.
+RESUME = "SWITCHPOINT_RESUME"
 KEPT = 2  # should the newest state be torn, the one before is used
 BEAT = 10.0  # seconds between two signs of life in a bucket
 LEASE = 45.0  # seconds without one, after which a training in a bucket counts as dead
@@ -45,8 +48,8 @@ class Resume:
         Args:
             root: Directory or gs:// prefix; None: nothing is kept.
         """
-        self._root = root
-        self._place: _Directory | _Bucket | None = None
+        self._root, self._step = root, ""
+        self._store: _Directory | _Bucket | None = None
 
     @classmethod
     def from_environment(cls) -> "Resume":
@@ -54,16 +57,17 @@ class Resume:
         return cls(os.environ.get(RESUME) or None)
 
     def open(self, step: str, config: Any, inputs: Mapping[str, str]) -> None:
-        """Take the place of this training; when another process trains the same, go on without one.
+        """Take the lock of this training; when another process trains the same, go on without one.
 
         Args:
             step: transfer or finetune.
-            config: Its parameters, a dataclass; places are left out, `inputs` has the digests of what lies there.
+            config: Its parameters, a dataclass; addresses are left out, `inputs` has the digests of what lies there.
             inputs: For each input its digest.
 
         Raises:
             StorageError: The root can't be read or written.
         """
+        self._step = step
         if self._root is None:
             return
         parameters = {
@@ -73,32 +77,36 @@ class Resume:
         }
         made_of = [step, os.environ.get(DIGEST) or code_digest(step), parameters, dict(inputs)]
         key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:32]
-        place = _Bucket(f"{self._root}/{key}") if addresses.is_remote(self._root) else _Directory(Path(self._root, key))
-        if place.lock():
-            self._place = place
+        store = (
+            _Bucket(f"{self._root}/{key}", step)
+            if addresses.is_remote(self._root)
+            else _Directory(Path(self._root, key))
+        )
+        if store.lock():
+            self._store = store
         else:
-            print(f"{step}  another process trains the same: this one keeps no state to go on from", flush=True)
+            say(step, "another process trains the same: this one keeps no state to go on from")
 
     @property
     def keeps(self) -> bool:
         """Whether states are saved."""
-        return self._place is not None
+        return self._store is not None
 
     def latest(self) -> "tuple[dict[str, Any], Arrays] | None":
         """The newest whole state, as it was given to `save`, or None."""
         import numpy as np
 
-        for name in sorted(self._place.names(), reverse=True) if self._place else ():
-            data = self._place.read(name) if self._place else b""
+        for name in sorted(self._store.names(), reverse=True) if self._store else ():
+            data = self._store.read(name) if self._store else b""
             if hashlib.sha256(data).hexdigest() == name.removesuffix(".npz").rpartition("-")[2]:
                 with np.load(io.BytesIO(data)) as content:
                     arrays = {key: content[key] for key in content.files}
                 return json.loads(str(arrays.pop("values"))), arrays
-            print(f"The saved state {name} is damaged; the one before it is used.", flush=True)
+            say(self._step, f"the saved state {name} is damaged; the one before it is used")
         return None
 
     def save(self, epoch: int, step: int, values: dict[str, Any], arrays: "Arrays") -> None:
-        """Keep a state; a place that can't be written costs the state, not the training.
+        """Keep a state; a root that can't be written costs the state, not the training.
 
         Args:
             epoch: How many epochs are over.
@@ -108,18 +116,18 @@ class Resume:
         """
         import numpy as np
 
-        if self._place is None:
+        if self._store is None:
             return
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, values=np.array(json.dumps(values)), **arrays)
         data = file.getvalue()
         name = f"epoch-{epoch:04d}-step-{step:06d}-{hashlib.sha256(data).hexdigest()}.npz"
         try:
-            self._place.write(name, data)
-            for old in sorted(self._place.names())[:-KEPT]:
-                self._place.delete(old)
+            self._store.write(name, data)
+            for old in sorted(self._store.names())[:-KEPT]:
+                self._store.delete(old)
         except (OSError, StorageError) as error:
-            print(f"The state after epoch {epoch} could not be saved: {error}", flush=True)
+            say(self._step, f"the state after epoch {epoch} could not be saved: {error}")
 
     def __enter__(self) -> "Resume":
         """Itself."""
@@ -128,10 +136,10 @@ class Resume:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the place free; after an error what is saved stays there."""
-        if self._place is not None:
-            self._place.unlock(remove=kind is None)
-            self._place = None
+        """Give the lock free; after an error what is saved stays there."""
+        if self._store is not None:
+            self._store.unlock(remove=kind is None)
+            self._store = None
 
 
 class _Directory:
@@ -193,8 +201,8 @@ class _Directory:
 class _Bucket:
     """Below a prefix. A process that was killed can't unlock: its lock is dead when it has not changed for `LEASE`."""
 
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
+    def __init__(self, uri: str, step: str) -> None:
+        self.uri, self.step = uri, step
         self.lock_uri = f"{uri}/lock.json"
         self.owner = uuid.uuid4().hex
         self.generation = 0
@@ -231,7 +239,7 @@ class _Bucket:
                     value = storage.read_json(self.lock_uri)[0]
                     if value is None or value["owner"] != self.owner:
                         self.lost = True
-                        print(f"No states are saved any more: {error}", flush=True)
+                        say(self.step, f"no states are saved any more: {error}")
                         return
 
     def unlock(self, remove: bool) -> None:

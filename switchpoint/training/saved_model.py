@@ -7,17 +7,24 @@ Resize and crop are what prepare and validation do, save the JPEG between them. 
 safe mode loads it.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from switchpoint.training.checkpoints import weights_digest
-from switchpoint.training.loop import join, set_precision
+from switchpoint.training.network import join, set_precision, variables_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import keras
+
+    from switchpoint.documents import ManifestContent
 
 
-def complete(classifier: Any, manifest: Mapping[str, Any]) -> Any:
+def complete(classifier: keras.Model, manifest: ManifestContent) -> keras.Model:
     """Put preprocessing and class names around a classifier.
 
     Args:
@@ -37,7 +44,9 @@ def complete(classifier: Any, manifest: Mapping[str, Any]) -> Any:
     return assemble(classifier, size, crop, manifest["classes"])
 
 
-def assemble(classifier: Any, size: Sequence[int], crop: Sequence[tuple[int, int]], names: Sequence[str]) -> Any:
+def assemble(
+    classifier: keras.Model, size: Sequence[int], crop: Sequence[tuple[int, int]], names: Sequence[str]
+) -> keras.Model:
     """A model that takes photos of any size, around a classifier's backbone and head.
 
     Args:
@@ -57,7 +66,7 @@ def assemble(classifier: Any, size: Sequence[int], crop: Sequence[tuple[int, int
     return keras.Model(photos, outputs, name="switchpoint")
 
 
-def _labels(names: Sequence[str]) -> Any:
+def _labels(names: Sequence[str]) -> keras.Model:
     """Probabilities to themselves and the likeliest class's name: what keeps the names in the file."""
     import keras
 
@@ -69,18 +78,18 @@ def _labels(names: Sequence[str]) -> Any:
     return keras.Model(inputs, [probabilities, lookup(likeliest)], name="labels")
 
 
-def classifier(model: Any) -> Any:
-    """The network inside, for crops that have the right size already: as `switchpoint.training.loop.join` gave it."""
+def classifier(model: keras.Model) -> keras.Model:
+    """The network inside, for crops that have the right size already: as `network.join` gave it."""
     return join(model.get_layer("backbone"), model.get_layer("head"))
 
 
-def digest(model: Any) -> str:
-    """Hex SHA-256 over a Keras model's weights by name and value, and its configuration, class names among it."""
-    described = json.dumps([model.get_config(), weights_digest(model)], sort_keys=True)
+def digest(model: keras.Model) -> str:
+    """Hex SHA-256 over a Keras model's variables by name and value, and its configuration, class names among it."""
+    described = json.dumps([model.get_config(), variables_digest(model)], sort_keys=True)
     return hashlib.sha256(described.encode()).hexdigest()
 
 
-def save(model: Any, path: Path) -> str:
+def save(model: keras.Model, path: Path) -> str:
     """Write a `.keras` file under a temporary name, then move it into place; give its `digest`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name("part.keras")

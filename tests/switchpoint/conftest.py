@@ -213,7 +213,7 @@ def gcs(gcs_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gcs]:
     thread.start()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
     for name, value in {"DEADLINE": 20.0, "FIRST_WAIT": 0.02, "LONGEST_WAIT": 0.1}.items():
-        monkeypatch.setattr(storage, name, value)
+        monkeypatch.setattr(client, name, value)
     client.cloud_storage.cache_clear()
     with ExitStack() as closing:
         closing.callback(thread.join)

@@ -1,8 +1,10 @@
 """The commands that reach beyond this machine: to Kubeflow Pipelines, and to a bucket."""
 
+from __future__ import annotations
+
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +21,10 @@ from switchpoint.command.cli.flags import (
     profile_flag,
     recipe_flag,
 )
-from switchpoint.errors import ClusterError
+from switchpoint.command.errors import ClusterError
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Run, Step
 
 CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
 RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_code_change", "wait", "timeout")
@@ -63,12 +68,12 @@ def submit(
     if pipeline_root and addresses.is_remote(pipeline_root):
         resume = resume or placed.resume or f"{pipeline_root.rstrip('/')}/resume"
     text = package(placed, registry, device, resume)
-    place = cluster.Cluster(**connection)
-    started = place.submit(
+    kubeflow = cluster.Cluster(**connection)
+    started = kubeflow.submit(
         pipeline_parameters.with_digests(values), text, profile=placed.name, commit=runs.commit(),
         experiment=experiment, pipeline_root=pipeline_root, service_account=service_account,
     )  # fmt: skip
-    finish(place, started, wait, timeout, as_json, pipeline_root)
+    finish(kubeflow, started, wait, timeout, as_json, pipeline_root)
 
 
 def rerun(
@@ -89,10 +94,10 @@ def rerun(
     from switchpoint.command.cluster import client as cluster
     from switchpoint.command.cluster import rerun as cluster_rerun
 
-    place = cluster.Cluster(**connection)
-    run = place.run(run_id)
+    kubeflow = cluster.Cluster(**connection)
+    run = kubeflow.run(run_id)
     started = cluster_rerun.submit(
-        place,
+        kubeflow,
         run,
         changes,
         profile=profile,
@@ -101,19 +106,19 @@ def rerun(
         resume=resume,
         allow_code_change=allow_code_change,
     )
-    finish(place, started, wait, timeout, as_json, None)
+    finish(kubeflow, started, wait, timeout, as_json, None)
 
 
-def runs(connection: dict[str, Any]) -> list[dict[str, Any]]:
+def runs(connection: dict[str, Any]) -> list[Run]:
     """The cluster's runs as documents."""
-    from switchpoint.command.cluster import client as cluster
+    from switchpoint.command.cluster import client
 
-    place = cluster.Cluster(**connection)
-    return [place.document(run) for run in place.runs()]
+    cluster = client.Cluster(**connection)
+    return [cluster.document(run) for run in cluster.runs()]
 
 
 def finish(
-    place: Any, started: Any, wait: bool, timeout: float | None, as_json: bool, pipeline_root: str | None
+    cluster: Any, started: Any, wait: bool, timeout: float | None, as_json: bool, pipeline_root: str | None
 ) -> None:
     """Say where the run is to be seen; with `wait` stay until it ends, show its results, exit 1 unless it succeeded."""
     from rich.console import Console
@@ -126,37 +131,42 @@ def finish(
     def say(text: str) -> None:
         output.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def changed(step: dict[str, Any]) -> None:
+    def changed(step: Step) -> None:
         words = {"ran": f"done in {step['seconds'] or 0:.0f} s"}
         say(f"{console.title(step):<14} {words.get(step['state'], step['state'])}")
 
-    say(f"Run {started.run_id}: {started.display_name}\n{place.url(started.run_id)}")
+    say(f"Run {started.run_id}: {started.display_name}\n{cluster.url(started.run_id)}")
     run, results, trouble = started, {}, ""
     if wait:
         try:
-            run = place.follow(started.run_id, changed, timeout)
+            run = cluster.follow(started.run_id, changed, timeout)
         except KeyboardInterrupt:
-            raise ClusterError(f"Stopped waiting. The run goes on: {place.url(started.run_id)}") from None
+            raise ClusterError(f"Stopped waiting. The run goes on: {cluster.url(started.run_id)}") from None
         if run.state == "SUCCEEDED":
             try:
-                results = cluster_results.read(place, run, pipeline_root)
+                results = cluster_results.read(cluster, run, pipeline_root)
             except ClusterError as error:
                 trouble = str(error)
-    document = place.document(run) | results
+    document = cluster.document(run) | results
     if as_json:
         click.echo(json.dumps(document, indent=1))
-    if not wait:
-        return
-    if run.state != "SUCCEEDED":
-        failed = ", ".join(console.title(step) for step in document["steps"] if step["state"] == "failed")
-        said = f": {run.error.message}" if run.error and run.error.message else ""
-        raise ClusterError(
-            f"The run {str(run.state).lower()}{f' in {failed}' if failed else ''}{said}. "
-            f"Its logs: {place.url(run.run_id)} (click the step, tab Logs)."
-        )
+    if wait and run.state != "SUCCEEDED":
+        raise ClusterError(_failure(run, document, cluster.url(run.run_id)))
     if trouble:
         say(trouble)
-        return
-    output.print(console.results_table(results["results"]))
-    say(results["conclusion"])
-    say(f"Report: {results['report']}\nModel:  {results['model']}")
+    elif wait:
+        output.print(console.results_table(results["results"]))
+        say(results["conclusion"])
+        say(f"Report: {results['report']}\nModel:  {results['model']}")
+
+
+def _failure(run: Any, document: Run, url: str) -> str:
+    """Which steps of a run failed, why, and where to look."""
+    from switchpoint.command.cli import console
+
+    failed = ", ".join(console.title(step) for step in document["steps"] if step["state"] == "failed")
+    said = f": {run.error.message}" if run.error and run.error.message else ""
+    return (
+        f"The run {str(run.state).lower()}{f' in {failed}' if failed else ''}{said}. "
+        f"Its logs: {url} (click the step, tab Logs)."
+    )

@@ -1,9 +1,10 @@
 """What a person sees of a run on the terminal."""
 
+from __future__ import annotations
+
 import contextlib
-import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions
 from rich.measure import Measurement
@@ -11,7 +12,10 @@ from rich.progress import Progress, ProgressColumn, Task, TaskID, TextColumn, Ti
 from rich.table import Column, Table
 from rich.text import Text
 
-from switchpoint.command.local.why import Step
+from switchpoint import progress
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Result, Run, Step
 
 
 def title(step: Step) -> str:
@@ -20,6 +24,7 @@ def title(step: Step) -> str:
 
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+CURVED = "val_accuracy"  # what of an epoch is drawn as a curve
 CURVE = 14  # epochs that are shown at once
 
 
@@ -34,7 +39,7 @@ def sparkline(values: list[float]) -> str:
 class _Said(ProgressColumn):
     """What a step said last."""
 
-    def render(self, task: Task) -> "_Fitting":
+    def render(self, task: Task) -> _Fitting:
         return _Fitting(task.fields["said"])
 
 
@@ -78,26 +83,26 @@ class Show:
             self.bars[id(step)] = self.progress.add_task(title(step), total=None, said=[])
 
     def line(self, step: Step, text: str) -> None:
-        """A step printed a line: those that begin with its name say how far it is."""
-        if not text.startswith(f"{step['name']} "):
+        """A step printed a line: those that it says through `switchpoint.progress` are shown."""
+        said = progress.read(text)
+        if said is None:
             return
-        text = re.sub(r"^\w+( \d+)?  +", "", text)
-        done, *rest = re.split(r"  +", text)
-        if not self.console.is_terminal or not re.search(r"\d/\d", done):
-            self._say(f"{title(step):<14} {text}")
+        if isinstance(said, str) or not self.console.is_terminal:
+            self._say(f"{title(step):<14} {said if isinstance(said, str) else said.text}")
             return
         curve = self.curves.setdefault(id(step), [])
-        for field in rest:
-            if measured := re.fullmatch(r"val_accuracy ([\d.]+)", field):
-                curve.append(float(measured[1]))
+        if CURVED in said.measured:
+            curve.append(said.measured[CURVED])
         # What matters most comes first: a narrow terminal shows no more.
-        rest.sort(key=lambda field: (not field.startswith("val_accuracy"), not field.endswith("left")))
-        said = [done, sparkline(curve), *rest] if curve else [done, *rest]
-        self.progress.update(self.bars[id(step)], said=said)
+        order = sorted(said.measured, key=lambda name: name != CURVED)
+        measured = [f"{name} {said.measured[name]:.3f}" for name in order]
+        texts = [f"{said.unit} {said.done}/{said.total}", *([sparkline(curve)] if curve else []), *measured[:1]]
+        texts += [f"{said.seconds_left} s left", *measured[1:]]
+        self.progress.update(self.bars[id(step)], said=texts)
 
     def ended(self, step: Step) -> None:
         """A step has its final state."""
-        words = {"cached": "cached", "ran": f"done in {step['seconds']:.1f} s", "failed": "failed"}[step["state"]]
+        words = {"cached": "cached", "ran": f"done in {step['seconds'] or 0:.1f} s", "failed": "failed"}[step["state"]]
         if id(step) in self.bars:
             self.progress.remove_task(self.bars.pop(id(step)))
         if curve := self.curves.pop(id(step), None):
@@ -117,7 +122,7 @@ def steps_table(steps: list[Step]) -> Table:
     return table
 
 
-def results_table(results: list[dict[str, Any]]) -> Table:
+def results_table(results: list[Result]) -> Table:
     """A row for transfer learning alone and one for each switch epoch."""
     table = Table()
     table.add_column("fine-tuning from", no_wrap=True)
@@ -136,7 +141,7 @@ def results_table(results: list[dict[str, Any]]) -> Table:
     return table
 
 
-def runs_table(documents: list[dict[str, Any]]) -> Table:
+def runs_table(documents: list[Run]) -> Table:
     """Runs, as given."""
     table = Table("run", "state", "dataset", "switch epochs", "best test accuracy")
     for document in documents:

@@ -1,13 +1,18 @@
 """The commands that look into a run: where a model came from, and how a training goes."""
 
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from switchpoint.command.cli.flags import as_json, connection_flags, runs_dir
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Check, Graph
 
 
 @click.command()
@@ -39,6 +44,7 @@ def lineage(
     if connection["host"] and every:
         raise click.UsageError("--all is for a run of this machine; of one on a cluster the best model is shown.")
     from switchpoint.command.lineage import graph as lineage_graph
+    from switchpoint.command.lineage import mermaid as flowchart
 
     graphs = _graphs(target, runs_dir, connection, pipeline_root)
     # A run that failed or still goes has no best model yet: all that it has are shown.
@@ -50,9 +56,9 @@ def lineage(
 
         checks = check(graph)
     if as_json:
-        click.echo(json.dumps(graph | ({} if checks is None else {"checks": checks}), indent=1))
+        click.echo(json.dumps({**graph, **({} if checks is None else {"checks": checks})}, indent=1))
     elif mermaid:
-        click.echo(lineage_graph.mermaid(graph))
+        click.echo(flowchart.mermaid(graph))
     else:
         _show(chosen)
     _tell(checks, to_stderr=as_json or mermaid)
@@ -62,7 +68,7 @@ def lineage(
 
 def _graphs(
     target: str | None, runs_directory: Path, connection: dict[str, Any], pipeline_root: str | None
-) -> list[dict[str, Any]]:
+) -> list[Graph]:
     from switchpoint.command.lineage import graph as lineage_graph
     from switchpoint.command.runs import store as runs
 
@@ -79,7 +85,7 @@ def _graphs(
     return lineage_graph.of_run(runs.find(runs_directory, target), runs_directory)
 
 
-def _show(graphs: list[dict[str, Any]]) -> None:
+def _show(graphs: list[Graph]) -> None:
     from rich.console import Console
 
     from switchpoint.command.lineage import view as lineage_view
@@ -93,7 +99,7 @@ def _show(graphs: list[dict[str, Any]]) -> None:
         output.print("No run here made any of it; this is what the model file says (--runs-dir looks elsewhere).")
 
 
-def _tell(checks: list[dict[str, Any]] | None, to_stderr: bool) -> None:
+def _tell(checks: list[Check] | None, to_stderr: bool) -> None:
     from rich.console import Console
 
     from switchpoint.command.lineage import view as lineage_view

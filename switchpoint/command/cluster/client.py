@@ -4,6 +4,8 @@ Nothing is sent before every parameter was checked: the API takes any name and a
 each compiled package, many runs: KFP looks its cache up under the pipeline's name, and the UI groups runs by version.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import io
@@ -14,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kfp_server_api
 import urllib3
@@ -25,8 +27,12 @@ from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cluster.errors import PassingError, plainly
 from switchpoint.command.cluster.steps import of_tasks, of_workflow, steps
-from switchpoint.command.local.why import Step
-from switchpoint.errors import ClusterError, ParameterError
+from switchpoint.command.errors import ClusterError
+from switchpoint.errors import ParameterError
+
+if TYPE_CHECKING:
+    from switchpoint import documents
+    from switchpoint.documents import Step
 
 Values = dict[str, Any]
 Run = Any  # kfp_server_api.V2beta1Run
@@ -325,7 +331,7 @@ class Cluster:
                 break
         return found[:limit]
 
-    def document(self, run: Run) -> dict[str, Any]:
+    def document(self, run: Run) -> documents.Run:
         """A run as `switchpoint runs` shows it."""
         values = parameters_of(run)
         return {
@@ -335,7 +341,7 @@ class Cluster:
             "parameters": values,
             "steps": self.steps(run),
             "results": [],
-            "started": run.created_at.isoformat() if run.created_at else None,
+            "started": run.created_at.isoformat() if run.created_at else "",
             "ended": run.finished_at.isoformat() if run.state in FINISHED and run.finished_at else None,
             "url": self.url(run.run_id),
         }

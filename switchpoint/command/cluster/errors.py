@@ -9,7 +9,7 @@ from typing import Any
 import kfp_server_api
 import urllib3
 
-from switchpoint.errors import ClusterError
+from switchpoint.command.errors import ClusterError
 
 
 class PassingError(ClusterError):

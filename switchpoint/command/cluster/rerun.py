@@ -8,9 +8,11 @@ from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command import profiles
 from switchpoint.command.cluster.client import Cluster, Run, Values, check_visible, describe, parameters_of
 from switchpoint.command.compilation import package
+from switchpoint.command.errors import ClusterError
 from switchpoint.command.runs import store as runs
-from switchpoint.errors import ClusterError, ParameterError
-from switchpoint.provenance.digests import RESUME, STEPS, code_digest
+from switchpoint.errors import ParameterError
+from switchpoint.provenance.digests import STEPS, code_digest
+from switchpoint.training.resume import RESUME
 
 _IMAGE = re.compile(
     r"(?:(?P<registry>.+)/)?switchpoint-python-(?P<step>\w+):(?P<target>cpu|gpu)-(?P<digest>[0-9a-f]{16})"

@@ -10,8 +10,9 @@ from typing import Any
 from switchpoint import addresses, storage
 from switchpoint.command.cluster.client import PIPELINE, Cluster, Run, Values, parameters_of
 from switchpoint.command.cluster.rerun import images
-from switchpoint.command.runs.results import MODEL
-from switchpoint.errors import ClusterError, StorageError
+from switchpoint.command.errors import ClusterError
+from switchpoint.errors import StorageError
+from switchpoint.provenance.metadata import MODEL
 
 
 def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[str, Any]:

@@ -6,16 +6,20 @@ round of the ParallelFor is a node `iteration-iterations(2:2)`, and the tasks of
 below which stands in the workflow itself (`of_workflow`); the run's task details leave it out (`of_tasks`).
 """
 
+from __future__ import annotations
+
 import base64
 import datetime
 import gzip
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from switchpoint.command.local.why import Step
 from switchpoint.provenance.digests import STEPS
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Step
 
 _TASK = re.compile(rf"({'|'.join(STEPS)})(-\d+)?")
 _ROUND = re.compile(r"iteration-iterations\((\d+):.*\)")
@@ -95,7 +99,7 @@ def steps(nodes: list[Node], switch_epochs: list[int]) -> list[Step]:
         if (found := _ROUND.fullmatch(node.name))
         for below in _below(node, by_id)
     }
-    result = []
+    result: list[Step] = []
     for node in nodes:
         if not (found := _TASK.fullmatch(node.name)):
             continue

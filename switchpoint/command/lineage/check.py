@@ -1,15 +1,17 @@
 """What of a lineage still holds: digests computed anew, and compared. TensorFlow is imported only here."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses, storage
-from switchpoint.command.lineage.graph import Graph, Node, metadata
+from switchpoint.command.lineage.index import metadata
 from switchpoint.data import sources
 from switchpoint.data.manifest import verify_records
 from switchpoint.errors import StorageError, SwitchpointError
@@ -19,15 +21,17 @@ from switchpoint.training import checkpoints
 from switchpoint.training import saved_model as models
 from switchpoint.training.backbones import build as backbones
 
-Check = dict[str, Any]
-Test = Callable[[Node, "_Places"], str | None]  # what no longer matches, if anything
+if TYPE_CHECKING:
+    from switchpoint.documents import Check, Graph, Node
+
+    Test = Callable[[Node, "_Copies"], str | None]  # what no longer matches, if anything
 
 
 def verify(graph: Graph) -> list[Check]:
     """Compute anew what can be: an entry a check with node, `what`, `ok` (None: can't be checked here) and `why`."""
     with tempfile.TemporaryDirectory() as directory:
-        places = _Places(graph, Path(directory))
-        checks = [_run(node, places, *_TESTS[node["kind"]]) for node in graph["nodes"]]
+        copies = _Copies(graph, Path(directory))
+        checks = [_run(node, copies, *_TESTS[node["kind"]]) for node in graph["nodes"]]
     for step in STEPS:
         digests = {node["code_digest"] for node in graph["nodes"] if node["step"] == step} - {None}
         for digest in sorted(digests):
@@ -37,23 +41,23 @@ def verify(graph: Graph) -> list[Check]:
     return checks
 
 
-def _run(node: Node, places: "_Places", what: str, test: Test) -> Check:
+def _run(node: Node, copies: _Copies, what: str, test: Test) -> Check:
     ok: bool | None = False
     try:
-        why = test(node, places) or ""
+        why = test(node, copies) or ""
         ok = not why
     except (_UncheckableError, StorageError) as error:  # a bucket that can't be read says nothing of what is in it
         ok, why = None, str(error)
     except Exception as error:  # a damaged file makes Keras, h5py and zipfile raise whatever they like
         why = str(error) if isinstance(error, SwitchpointError) else f"{node['path']} can't be read: {error}"
-    return {"node": node["id"], "what": what, "ok": ok, "why": places.named(node, why)}
+    return {"node": node["id"], "what": what, "ok": ok, "why": copies.named(node, why)}
 
 
 class _UncheckableError(Exception):
     """It isn't here."""
 
 
-class _Places:
+class _Copies:
     """Where the artifacts of a graph are to be read; those in a bucket are downloaded when they are asked for."""
 
     def __init__(self, graph: Graph, directory: Path) -> None:
@@ -86,33 +90,33 @@ class _Places:
         return [found for found in self.graph["nodes"] if found["id"] in ids]
 
 
-def _differs(found: str, node: Node, where: object, key: str = "digest") -> str | None:
-    return None if found == node[key] else f"{where} has the digest {found[:16]}…, not {str(node[key])[:16]}…"
+def _differs(found: str, expected: str | None, where: object) -> str | None:
+    return None if found == expected else f"{where} has the digest {found[:16]}…, not {str(expected)[:16]}…"
 
 
-def _model(node: Node, places: _Places) -> str | None:
+def _model(node: Node, copies: _Copies) -> str | None:
     import keras
 
-    path = places.path(node)
+    path = copies.path(node)
     said = embedded(path)["model"]
     if said["digest"] != node["digest"]:
-        return f"{path} carries the lineage of another model ({said['digest'][:16]}…)"
+        return f"{path} carries the lineage of another model ({str(said['digest'])[:16]}…)"
     written = metadata(path.parent)
     if not sealed(path) or (written and said != entry(written)):
         return f"{path} is not what was saved: its lineage (switchpoint.json) or its architecture was changed"
-    return _differs(models.digest(keras.models.load_model(path, compile=False)), node, path)
+    return _differs(models.digest(keras.models.load_model(path, compile=False)), node["digest"], path)
 
 
-def _checkpoint(node: Node, places: _Places) -> str | None:
-    path = places.path(node)
+def _checkpoint(node: Node, copies: _Copies) -> str | None:
+    path = copies.path(node)
     checkpoints.load(path, node["epoch"])  # raises when the weights of backbone or head are not what was saved
     text = (path / checkpoints.MANIFEST).read_bytes()
-    if why := _differs(hashlib.sha256(text).hexdigest(), node, path / checkpoints.MANIFEST, "checkpoints_digest"):
+    if why := _differs(hashlib.sha256(text).hexdigest(), node["checkpoints_digest"], path / checkpoints.MANIFEST):
         return why
     backbone = path / "backbone.keras"
-    for model in places.made_of(node):
+    for model in copies.made_of(node):
         try:
-            file = places.path(model)
+            file = copies.path(model)
             whole = sealed(file)
         except Exception:
             continue  # the model's own check says what is wrong with it
@@ -132,28 +136,28 @@ def _lasting(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in ("trainable", "shared_object_id")}
 
 
-def _records(node: Node, places: _Places) -> str | None:
-    path = places.path(node)
-    return _differs(verify_records(path)["digest"], node, path)
+def _records(node: Node, copies: _Copies) -> str | None:
+    path = copies.path(node)
+    return _differs(verify_records(path)["digest"], node["digest"], path)
 
 
-def _dataset(node: Node, _: _Places) -> str | None:
+def _dataset(node: Node, _: _Copies) -> str | None:
     dataset = node["parameters"].get("dataset")
     if dataset is None:
-        raise _UncheckableError("the model file carries no place of it, and no run here names one")
+        raise _UncheckableError("the model file carries no address of it, and no run here names one")
     if Path(dataset).is_absolute() and not Path(dataset).exists():
         raise _UncheckableError(f"{dataset} is gone")
-    return _differs(sources.digest(dataset), node, dataset)
+    return _differs(sources.digest(dataset), node["digest"], dataset)
 
 
-def _weights(node: Node, _: _Places) -> str | None:
+def _weights(node: Node, _: _Copies) -> str | None:
     weights, backbone = node["parameters"].get("weights"), node["parameters"].get("backbone")
     if weights is None or backbone is None:
-        raise _UncheckableError("the model file carries no place of them, and no run here names one")
+        raise _UncheckableError("the model file carries no address of them, and no run here names one")
     if Path(weights).is_absolute() and not Path(weights).exists():
         raise _UncheckableError(f"{weights} is gone")
     found = storage.digest(weights) if addresses.is_remote(weights) else backbones.weights_digest(backbone, weights)
-    return _differs(found, node, weights)
+    return _differs(found, node["digest"], weights)
 
 
 _TESTS: dict[str, tuple[str, Test]] = {

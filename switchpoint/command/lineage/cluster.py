@@ -4,29 +4,35 @@ The best model's file says what it was made of. Which run made each of it is loo
 of the cluster's runs: ROOT/PIPELINE/RUN/TASK/random/OUTPUT, where a run has only what it did not take from the cache.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import json
 import re
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from switchpoint import addresses, storage
 from switchpoint.command.cluster import rerun as cluster_rerun
 from switchpoint.command.cluster import results as cluster_results
 from switchpoint.command.cluster.client import PIPELINE, Cluster, Run
+from switchpoint.command.errors import ClusterError
 from switchpoint.command.lineage import graph as lineage_graph
-from switchpoint.command.runs.results import MODEL
 from switchpoint.data.manifest import MANIFEST
-from switchpoint.errors import ClusterError, StorageError, SwitchpointError
-from switchpoint.provenance.metadata import embedded
+from switchpoint.errors import StorageError, SwitchpointError
+from switchpoint.provenance.metadata import MODEL, embedded
 from switchpoint.training import checkpoints
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Graph
 
 # The file of an output that says which one it is; the others are a file themselves.
 _TELLING = {"records": MANIFEST, "checkpoints": checkpoints.MANIFEST, "model": MODEL}
 
 
-def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> lineage_graph.Graph:
+def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> Graph:
     """The graph of a run's best model.
 
     Args:
@@ -47,13 +53,15 @@ def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> line
             content = embedded(model)
         except SwitchpointError as error:
             raise ClusterError(str(error).replace(str(model), uri)) from error
-    graph = lineage_graph.build(content, _Artifacts(cluster, run, pipeline_root, uri))
+    artifacts = _Artifacts(cluster, run, pipeline_root, uri)
+    graph = lineage_graph.build(content["model"], content["records"], content.get("checkpoints"), artifacts)
     given = cluster_rerun.look_at(cluster, run).parameters
     for node in graph["nodes"]:
         if node["kind"] in ("dataset", "weights"):  # a model file carries no places
             node["parameters"] = node["parameters"] | {node["kind"]: given[node["kind"]]}
     graph["nodes"][0]["path"] = graph["nodes"][0]["path"] or uri
-    return graph | {"run": run.run_id, "uri": uri}
+    graph["run"], graph["uri"] = run.run_id, uri
+    return graph
 
 
 class _Artifacts:

@@ -1,12 +1,17 @@
 """Lineage on the terminal."""
 
+from __future__ import annotations
+
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from rich.tree import Tree
 
-from switchpoint.command.lineage.graph import Graph, Node, inputs, title
+from switchpoint.command.lineage.graph import inputs, title
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Check, Graph, Node
 
 
 def tree(graph: Graph) -> Tree:
@@ -36,10 +41,10 @@ def _details(node: Node, run: str | None) -> list[str]:
         made += f", made by run {node['made_by_run']}"
         made += " (cached here)" if run and run != node["made_by_run"] else ""
     lines = [made]
-    if node.get("classes"):
-        shown = node["classes"] if len(node["classes"]) <= 6 else [*node["classes"][:5], "…"]
-        counts = ", ".join(f"{count} {split}" for split, count in node["photos"].items())
-        lines.append(f"{len(node['classes'])} classes: {', '.join(shown)}; photos: {counts}")
+    if classes := node.get("classes"):
+        shown = classes if len(classes) <= 6 else [*classes[:5], "…"]
+        counts = ", ".join(f"{count} {split}" for split, count in (node.get("photos") or {}).items())
+        lines.append(f"{len(classes)} classes: {', '.join(shown)}; photos: {counts}")
     parameters = {key: value for key, value in node["parameters"].items() if not key.endswith("_digest")}
     if parameters:
         lines.append(", ".join(f"{name} {_shown(value)}" for name, value in parameters.items()))
@@ -52,7 +57,7 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def check_line(check: dict[str, Any]) -> Text:
+def check_line(check: Check) -> Text:
     """One check in a line."""
     word, style = {True: ("matches", "green"), False: ("DIFFERS", "bold red"), None: ("not checked", "yellow")}[
         check["ok"]

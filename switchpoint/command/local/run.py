@@ -32,7 +32,8 @@ from switchpoint.command.local.why import Step, explain
 from switchpoint.command.runs import store as runs
 from switchpoint.command.runs.results import collect
 from switchpoint.errors import SwitchpointError
-from switchpoint.provenance.digests import RESUME, STEPS
+from switchpoint.provenance.digests import STEPS
+from switchpoint.training.resume import RESUME
 
 _this_thread = threading.local()
 
@@ -81,7 +82,7 @@ def plan(parameters: dict[str, Any], runs_directory: Path, runner: str = "subpro
 
 def run(
     parameters: dict[str, Any], runs_directory: Path, watcher: Watcher, runner: str = "subprocess"
-) -> runs.Document:
+) -> dict[str, Any]:
     """Run the pipeline and return the run's document, whether it succeeded or failed.
 
     Args:
@@ -189,7 +190,7 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def _observed(
     steps: list[Step],
-    earlier: list[runs.Document],
+    earlier: list[dict[str, Any]],
     execute: Callable[..., Any],
     begin: Callable[[Step], None],
     done: Callable[[Step], None],

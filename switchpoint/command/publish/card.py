@@ -1,36 +1,40 @@
 """What is published beside a model: its classes in order, and a card with what it does and where it came from."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from switchpoint.command.runs.results import MODEL
-from switchpoint.errors import SwitchpointError
+from switchpoint.command.errors import ArtifactGoneError
+from switchpoint.provenance.metadata import MODEL
 
-Document = dict[str, Any]
+if TYPE_CHECKING:
+    from switchpoint.documents import Manifest, Run
 
 
-def classes(document: Document) -> list[str]:
+def classes(document: Run) -> list[str]:
     """The names of the model's outputs, in their order."""
     return list(_manifest(document)["classes"])
 
 
-def _manifest(document: Document) -> dict[str, Any]:
-    return _read(Path(_outputs(document, "prepare")["records"], "manifest.json"))
+def _manifest(document: Run) -> Manifest:
+    manifest: Manifest = _read(Path(_outputs(document, "prepare")["records"], "manifest.json"))
+    return manifest
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Any:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SwitchpointError(f"{path} is gone. Run the pipeline again to have it back.") from None
+        raise ArtifactGoneError(f"{path} is gone. Run the pipeline again to have it back.") from None
 
 
-def _outputs(document: Document, name: str) -> dict[str, str]:
+def _outputs(document: Run, name: str) -> dict[str, str]:
     return next(dict(step["outputs"]) for step in document["steps"] if step["name"] == name)
 
 
-def card(document: Document, file: str = MODEL) -> str:
+def card(document: Run, file: str = MODEL) -> str:
     """The model card of a run's best model, in the form that the Hugging Face Hub and Vertex AI read too.
 
     Args:
@@ -65,6 +69,9 @@ Output: a probability a class, in the order of `classes.json`.
 import json
 import keras, numpy
 from PIL import Image
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Manifest, Run
 
 model = keras.models.load_model("{file}", compile=False)
 photo = numpy.asarray(Image.open("photo.jpg").convert("RGB"))

@@ -1,21 +1,27 @@
 """Publish a run's best model: in a new folder, or in Cloud Storage under a version, with a pointer to the newest."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses
+from switchpoint.command.errors import ExportError, NoModelError
 from switchpoint.command.publish import card
 from switchpoint.command.publish.upload import crc32c, upload
-from switchpoint.errors import StorageError, SwitchpointError
+from switchpoint.errors import StorageError
 from switchpoint.storage import read_json, write_json
 
+if TYPE_CHECKING:
+    from switchpoint.documents import Run
 
-def export(document: dict[str, Any], destination: str, kind: str) -> str:
+
+def export(document: Run, destination: str, kind: str) -> str:
     """Write the best model of a run, its classes and its card; nothing is there before all of it is.
 
     Args:
@@ -27,13 +33,14 @@ def export(document: dict[str, Any], destination: str, kind: str) -> str:
         What was done, for a person.
 
     Raises:
-        SwitchpointError: The run has no best model, the folder is there, or Keras can't hold the network in H5.
+        NoModelError: The run did not succeed.
+        ExportError: The folder is there, or Keras can't hold the network in H5.
     """
-    if document["state"] != "succeeded":
-        raise SwitchpointError(f"Run {document['id']} {document['state']}: only a run that succeeded has a best model.")
+    if document["state"] != "succeeded" or not document["model"]:
+        raise NoModelError(f"Run {document['id']} {document['state']}: only a run that succeeded has a best model.")
     remote = addresses.is_remote(destination)
     if not remote and Path(destination).exists():
-        raise SwitchpointError(f"{destination} exists and is not replaced. Name a folder that is not there yet.")
+        raise ExportError(f"{destination} exists and is not replaced. Name a folder that is not there yet.")
     with tempfile.TemporaryDirectory() as directory:
         model, classes = Path(directory, f"model.{kind}"), Path(directory, "classes.json")
         if kind == "h5":

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from switchpoint.errors import SwitchpointError
+from switchpoint.command.errors import ExportError
 from switchpoint.training.saved_model import assemble
 
 
@@ -17,7 +17,7 @@ def write_h5(model_file: Path, path: Path) -> None:
         path: File to write; its name ends in .h5.
 
     Raises:
-        SwitchpointError: Keras can't read back what it wrote, as with MobileNetV3.
+        ExportError: Keras can't read back what it wrote, as with MobileNetV3.
     """
     import h5py
     import keras
@@ -31,7 +31,7 @@ def write_h5(model_file: Path, path: Path) -> None:
         keras.models.load_model(temporary, compile=False)
     except Exception as error:  # Keras raises what it likes
         temporary.unlink()
-        raise SwitchpointError(
+        raise ExportError(
             f"Keras can't hold this network in H5: it does not read back what it wrote ({error}). "
             "Export it with --format keras."
         ) from error

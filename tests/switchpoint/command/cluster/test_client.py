@@ -17,7 +17,8 @@ from switchpoint.command.cli.main import main
 from switchpoint.command.cluster import client as cluster
 from switchpoint.command.cluster import rerun as cluster_rerun
 from switchpoint.command.cluster import steps as cluster_steps
-from switchpoint.errors import ClusterError, ParameterError
+from switchpoint.command.errors import ClusterError
+from switchpoint.errors import ParameterError
 from switchpoint.provenance import digests as identity
 from tests.kfp_server import Server, tasks, workflow_nodes
 

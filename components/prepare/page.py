@@ -1,0 +1,111 @@
+"""A look at the data: one self-contained page, and the photos on it."""
+
+from __future__ import annotations
+
+import base64
+import html as escaping
+from typing import TYPE_CHECKING
+
+from switchpoint.data.manifest import SPLITS
+from switchpoint.data.photos import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from switchpoint.data.records import Example
+    from switchpoint.documents import Manifest
+
+THUMBNAILS = 24
+THUMBNAIL_BYTES = 300_000  # all of them, as base64
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8884; --train: #2a78b5; --validation: #d98a1f; --test: #4f9a57 }
+* { box-sizing: border-box }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 0 auto; padding: 1rem }
+h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
+p { margin: .3rem 0 } code { overflow-wrap: anywhere; font-size: .85em }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: right; padding: .2rem .4rem; border-bottom: 1px solid var(--line);
+         font-variant-numeric: tabular-nums }
+th:first-child, td:first-child { text-align: left; min-width: 6.5rem; overflow-wrap: break-word }
+td.bar { width: 40% } td.text, th.text { text-align: left; overflow-wrap: anywhere }
+@media (max-width: 600px) { body { font-size: 13px } th, td { padding: .2rem } td.bar { width: 25% } }
+.bar svg { display: block; width: 100%; height: .8rem }
+.train { fill: var(--train); color: var(--train) } .validation { fill: var(--validation); color: var(--validation) }
+.test { fill: var(--test); color: var(--test) }
+.photos { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: .6rem }
+figure { margin: 0; font-size: .8rem; overflow-wrap: anywhere }
+figure img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 4px; display: block }
+"""
+
+
+def html(manifest: Manifest, thumbnails: list[tuple[str, str]]) -> str:
+    """The page; every name in it is data and is escaped."""
+    e = escaping.escape
+    splits = manifest["splits"]
+    counts = list(zip(*(splits[split]["per_class"] for split in SPLITS), strict=True))
+    widest = max(map(sum, counts))
+
+    def bar(row: tuple[int, ...]) -> str:
+        rectangles, x = "", 0.0
+        for split, count in zip(SPLITS, row, strict=True):
+            rectangles += f'<rect class="{split}" x="{x:.2f}" width="{100 * count / widest:.2f}" height="1"/>'
+            x += 100 * count / widest
+        return f'<svg viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{rectangles}</svg>'
+
+    def table(title: str, head: tuple[str, str], rows: list[tuple[str, str]], none: str) -> str:
+        if not rows:
+            return f"<h2>{title}</h2><p>{none}</p>"
+        cells = "".join(f'<tr><td>{e(left)}</td><td class="text">{e(right)}</td></tr>' for left, right in rows)
+        heads = f'<tr><th>{head[0]}</th><th class="text">{head[1]}</th></tr>'
+        return f"<h2>{title}: {len(rows)}</h2><table>{heads}{cells}</table>"
+
+    left_out = table(
+        "Left out",
+        ("photo", "reason"),
+        [(entry["photo"], entry["reason"]) for entry in manifest["left_out"]],
+        "Every photo could be read.",
+    )
+    duplicates = table(
+        "The same photo more than once",
+        ("where", "photos"),
+        [(entry["kind"], ", ".join(entry["photos"])) for entry in manifest["duplicates"]],
+        "No photo is in two classes or two splits.",
+    )
+    total = [splits[split]["photos"] for split in SPLITS]
+    heads = "".join(f'<th><span class="{split}">■</span> {split}</th>' for split in SPLITS)
+    rows = "".join(
+        f"<tr><td>{e(name)}</td>{''.join(f'<td>{n}</td>' for n in row)}<td class='bar'>{bar(row)}</td></tr>"
+        for name, row in zip(manifest["classes"], counts, strict=True)
+    )
+    figures = "".join(
+        f'<figure><img src="{uri}" alt=""><figcaption>{e(name)}</figcaption></figure>' for name, uri in thumbnails
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Photos of {e(manifest["source"]["dataset"])}</title><style>{STYLE}</style></head><body>
+<h1>Photos of {e(manifest["source"]["dataset"])}</h1>
+<p>{sum(total):,} photos in {len(counts)} classes, kept at {manifest["image_height"]}×{manifest["image_width"]} pixels
+for crops of {manifest["image_size"]}×{manifest["image_size"]}; seed {manifest["seed"]}.</p>
+<p>Dataset <code>{manifest["source"]["digest"]}</code><br>Records <code>{manifest["digest"]}</code></p>
+<h2>Photos a class</h2>
+<table><tr><th>class</th>{heads}<th></th></tr>{rows}
+<tr><th>all</th>{"".join(f"<th>{n:,}</th>" for n in total)}<th></th></tr></table>
+{left_out}
+{duplicates}
+<h2>Some of the training photos</h2><div class="photos">{figures}</div>
+</body></html>
+"""
+
+
+def thumbnails(examples: Iterable[Example], classes: list[str]) -> list[tuple[str, str]]:
+    """Class and data URI of each, as far as THUMBNAIL_BYTES goes."""
+    found: list[tuple[str, str]] = []
+    for example in examples:
+        image = decode(example.image)
+        image.thumbnail((120, 120))
+        uri = "data:image/jpeg;base64," + base64.b64encode(encode(image)).decode()
+        if sum(len(other) for _, other in found) + len(uri) > THUMBNAIL_BYTES:
+            break
+        found.append((classes[example.label], uri))
+    return found

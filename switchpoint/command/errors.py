@@ -1,0 +1,31 @@
+"""Errors of the command; those of the steps are in `switchpoint/errors.py`."""
+
+from switchpoint.errors import SwitchpointError
+
+
+class ClusterError(SwitchpointError):
+    """Kubeflow Pipelines refused, or a run there did not succeed."""
+
+
+class RunNotFoundError(SwitchpointError):
+    """No run of that name is here, or more than one."""
+
+
+class NoModelError(SwitchpointError):
+    """The run has no model to show or to publish."""
+
+
+class ArtifactGoneError(SwitchpointError):
+    """What a run made is not where it was."""
+
+
+class ExportError(SwitchpointError):
+    """The model can't be written there, or in that format."""
+
+
+class RunnerError(SwitchpointError):
+    """Kubeflow's local runner, or what it starts, stopped without a step's error."""
+
+
+class TensorBoardError(SwitchpointError):
+    """TensorBoard ended by itself."""

@@ -1,0 +1,357 @@
+"""The shapes of what lies on disk and of what crosses from one room to another: JSON objects, key by key.
+
+Types alone: import this under `if TYPE_CHECKING`. Then it is in no image, and a field that is documented better runs
+nothing again. Epochs count from 1, losses are in nats a photo, shares and accuracies in [0, 1], times in seconds,
+digests hex SHA-256.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+Parameters = dict[str, Any]  # by name; str, int, float, bool or list[int]
+
+
+class Row(TypedDict):
+    """An epoch; `learning_rate` is that of its last step."""
+
+    epoch: int
+    loss: float
+    categorical_accuracy: float
+    val_loss: float
+    val_categorical_accuracy: float
+    learning_rate: float
+
+
+class Divergence(TypedDict):
+    """Where the loss stopped being a number."""
+
+    epoch: int
+    step: int
+    learning_rate: float
+
+
+class History(TypedDict):
+    """transfer/history, finetune/history: a training. `switch_epoch` 0 is transfer, `best_epoch` 0 that none ended."""
+
+    phase: Literal["transfer", "finetune"]
+    switch_epoch: int
+    epochs: list[Row]
+    seconds: list[float]
+    best_epoch: int
+    validation_accuracy: float
+    validation_loss: float
+    diverged: Divergence | None
+    model_digest: str
+
+
+class Dataset(TypedDict):
+    """Where photos came from."""
+
+    dataset: str
+    digest: str
+
+
+class Source(Dataset):
+    """prepare/source."""
+
+    classes: int
+    photos: int
+
+
+class Shard(TypedDict):
+    """A file of records."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+class Split(TypedDict):
+    """train, validation or test: `per_class` counts photos in the order of the classes."""
+
+    photos: int
+    shards: list[Shard]
+    per_class: list[int]
+
+
+class LeftOut(TypedDict):
+    """A photo that could not be read."""
+
+    photo: str
+    reason: str
+
+
+class Duplicates(TypedDict):
+    """Photos of the same bytes; `kind` is across classes or across splits."""
+
+    photos: list[str]
+    kind: str
+
+
+class ManifestContent(TypedDict):
+    """What prepare says of records; sizes in pixels: photos are kept at height × width and cropped to image_size."""
+
+    classes: list[str]
+    image_height: int
+    image_width: int
+    image_size: int
+    splits: dict[str, Split]
+    left_out: list[LeftOut]
+    duplicates: list[Duplicates]
+    source: Dataset
+    seed: int
+
+
+class Manifest(ManifestContent):
+    """prepare/records/manifest.json; `digest` is of all else but the dataset's address."""
+
+    digest: str
+
+
+class Pretrained(TypedDict):
+    """transfer/pretrained: where the pretrained weights came from."""
+
+    backbone: str
+    weights: str
+    digest: str
+
+
+class Checkpoints(TypedDict):
+    """transfer/checkpoints/checkpoints.json; `backbone` and `heads` (by epoch) are digests of variables."""
+
+    backbone: str
+    heads: dict[str, str]
+    classes: list[str]
+    dropout: float
+    history: list[Row]
+
+
+Bin = TypedDict(
+    "Bin", {"from": float, "to": float, "photos": int, "confidence": float | None, "accuracy": float | None}
+)
+
+
+class Calibration(TypedDict):
+    """See `components.evaluate.measures.calibration`."""
+
+    ece: float
+    confidence: float
+    bins: list[Bin]
+
+
+ClassMeasures = TypedDict(
+    "ClassMeasures",
+    {"class": str, "photos": int, "precision": float | None, "recall": float | None, "f1": float | None},
+)
+
+
+class ConfusedPair(TypedDict):
+    """Photos of class `true`, of which there are `of`, that were named `predicted`."""
+
+    true: str
+    predicted: str
+    photos: int
+    of: int
+
+
+class Evaluation(TypedDict):
+    """evaluate/evaluation: see `components.evaluate.step`. The last lists have an entry a test photo."""
+
+    switch_epoch: int
+    photos: int
+    classes: list[str]
+    top_1: float
+    top_5: float
+    loss: float
+    calibration: Calibration
+    per_class: list[ClassMeasures]
+    confused_pairs: list[ConfusedPair]
+    most_confused: list[int]
+    confusion: list[list[int]]
+    labels: list[int]
+    predicted: list[int]
+    confidence: list[float]
+    digest: NotRequired[str]
+
+
+class TellingPhoto(TypedDict):
+    """A test photo and what a model said of it; `jpeg` is base64."""
+
+    name: str
+    true: str
+    predicted: str
+    runner_up: str
+    true_probability: float
+    predicted_probability: float
+    runner_up_probability: float
+    jpeg: str
+
+
+class TellingPhotos(TypedDict):
+    """evaluate/photos."""
+
+    mistakes: list[TellingPhoto]
+    hits: list[TellingPhoto]
+
+
+class Gain(TypedDict):
+    """Test accuracy over transfer learning alone, in points, with its 95 % interval."""
+
+    points: float
+    low: float
+    high: float
+
+
+class Result(TypedDict):
+    """A start: `switch_epoch` and `gain` are None for transfer learning alone."""
+
+    switch_epoch: int | None
+    best_epoch: int
+    validation_accuracy: float
+    test_accuracy: float
+    test_top_5: float
+    test_loss: float
+    gain: Gain | None
+    diverged: bool
+    model_digest: str
+    seconds: float
+
+
+class Best(TypedDict):
+    """The start that was chosen."""
+
+    switch_epoch: int | None
+    model_digest: str
+
+
+class Results(TypedDict):
+    """report/results."""
+
+    results: list[Result]
+    best: Best
+    metrics: dict[str, float]
+    conclusion: str
+    photos: dict[str, int]
+
+
+class Entry(TypedDict):
+    """An artifact's origin: the step that made it, its parameters, and the digest of each of its inputs."""
+
+    step: str
+    digest: str | None
+    code_digest: str
+    parameters: Parameters
+    inputs: dict[str, str]
+
+
+class RecordsEntry(Entry):
+    """Records' origin; `photos` by split."""
+
+    classes: NotRequired[list[str]]
+    photos: NotRequired[dict[str, int]]
+
+
+class CheckpointEntry(Entry):
+    """The origin of the checkpoints that fine-tuning started from; `epoch_digest` is the head's."""
+
+    epoch: int
+    epoch_digest: str | None
+
+
+class Lineage(TypedDict):
+    """switchpoint.json in a model file: see `switchpoint.provenance.metadata.embed`."""
+
+    format: NotRequired[int]
+    model: Entry
+    records: RecordsEntry
+    checkpoints: NotRequired[CheckpointEntry]
+    seal: NotRequired[str]
+
+
+class Step(TypedDict):
+    """A step of a run. `inputs` and `outputs` are URIs; `log` is relative to the run's directory.
+
+    `state` is planned as cached or will run; a run's is running, then cached, ran, failed or skipped; a cluster's also
+    pending or canceled, and there `node` is the workflow's.
+    """
+
+    name: str
+    switch_epoch: int | None
+    state: str
+    seconds: float | None
+    why: NotRequired[str]
+    error: NotRequired[str | None]
+    started: NotRequired[str]
+    ended: NotRequired[str | None]
+    image: NotRequired[str]
+    parameters: NotRequired[Parameters]
+    inputs: NotRequired[dict[str, list[str]]]
+    outputs: NotRequired[dict[str, str]]
+    log: NotRequired[str | None]
+    node: NotRequired[str]
+
+
+class Run(TypedDict):
+    """runs/ID/run.json, and what `switchpoint runs --json` shows. Times are ISO 8601 in UTC.
+
+    `state` is running, succeeded or failed; on a cluster in the API's words. Of a run on a cluster some keys are not
+    known, and it has a `name` and a `url`.
+    """
+
+    id: str
+    state: str
+    parameters: Parameters
+    steps: list[Step]
+    results: list[Result]
+    conclusion: NotRequired[str]
+    left_out: NotRequired[list[LeftOut]]
+    report: NotRequired[str | None]
+    model: NotRequired[str | None]
+    started: str
+    ended: str | None
+    runner: NotRequired[str]
+    process: NotRequired[int]
+    versions: NotRequired[dict[str, str]]
+    commit: NotRequired[str | None]
+    name: NotRequired[str]
+    url: NotRequired[str]
+
+
+class Node(TypedDict):
+    """An artifact in a graph of lineage: kind is model, checkpoint, records, dataset or weights."""
+
+    id: str
+    kind: str
+    name: str
+    digest: str | None
+    step: str
+    code_digest: str
+    parameters: Parameters
+    made_by_run: str | None
+    path: str | None
+    epoch: NotRequired[int]
+    checkpoints_digest: NotRequired[str]
+    classes: NotRequired[list[str] | None]
+    photos: NotRequired[dict[str, int] | None]
+
+
+Edge = TypedDict("Edge", {"from": str, "to": str})
+
+
+class Graph(TypedDict):
+    """`switchpoint lineage --json`: `model` is a node's id; `uri` is where a cluster's model was read from."""
+
+    model: str
+    nodes: list[Node]
+    edges: list[Edge]
+    run: NotRequired[str]
+    best: NotRequired[bool]
+    uri: NotRequired[str]
+
+
+class Check(TypedDict):
+    """A digest computed anew: `ok` is None where that can't be done here."""
+
+    node: str | None
+    what: str
+    ok: bool | None
+    why: str

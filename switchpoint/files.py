@@ -1,0 +1,27 @@
+"""Files of this machine: written to a temporary name and moved into place, so that a reader sees all or nothing."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8; the directory is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a document; raises ValueError on a number that JSON does not have."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False))
+
+
+def copy(source: Path, path: Path) -> None:
+    """Copy a file; the directory is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    shutil.copyfile(source, part)
+    part.replace(path)
