@@ -38,7 +38,7 @@ class History(TypedDict):
     seconds: list[float]
     best_epoch: int
     validation_accuracy: float
-    validation_loss: float
+    validation_loss: float | None
     diverged: Divergence | None
     model_digest: str
 
