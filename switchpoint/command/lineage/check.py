@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses, storage
-from switchpoint.command.lineage.index import metadata
+from switchpoint.command.runs.artifacts import metadata
 from switchpoint.data import sources
 from switchpoint.data.manifest import verify_records
 from switchpoint.errors import StorageError, SwitchpointError
