@@ -10,7 +10,7 @@ from switchpoint.data.manifest import verify_records
 from switchpoint.training import checkpoints
 from switchpoint.training import loop as training
 from switchpoint.training import saved_model as models
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.blocks import unfreeze
 from switchpoint.training.batches import plain_batches, training_batches
 from switchpoint.training.resume import Resume
 
@@ -68,7 +68,8 @@ def finetune(
     with training.strategy().scope():
         backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
         head.get_layer("dropout").rate = config.dropout
-        backbones.unfreeze(backbone, config.blocks)
+        pattern = checkpoints.read(checkpoint_directory)["block_pattern"]
+        unfreeze(backbone, pattern, last_blocks=config.blocks)
         model = training.join(backbone, head)
         rates = schedule(config, manifest["splits"]["train"]["photos"])
         training.compile_model(model, rates, config.label_smoothing, config.mixed_precision)

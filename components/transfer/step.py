@@ -15,7 +15,9 @@ from switchpoint.errors import SwitchpointError, WeightsError
 from switchpoint.training import checkpoints, features
 from switchpoint.training import loop as training
 from switchpoint.training import saved_model as models
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.blocks import freeze
+from switchpoint.training.backbones.build import build
+from switchpoint.training.backbones.table import named, weights_digest
 from switchpoint.training.batches import plain_batches, training_batches
 from switchpoint.training.resume import Resume
 
@@ -81,15 +83,15 @@ def transfer(
             weights = str(Path(temporary, Path(weights).name))
             digest = storage.download(config.weights, Path(weights))
         else:
-            digest = backbones.weights_digest(config.backbone, weights)
+            digest = weights_digest(config.backbone, weights)
         if config.weights_digest not in ("", digest):
             raise WeightsError(
                 f"The weights {config.weights} have the digest {digest}, not {config.weights_digest} as when the run "
                 "was started: they have changed since. Start the run again."
             )
         with strategy.scope():
-            backbone = backbones.build(config.backbone, weights, config.image_size)
-    backbones.freeze(backbone)
+            backbone = build(config.backbone, weights, config.image_size)
+    freeze(backbone)
     with strategy.scope():
         head = training.head(backbone, len(manifest["classes"]), config.dropout)
         model = training.join(backbone, head)
@@ -135,8 +137,9 @@ def transfer(
             "Lower transfer_learning_rate."
         )
     digests = {"model": models.save(models.complete(model, manifest), model_file), "pretrained": digest}
+    pattern = named(config.backbone).block_pattern
     digests["checkpoints"] = checkpoints.write(
-        checkpoint_directory, backbone, head, trained.every, trained.rows, manifest["classes"]
+        checkpoint_directory, backbone, head, pattern, trained.every, trained.rows, manifest["classes"]
     )
     pretrained = {"backbone": config.backbone, "weights": config.weights, "digest": digest}
     training.write_json(pretrained_file, pretrained)

@@ -2,7 +2,8 @@
 
 backbone.keras            the network with its pretrained weights, preprocessing inside
 epoch-01.weights.h5 …     the head after each epoch
-checkpoints.json          epochs, digests, classes; written last, so that what lacks it is not whole
+checkpoints.json          epochs, digests, classes, the backbone's block pattern; written last, so that what lacks it
+                          is not whole
 """
 
 import hashlib
@@ -22,7 +23,7 @@ def head_file(epoch: int) -> str:
     return f"epoch-{epoch:02d}.weights.h5"
 
 
-def weights_digest(model: Any) -> str:
+def variables_digest(model: Any) -> str:
     """Hex SHA-256 over a Keras model's weights by name and value; two equal trainings give the same."""
     digest = hashlib.sha256()
     for variable in model.weights:
@@ -33,7 +34,13 @@ def weights_digest(model: Any) -> str:
 
 
 def write(
-    directory: Path, backbone: Any, head: Any, every: list[Weights], history: list[Row], classes: list[str]
+    directory: Path,
+    backbone: Any,
+    head: Any,
+    block_pattern: str,
+    every: list[Weights],
+    history: list[Row],
+    classes: list[str],
 ) -> str:
     """Write the checkpoints of a whole transfer phase.
 
@@ -41,6 +48,7 @@ def write(
         directory: Replaced, if it is there.
         backbone: Frozen, as it was in every epoch.
         head: The model whose weights `every` holds; it is left with the last ones.
+        block_pattern: The backbone's, which fine-tuning needs to tell its blocks apart.
         every: The head's weights after each epoch.
         history: An entry an epoch.
         classes: Their names, in the order of the labels.
@@ -56,10 +64,11 @@ def write(
         for variable, value in zip(head.trainable_variables, weights, strict=True):
             variable.assign(value)
         head.save_weights(directory / head_file(epoch))
-        heads[epoch] = weights_digest(head)
+        heads[epoch] = variables_digest(head)
     manifest = {
-        "backbone": weights_digest(backbone),
+        "backbone": variables_digest(backbone),
         "heads": heads,
+        "block_pattern": block_pattern,
         "classes": classes,
         "dropout": head.get_layer("dropout").rate,
         "history": history,
@@ -112,7 +121,7 @@ def load(directory: Path, epoch: int) -> tuple[Any, Any]:
     model = head(backbone, len(manifest["classes"]), manifest["dropout"])
     model.load_weights(directory / head_file(epoch))
     for part, expected in ((backbone, manifest["backbone"]), (model, manifest["heads"][str(epoch)])):
-        if weights_digest(part) != expected:
+        if variables_digest(part) != expected:
             raise CheckpointNotFoundError(
                 f"{directory}: the {part.name} of epoch {epoch} is not what transfer saved (its digest differs). "
                 "Run transfer again."

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from switchpoint.training.checkpoints import weights_digest
+from switchpoint.training.checkpoints import variables_digest
 from switchpoint.training.loop import join, set_precision
 
 
@@ -76,7 +76,7 @@ def classifier(model: Any) -> Any:
 
 def digest(model: Any) -> str:
     """Hex SHA-256 over a Keras model's weights by name and value, and its configuration, class names among it."""
-    described = json.dumps([model.get_config(), weights_digest(model)], sort_keys=True)
+    described = json.dumps([model.get_config(), variables_digest(model)], sort_keys=True)
     return hashlib.sha256(described.encode()).hexdigest()
 
 

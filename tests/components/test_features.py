@@ -16,7 +16,8 @@ from switchpoint.data.manifest import read_manifest
 from switchpoint.errors import SwitchpointError
 from switchpoint.training import checkpoints, features
 from switchpoint.training import loop as training
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.blocks import freeze
+from switchpoint.training.backbones.build import build
 from switchpoint.training.batches import FILES_AT_ONCE, plain_batches
 from switchpoint.training.features import Views
 from tests.components.trainings import EPOCHS, TRANSFER, history, train
@@ -37,8 +38,8 @@ def sharded_records(small_records: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def network() -> tuple[Any, Any]:
     """A frozen backbone and a head, as transfer has them."""
-    backbone = backbones.build("efficientnet_lite0", "imagenet", 32)
-    backbones.freeze(backbone)
+    backbone = build("efficientnet_lite0", "imagenet", 32)
+    freeze(backbone)
     return backbone, training.head(backbone, 3, 0.2)
 
 
