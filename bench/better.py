@@ -175,7 +175,7 @@ def finetune(
     from switchpoint.training import checkpoints
     from switchpoint.training import loop as training
     from switchpoint.training import saved_model as models
-    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.backbones.blocks import unfreeze
     from switchpoint.training.batches import plain_batches, training_batches
     from switchpoint.training.resume import Resume
 
@@ -197,7 +197,8 @@ def finetune(
     training.deterministic(seed)
     backbone, head = checkpoints.load(transferred / "checkpoints", switch_epoch)
     head.get_layer("dropout").rate = config.dropout
-    backbones.unfreeze(backbone, config.blocks)
+    pattern = checkpoints.read(transferred / "checkpoints")["block_pattern"]
+    unfreeze(backbone, pattern, last_blocks=config.blocks)
     model = training.join(backbone, head)
     training.compile_model(model, schedule(config, manifest["splits"]["train"]["photos"]), config.label_smoothing)
     seed += switch_epoch

@@ -82,12 +82,14 @@ def train(records: Path, labels: str, seed: int, given: argparse.Namespace) -> l
     import keras
 
     from switchpoint.training import loop as training
-    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.backbones.blocks import freeze, unfreeze
+    from switchpoint.training.backbones.build import build
+    from switchpoint.training.backbones.table import LITE0, named
     from switchpoint.training.batches import plain_batches, training_batches
 
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
-    backbone = backbones.build("efficientnet_lite0", "imagenet", given.image_size)
+    backbone = build(LITE0, "imagenet", given.image_size)
     head = training.head(backbone, len(json.loads((records / "manifest.json").read_text())["classes"]), 0.2)
     model = training.join(backbone, head)
     pool, classes = head.get_layer("pool"), head.get_layer("classes")
@@ -119,7 +121,10 @@ def train(records: Path, labels: str, seed: int, given: argparse.Namespace) -> l
         ("transfer", given.transfer_epochs, given.transfer_learning_rate),
         ("finetune", given.finetune_epochs, given.finetune_learning_rate),
     ):
-        (backbones.freeze if phase == "transfer" else backbones.unfreeze)(backbone)
+        if phase == "transfer":
+            freeze(backbone)
+        else:
+            unfreeze(backbone, named(LITE0).block_pattern)
         training.compile_model(model, rate, 0.0)
         batches = training_batches(records, given.batch_size, 0.04, seed + (phase == "finetune"), epochs)
         watch = keras.callbacks.LambdaCallback(

@@ -14,7 +14,8 @@ from switchpoint.data import records
 from switchpoint.data.manifest import read_manifest
 from switchpoint.errors import SwitchpointError
 from switchpoint.training import checkpoints, features
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.blocks import freeze
+from switchpoint.training.backbones.build import build
 from switchpoint.training.batches import FILES_AT_ONCE, plain_batches
 from switchpoint.training.features import Views
 from switchpoint.training.network import head
@@ -35,8 +36,8 @@ def sharded_records(small_records: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def network() -> tuple[Any, Any]:
     """A frozen backbone and a head, as transfer has them."""
-    backbone = backbones.build("efficientnet_lite0", "imagenet", 32)
-    backbones.freeze(backbone)
+    backbone = build("efficientnet_lite0", "imagenet", 32)
+    freeze(backbone)
     return backbone, head(backbone, 3, 0.2)
 
 

@@ -19,7 +19,9 @@ from switchpoint.errors import CheckpointNotFoundError, WeightsError
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training import checkpoints, loop, network
 from switchpoint.training import saved_model as models
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.blocks import blocks
+from switchpoint.training.backbones.build import build
+from switchpoint.training.backbones.table import named
 from switchpoint.training.batches import plain_batches, training_batches
 from switchpoint.training.replicas import even_size
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, evaluated, history, train, tune
@@ -30,7 +32,7 @@ def test_transfer_keeps_every_epochs_head_and_leaves_the_backbone_as_it_was(tran
     assert list(manifest["heads"]) == ["1", "2", "3"]
     assert len(set(manifest["heads"].values())) == EPOCHS
     model = keras.models.load_model(transferred / "model" / "model.keras", compile=False)
-    pretrained = backbones.build("efficientnet_lite0", "imagenet", 32)
+    pretrained = build("efficientnet_lite0", "imagenet", 32)
     for after, before in zip(model.get_layer("backbone").get_weights(), pretrained.get_weights(), strict=True):
         np.testing.assert_array_equal(after, before)
 
@@ -87,7 +89,7 @@ def test_only_the_last_blocks_move_when_so_asked(small_records: Path, transferre
     tune(small_records, transferred, tmp_path, replace(FINETUNE, blocks=1, epochs=1))
     before = keras.models.load_model(transferred / "model" / "model.keras", compile=False).get_layer("backbone")
     after = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False).get_layer("backbone")
-    first, last = backbones.blocks(before)[1], backbones.blocks(before)[-1]
+    _stem, first, *_, last = blocks(before, named(TRANSFER.backbone).block_pattern)
     assert all(
         np.array_equal(a, b)
         for layer in first

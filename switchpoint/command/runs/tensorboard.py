@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 import contextlib
 import os
 import signal
@@ -10,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from switchpoint.command.runs import store as runs
 from switchpoint.command.errors import TensorBoardError
+from switchpoint.command.runs import store as runs
 from switchpoint.command.runs.artifacts import located
 
 if TYPE_CHECKING:

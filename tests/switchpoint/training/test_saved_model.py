@@ -24,7 +24,7 @@ from switchpoint.errors import SwitchpointError
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training import network as network_file
 from switchpoint.training import saved_model as models
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.build import build
 from switchpoint.training.batches import plain_batches
 from tests.components.trainings import prepared
 
@@ -35,7 +35,7 @@ MANIFEST: dict[str, Any] = {
 
 def classifier(classes: int = 3, image_size: int = 32, weights: str = "none", dropout: float = 0.2) -> Any:
     keras.utils.set_random_seed(5)
-    backbone = backbones.build("efficientnet_lite0", weights, image_size)
+    backbone = build("efficientnet_lite0", weights, image_size)
     return network_file.join(backbone, network_file.head(backbone, classes, dropout))
 
 
@@ -131,7 +131,7 @@ def test_h5_predicts_the_same_and_names_the_classes(saved: Path, tmp_path: Path)
 
 
 def test_a_network_that_keras_cannot_read_back_from_h5_is_refused(tmp_path: Path) -> None:
-    backbone = backbones.build("mobilenet_v3_large", "none", 32)
+    backbone = build("mobilenet_v3_large", "none", 32)
     network = network_file.join(backbone, network_file.head(backbone, 3, 0.2))
     models.save(models.complete(network, MANIFEST), tmp_path / "model.keras")
     keras.models.load_model(tmp_path / "model.keras")

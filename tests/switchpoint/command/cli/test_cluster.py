@@ -93,9 +93,9 @@ def test_an_export_may_be_h5_or_a_folder_and_replaces_nothing(gcs: Any, run: dic
 
     from switchpoint.training import network as network_file
     from switchpoint.training import saved_model as models
-    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.backbones.build import build
 
-    backbone = backbones.build("efficientnet_lite0", "none", 32)
+    backbone = build("efficientnet_lite0", "none", 32)
     manifest = {"classes": ["pho", "ramen"], "image_size": 32, "image_height": 43, "image_width": 37}
     network = network_file.join(backbone, network_file.head(backbone, 2, 0.0))
     models.save(models.complete(network, manifest), Path(run["model"]))
