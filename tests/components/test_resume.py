@@ -4,6 +4,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -11,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from components.finetune import step
 from switchpoint.documents import Row
 from switchpoint.training import checkpoints
+from switchpoint.training.batches import Feed
 from switchpoint.training.logs import Logs
 from switchpoint.training.resume import Resume
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
@@ -69,9 +71,14 @@ def test_fine_tuning_stops_in_the_middle_of_an_epoch_and_goes_on_there(
     # The batches are asked for right before the training starts: so it is stopped after its next step.
     feed = step.feed
 
-    def preempted(*arguments: object) -> object:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return feed(*arguments)
+    def preempted(*arguments: Any) -> Feed:
+        seen = feed(*arguments)
+
+        def training(epoch: int) -> Any:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return seen.training(epoch)
+
+        return replace(seen, training=training)
 
     for stopped in ("epoch-0000-step-000001", "epoch-0000-step-000002"):
         with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended, Resume(str(tmp_path / "r")) as kept:
