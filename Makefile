@@ -2,9 +2,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PYTEST_ARGS ?=
+PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test check format lint types lock images why better clean
+.PHONY: help demo bench test quick check format lint types lock images why better clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,7 +25,10 @@ bench: .venv/.installed ## Measure against the lab's way: ONLY=name,name PHOTOS=
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PHOTOS),--photos $(PHOTOS))
 
 test: .venv/.installed ## Set up, then run the tests (those whose part is missing here are skipped, saying why)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --durations 25 $(PYTEST_ARGS)
+
+quick: .venv/.installed ## The tests that need no TensorFlow, no Docker and no browser: under a minute
+	$(BIN)/python -m pytest --quick --numprocesses $(PROCESSES) -q -rfE $(PYTEST_ARGS)
 
 check: lint types test ## Everything that must be green before a push
 

@@ -1,7 +1,9 @@
+import importlib.abc
 import io
 import json
 import os
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,33 @@ from PIL import Image
 from tests.support import unavailable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what needs TensorFlow, Docker or a browser")
+
+
+class _NoTensorFlow(importlib.abc.MetaPathFinder):
+    """Whatever comes to import TensorFlow is skipped: no list of such tests to keep."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name.partition(".")[0] in ("tensorflow", "keras"):
+            pytest.skip("imports TensorFlow", allow_module_level=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--quick"):
+        sys.meta_path.insert(0, _NoTensorFlow())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        left_out = [
+            item for item in items if {"slow", "docker", "browser"} & {mark.name for mark in item.iter_markers()}
+        ]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
