@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from switchpoint.command.compilation import environment
-from switchpoint.command.local import containers, processes
+from switchpoint.command.local import containers
 from switchpoint.command.local.orchestrator import Outputs, Task, orchestrate, started_by
 from switchpoint.command.local.plan import order, plan
+from switchpoint.command.local.processes import Processes
 from switchpoint.command.local.why import Step, explain
 from switchpoint.command.runs import store as runs
 from switchpoint.command.runs.results import collect
@@ -44,9 +45,23 @@ def run(
     """
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner)
+    with Processes() as processes:
+        if runner == "subprocess" and any(step["state"] == "will run" for step in expected):
+            processes.warm_up()
+        return _run(parameters, runs_directory, watcher, runner, expected, processes)
+
+
+def _run(
+    parameters: dict[str, Any],
+    runs_directory: Path,
+    watcher: Watcher,
+    runner: str,
+    expected: list[Step],
+    processes: Processes,
+) -> runs.Document:
     earlier = runs.every(runs_directory)
     document = runs.create(runs_directory, parameters, runner)
-    going = _Run(document, runs_directory, earlier, watcher)
+    going = _Run(document, runs_directory, earlier, watcher, processes)
     going.save()
     try:
         with (
@@ -68,13 +83,19 @@ class _Run:
     """A run as it goes: starts its steps, keeps their logs and the run's document."""
 
     def __init__(
-        self, document: runs.Document, runs_directory: Path, earlier: list[runs.Document], watcher: Watcher
+        self,
+        document: runs.Document,
+        runs_directory: Path,
+        earlier: list[runs.Document],
+        watcher: Watcher,
+        processes: Processes,
     ) -> None:
         self.document = document
         self.steps: list[Step] = document["steps"]
         self.runs_directory, self.directory = runs_directory, runs_directory / document["id"]
         self.earlier = earlier
         self.watcher = watcher
+        self.processes = processes
         self.interrupted = threading.Event()
         self._lock = threading.Lock()  # kfp runs two rounds of a loop at once
 
@@ -96,7 +117,7 @@ class _Run:
 
     def process(self, step: Step, command: list[str], variables: dict[str, str]) -> int:
         with _Log(self._log(step), step, self.watcher) as log:
-            code = processes.run(command, variables, log.add)
+            code = self.processes.run(command, variables, log.add)
         if {-code, code - 128} & {signal.SIGINT, signal.SIGTERM}:
             self.interrupted.set()
         return code
