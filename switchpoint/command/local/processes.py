@@ -37,7 +37,7 @@ _KFP_RUNTIME=true {sys.executable} -m {EXECUTOR} --component_module_path "$progr
 # What the server does first: TensorFlow talks when it is imported, and the terminal is the command's.
 PRELUDE = (
     "import os; null = os.open(os.devnull, os.O_RDWR); [os.dup2(null, number) for number in range(3)]; "
-    "os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2'); os.environ['_KFP_RUNTIME'] = 'true'; "
+    "os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2'); "
 )
 
 # multiprocessing has one such server a process, and looks at all its children when one is started: two threads that
@@ -56,18 +56,18 @@ class Job(NamedTuple):
 class Processes:
     """Starts steps. As a context: when it is left, the server is gone.
 
-    Where there is no server (not on Linux, or it could not start a step) each step is a process started anew: slower,
-    and the same result. Nothing of the step has run by then, so nothing is done twice.
+    Without a server (before `warm_up`, elsewhere than on Linux, or when it could not start a step) each step is a
+    process started anew: slower, to the same result. Nothing of the step has run by then, so nothing is done twice.
     """
 
     def __init__(self, preload: Iterable[str] = PRELOAD) -> None:
-        """Nothing is started before `warm_up` or `run`.
+        """Nothing is started yet.
 
         Args:
             preload: Modules that the server imports. None of this project: an edit of it must reach the next step.
         """
         self._preload = list(preload)
-        self._warm = sys.platform == "linux"
+        self._warm = False
 
     def __enter__(self) -> "Processes":
         """Itself."""
@@ -83,10 +83,11 @@ class Processes:
                 _server._stop()
 
     def warm_up(self) -> None:
-        """Start the server, if it is not there, and don't wait until it is warm."""
-        if self._warm:
-            with _lock, _own_server(self._preload):
+        """Start the server, and don't wait until it is warm: the first step does."""
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError), _lock, _own_server(self._preload):
                 forkserver.ensure_running()
+                self._warm = True
 
     def run(self, command: list[str], variables: dict[str, str], sink: Sink) -> int:
         """Run a step to its end.
@@ -103,8 +104,7 @@ class Processes:
             SwitchpointError: The command line is not of the shape that kfp 2.17.0 gives it.
         """
         environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1", **os.environ, **variables}
-        job = parse(command)
-        code = self._forked(job, environment | {"_KFP_RUNTIME": "true"}, sink) if self._warm else None
+        code = self._forked(parse(command), environment | {"_KFP_RUNTIME": "true"}, sink) if self._warm else None
         if code is None:
             code = _anew(command, environment, sink)
         if code < 0:

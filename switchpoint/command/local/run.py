@@ -46,7 +46,10 @@ def run(
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner)
     with Processes() as processes:
-        if runner == "subprocess" and any(step["state"] == "will run" for step in expected):
+        # The report is drawn without TensorFlow: alone it has ended before the server would be warm.
+        if runner == "subprocess" and any(
+            step["state"] == "will run" and step["name"] != "report" for step in expected
+        ):
             processes.warm_up()
         return _run(parameters, runs_directory, watcher, runner, expected, processes)
 
