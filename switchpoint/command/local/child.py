@@ -53,8 +53,12 @@ def own_surroundings() -> None:
     logging.getLogger("tensorflow").handlers.clear()
 
 
-def execute() -> None:
-    """What kfp's shell script does: the component's source in a file, and kfp's executor as the main module."""
+def execute() -> bool:
+    """What kfp's shell script does: the component's source in a file, and kfp's executor as the main module.
+
+    Returns:
+        Whether Ctrl-C ended it.
+    """
     with tempfile.TemporaryDirectory() as directory:
         program = Path(directory, "ephemeral_component.py")
         program.write_text(JOB["source"], encoding="utf-8")
@@ -63,21 +67,24 @@ def execute() -> None:
             runpy.run_module(JOB["module"], run_name="__main__", alter_sys=True)
         except SystemExit:
             raise
-        except KeyboardInterrupt:
-            traceback.print_exc()
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)  # as Python itself ends then: who waits sees the signal
-        except BaseException:
+        except BaseException as error:
             traceback.print_exc()  # here, while the component's source is there to be shown
-            sys.exit(1)
+            if not isinstance(error, KeyboardInterrupt):
+                sys.exit(1)
+            return True
+    return False
 
 
 own_output()
 leave_the_server()
 own_surroundings()
 try:
-    execute()
+    interrupted = execute()
 finally:
     # multiprocessing leaves these out when a fork ends.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
+if interrupted:  # as Python itself ends then: who waits sees the signal
+    sys.stdout.flush()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)

@@ -62,6 +62,7 @@ def _run(
     expected: list[Step],
     processes: Processes,
 ) -> runs.Document:
+    """Run what `plan` expects, with the server there or warming up if one is needed."""
     earlier = runs.every(runs_directory)
     document = runs.create(runs_directory, parameters, runner)
     going = _Run(document, runs_directory, earlier, watcher, processes)
