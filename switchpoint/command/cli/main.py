@@ -68,18 +68,18 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
     from rich.console import Console
 
     from switchpoint.command.cli import console
-    from switchpoint.command.local import run as local
+    from switchpoint.command.local.run import run
 
     # The stream is taken now: kfp's own talk is redirected while the run goes.
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output)
     with show.live():
-        document = local.run(values, runs_directory, show, runner)
+        document = run(values, runs_directory, show, runner)
     if as_json:
         click.echo(json.dumps(document, indent=1))
     failed = [step for step in document["steps"] if step["state"] == "failed"]
     for step in failed:
-        log = runs_directory / document["id"] / step["log"]
+        log = Path(runs_directory, document["id"], step["log"] or "")
         click.echo(f"Error: {console.title(step)} failed: {step['error']}\nIts log: {log}", err=True)
     if document["state"] != "succeeded":
         sys.exit(1)
@@ -146,9 +146,9 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
     from rich.console import Console
 
     from switchpoint.command.cli import console
-    from switchpoint.command.local import run as local
+    from switchpoint.command.local.plan import plan
 
-    steps = local.plan(values, runs_dir.resolve(), runner)
+    steps = plan(values, runs_dir.resolve(), runner)
     if as_json:
         click.echo(json.dumps({"parameters": values, "steps": steps}, indent=1))
     else:

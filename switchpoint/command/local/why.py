@@ -1,11 +1,14 @@
 """Why a step runs: what differs from the runs before."""
 
-from typing import Any
+from __future__ import annotations
 
-Step = dict[str, Any]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Run, Step
 
 
-def explain(step: Step, earlier: list[dict[str, Any]]) -> str:
+def explain(step: Step, earlier: list[Run]) -> str:
     """In a few words, against the most similar step of an earlier run.
 
     Args:

@@ -143,7 +143,8 @@ def test_a_network_that_keras_cannot_read_back_from_h5_is_refused(tmp_path: Path
 def test_a_digest_is_of_weights_configuration_and_class_names(saved: Path) -> None:
     first = models.digest(keras.models.load_model(saved))
     assert first == models.digest(models.complete(classifier(), MANIFEST))  # also when other models were built before
-    code = "from tests.switchpoint.training.test_saved_model import *; print(models.digest(models.complete(classifier(), MANIFEST)))"
+    code = "from tests.switchpoint.training.test_saved_model import *\n"
+    code += "print(models.digest(models.complete(classifier(), MANIFEST)))"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split()[-1] == first

@@ -37,11 +37,11 @@ class Project:
                 data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
                 (self.photos / dish / f"{number}.jpg").write_bytes(data)
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, path: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "switchpoint.command", *arguments],
             cwd=self.place,
-            env=os.environ | {"PYTHONPATH": str(self.code)},
+            env=os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{self.code}" if path else str(self.code)},
             capture_output=True,
             text=True,
             check=False,
@@ -122,6 +122,24 @@ def test_artifacts_say_where_they_came_from(project: Project, first: dict[str, A
     for found in (records, checkpoints, model, evaluation, source, pretrained):
         assert None not in found.values()
         assert len(found["code_digest"]) == 64
+
+
+def test_nothing_is_warmed_up_when_nothing_needs_it(project: Project, first: dict[str, Any], tmp_path: Path) -> None:
+    code = "from pathlib import Path; Path(__file__).with_name('imported').touch(); raise ImportError"
+    (tmp_path / "tensorflow.py").write_text(code)
+    shutil.copytree(project.place / "runs", tmp_path / "runs")
+
+    def states() -> list[str]:
+        done = project.command("rerun", "--json", "--runs-dir", str(tmp_path / "runs"), path=str(tmp_path))
+        return [step["state"] for step in json.loads(done.stdout)["steps"]]
+
+    assert states() == ["cached"] * 6
+    report = project.code / "components" / "report" / "step.py"
+    as_it_was = report.read_text()
+    report.write_text(as_it_was + "# edited\n")
+    assert states() == ["cached"] * 5 + ["ran"]
+    report.write_text(as_it_was)
+    assert not (tmp_path / "imported").exists()
 
 
 def test_plan_and_run_agree(project: Project, first: dict[str, Any]) -> None:

@@ -1,0 +1,56 @@
+"""A step as a container of this machine."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kfp import local
+
+from switchpoint.training.resume import RESUME
+
+
+def runner(parameters: dict[str, Any]) -> local.DockerRunner:
+    """Kfp's runner of containers, as this user, with the dataset and the weights where the parameters say they are."""
+    from docker.types import Mount
+
+    paths = [Path(parameters[key]) for key in ("dataset", "weights")]
+    mounts = [
+        Mount(target=str(path), source=str(path), type="bind", read_only=True)
+        for path in paths
+        if path.is_absolute() and path.exists()
+    ]
+    variables = {"HOME": "/tmp", RESUME: os.environ.get(RESUME, "")}
+    return local.DockerRunner(mounts=mounts, user=f"{os.getuid()}:{os.getgid()}", environment=variables)
+
+
+def run(
+    sink: Callable[[str], None], client: Any, image: str, command: list[str], volumes: dict[str, Any], **arguments: Any
+) -> int:
+    """Kfp's own, but right: it loses the exit code of a container that removes itself (kubeflow/pipelines 13332).
+
+    Args:
+        sink: Gets what the container prints, in pieces.
+        client: Docker's.
+        image: Must be on this machine.
+        command: What the container runs.
+        volumes: What is mounted.
+        arguments: Of Docker's `containers.run`.
+
+    Returns:
+        The container's exit code.
+    """
+    import docker
+
+    try:
+        client.images.get(image)
+    except docker.errors.ImageNotFound:
+        sink(f"SwitchpointError: The image {image} is not on this machine. Build it with: make images DEVICE=cpu\n")
+        return 1
+    container = client.containers.run(image, command, detach=True, volumes=volumes, **arguments)
+    try:
+        for chunk in container.logs(stream=True, follow=True):
+            sink(chunk.decode(errors="replace"))
+        return int(container.wait()["StatusCode"])
+    finally:
+        container.remove(force=True)

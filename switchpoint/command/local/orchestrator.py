@@ -1,0 +1,211 @@
+"""kfp's own local orchestrator, watched: it decides what is cached and what runs.
+
+A plan is the same orchestration with the tasks replaced by a stub, so a plan and a run can't disagree (docs/adr/0003).
+This reaches into kfp.local, and nothing else of the project does: kfp is pinned to the patch version for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from kfp import dsl, local
+from kfp.local import cache, docker_task_handler, executor_input_utils, status, subprocess_task_handler
+from kfp.local import task_dispatcher as dispatcher
+from kfp.local.orchestrator import orchestrator_utils, task_executor
+
+from pipeline import switchpoint as pipeline
+from switchpoint.command.local import containers
+from switchpoint.command.runs.store import now
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Parameters, Step
+
+Outputs = dict[str, Any]
+
+_this_thread = threading.local()
+
+
+class Task(NamedTuple):
+    """What is not cached, and so has to be done.
+
+    Attributes:
+        step: The task as the run's document shows it.
+        outputs: Names of the artifacts it makes.
+        run: Runs it the way kfp does; gives its outputs, or None when it failed.
+    """
+
+    step: Step
+    outputs: list[str]
+    run: Callable[[], Outputs | None]
+
+
+class Observer(Protocol):
+    """Sees each task that the orchestrator comes to, and does those that are not cached."""
+
+    steps: list[Step]
+
+    def execute(self, task: Task) -> Outputs | None:
+        """Do a task that is not cached; gives its outputs, or None when it failed."""
+
+    def ended(self, step: Step) -> None:
+        """A step has its final state."""
+
+
+class Starter(Protocol):
+    """Starts steps; gives their exit code, negative for a signal."""
+
+    def process(self, step: Step, command: list[str], variables: dict[str, str]) -> int:
+        """Run a step as a process of this machine, with these variables added to the environment."""
+
+    def container(self, step: Step, *arguments: Any, **keywords: Any) -> int:
+        """Run a step in a container; the arguments are those of `containers.run`, but for the first."""
+
+
+def orchestrate(
+    parameters: Parameters, runs_directory: Path, cache_directory: Path, runner: str, observer: Observer
+) -> None:
+    """Run the pipeline under kfp.local, with its own chatter kept off the terminal."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        _observed(observer),
+    ):
+        warnings.simplefilter("ignore")
+        workspace = runs_directory / ".workspace"
+        local.init(
+            local.SubprocessRunner(use_venv=False) if runner == "subprocess" else containers.runner(parameters),
+            pipeline_root=str(runs_directory),
+            workspace_root=str(workspace),
+            enable_caching=True,
+            cache_root=str(cache_directory),
+        )
+        try:
+            pipeline(**parameters)
+        finally:
+            logging.root.handlers[:] = handlers
+            logging.root.setLevel(level)
+
+
+@contextlib.contextmanager
+def nothing_is_cached() -> Iterator[None]:
+    """The cache is read, and not written."""
+    with _replaced(cache.LocalCache, "put", lambda *_: None):
+        yield
+
+
+@contextlib.contextmanager
+def started_by(starter: Starter, run: str) -> Iterator[None]:
+    """Steps are started by `starter`, and write below a directory with the name `run`."""
+
+    def process(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
+        return starter.process(_this_thread.step, full_command, env_vars or {})
+
+    def container(*arguments: Any, **keywords: Any) -> int:
+        return starter.container(_this_thread.step, *arguments, **keywords)
+
+    with (
+        _replaced(executor_input_utils, "get_local_pipeline_resource_name", lambda name: run),
+        _replaced(subprocess_task_handler, "run_local_subprocess", process),
+        _replaced(docker_task_handler, "run_docker_container", container),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+@contextlib.contextmanager
+def _observed(observer: Observer) -> Iterator[None]:
+    """Tell `observer` of each task that the orchestrator comes to."""
+    execute_single_task = task_executor.execute_single_task
+    run_single_task = dispatcher.run_single_task_implementation
+
+    def dispatch(**arguments: Any) -> tuple[Outputs, Any]:
+        def run() -> Outputs | None:
+            outputs, state = run_single_task(**arguments)
+            return outputs if state == status.Status.SUCCESS else None
+
+        step: Step = _this_thread.step
+        step["state"] = "ran"
+        outputs = observer.execute(Task(step, list(arguments["component_spec"].output_definitions.artifacts), run))
+        return ({}, status.Status.FAILURE) if outputs is None else (outputs, status.Status.SUCCESS)
+
+    def come_to(**arguments: Any) -> tuple[Outputs, Any]:
+        spec = arguments["task_spec"]
+        component = arguments["components"][spec.component_ref.name]
+        inputs = orchestrator_utils.OrchestratorUtils.make_task_arguments(spec.inputs, arguments["io_store"])
+        step = _step(spec.component_ref.name, arguments["executors"][component.executor_label].container, inputs)
+        observer.steps.append(step)
+        _this_thread.step = step
+        with _ending(step, observer):
+            outputs, state = execute_single_task(**arguments)
+            step["outputs"] = {name: artifact.uri for name, artifact in outputs.items()}
+        return outputs, state
+
+    with (
+        _replaced(task_executor, "execute_single_task", come_to),
+        _replaced(dispatcher, "run_single_task_implementation", dispatch),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _ending(step: Step, observer: Observer) -> Iterator[None]:
+    """Note when and how a step ends: one that was not dispatched was cached."""
+    clock = time.monotonic()
+    try:
+        yield
+    except BaseException as error:
+        step["error"] = step["error"] or f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        step["ended"], step["seconds"] = now(), round(time.monotonic() - clock, 3)
+        if step["state"] == "cached":
+            step["why"] = "nothing that it depends on has changed"
+        observer.ended(step)
+
+
+def _step(component: str, container: Any, inputs: dict[str, Any]) -> Step:
+    """A task as a run's document shows it, before its state is known: a task that is not dispatched was cached."""
+    name = re.sub(r"^comp-(\w+?)(-\d+)?$", r"\1", component)
+    artifacts = {key: value if isinstance(value, list) else [value] for key, value in inputs.items() if _holds(value)}
+    parameters = {key: value for key, value in inputs.items() if key not in artifacts}
+    switch_epoch = parameters.get("switch_epoch")
+    return {
+        "name": name,
+        "switch_epoch": int(switch_epoch) if switch_epoch else None,
+        "state": "cached",
+        "seconds": None,
+        "why": "",
+        "error": None,
+        "started": now(),
+        "ended": None,
+        "image": container.image,
+        "parameters": parameters,
+        "inputs": {key: [artifact.uri for artifact in value] for key, value in artifacts.items()},
+        "outputs": {},
+        "log": None,
+    }
+
+
+def _holds(value: Any) -> bool:
+    return isinstance(value, dsl.Artifact) or (
+        isinstance(value, list) and bool(value) and isinstance(value[0], dsl.Artifact)
+    )

@@ -1,0 +1,53 @@
+"""What a run would do, without doing it."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kfp import dsl
+
+from switchpoint.command.local.orchestrator import Outputs, Task, nothing_is_cached, orchestrate
+from switchpoint.command.local.why import explain
+from switchpoint.command.runs import store
+from switchpoint.provenance.digests import STEPS
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Parameters, Run, Step
+
+
+def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess") -> list[Step]:
+    """What a run with these parameters would do: for each step `cached` or `will run`, and why.
+
+    Nothing is run and nothing is written.
+    """
+    planner = _Planner(store.every(runs_directory))
+    with tempfile.TemporaryDirectory() as empty, nothing_is_cached():
+        cache_directory = runs_directory / ".cache"
+        # LocalCache would make the directory, and a plan leaves nothing behind.
+        usable = cache_directory if cache_directory.exists() else Path(empty)
+        orchestrate(parameters, runs_directory, usable, runner, planner)
+    return sorted(planner.steps, key=order)
+
+
+def order(step: Step) -> tuple[Any, ...]:
+    """Where a step stands in the list: the way the data goes, one switch epoch after the other."""
+    return step["name"] == "report", step["switch_epoch"] or 0, STEPS.index(step["name"])
+
+
+class _Planner:
+    """Gives outputs at a new address for what is not cached, so that what takes them is not cached either."""
+
+    def __init__(self, earlier: list[Run]) -> None:
+        self.steps: list[Step] = []
+        self.earlier = earlier
+
+    def execute(self, task: Task) -> Outputs:
+        task.step["why"] = explain(task.step, self.earlier)
+        return {name: dsl.Artifact(name=name, uri=f"planned://{uuid.uuid4()}") for name in task.outputs}
+
+    def ended(self, step: Step) -> None:
+        step["state"] = "cached" if step["state"] == "cached" else "will run"
+        step["seconds"] = None
