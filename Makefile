@@ -32,9 +32,10 @@ format: .venv/.installed ## Format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: .venv/.installed ## Formatting, lint and import direction, the Dockerfile too
+lint: .venv/.installed ## Formatting, lint and the import contract, the Dockerfile too
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
 
 types: .venv/.installed ## mypy, strict
@@ -56,4 +57,4 @@ better: .venv/.installed ## Choose what `better` fine-tunes with, by cross-valid
 	$(BIN)/python -m bench.better $(PHOTOS)
 
 clean: ## Remove what make made (runs/ stays)
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -23,13 +23,15 @@ def classifier(records: Path, deterministic: bool) -> Any:
     """EfficientNet-Lite0 with a new head, everything unfrozen, compiled as fine-tuning compiles it."""
     from switchpoint.data.manifest import read_manifest
     from switchpoint.training import loop, network
-    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.backbones.blocks import unfreeze
+    from switchpoint.training.backbones.build import build
+    from switchpoint.training.backbones.table import LITE0, named
 
     if deterministic:
         loop.deterministic(seed=1)
     manifest = read_manifest(records)
-    backbone = backbones.build("efficientnet_lite0", "imagenet", manifest["image_size"])
-    backbones.unfreeze(backbone, 0)
+    backbone = build(LITE0, "imagenet", manifest["image_size"])
+    unfreeze(backbone, named(LITE0).block_pattern)
     model = network.join(backbone, network.head(backbone, len(manifest["classes"]), 0.2))
     loop.compile_model(model, 3e-4, label_smoothing=0.0)
     return model

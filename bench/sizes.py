@@ -48,14 +48,15 @@ def feature_cosine(photos: Path, records: Path) -> float:
     from switchpoint.data import photos as images
     from switchpoint.data.manifest import read_manifest
     from switchpoint.data.sources import open_source
-    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.backbones.build import build
+    from switchpoint.training.backbones.table import LITE0
     from switchpoint.training.batches import plain_batches
 
     about = read_manifest(records)
     height, width, size = about["image_height"], about["image_width"], about["image_size"]
     top, left = (height - size + 1) // 2, (width - size + 1) // 2  # as `decode_crop` rounds
     read = {photo.name: photo.read for photo in open_source(str(photos), about["seed"])}
-    backbone = backbones.build("efficientnet_lite0", "imagenet", size)
+    backbone = build(LITE0, "imagenet", size)
     pooled = keras.Model(backbone.input, keras.layers.GlobalAveragePooling2D()(backbone.output))
     remaining, cosines = iter(names(records, "test")), []
     for kept, _ in plain_batches(records, "test", BATCH):

@@ -9,6 +9,7 @@ from typing import Any
 from bench.pairs import Measured
 from bench.prepared import BATCH, LAB, TRANSFER_SIZE, classes, ours, seconds
 from switchpoint.command import parameters
+from switchpoint.training.backbones.table import LITE0
 
 EPOCHS = LAB["transfer_epochs"]
 
@@ -65,7 +66,7 @@ def switchpoint(directory: Path, out: Path, views: int, epochs: int, seed: int) 
     values = parameters.resolve(
         "lab",
         {
-            "backbone": "efficientnet_lite0",
+            "backbone": LITE0,
             "switch_epochs": [epochs],
             "transfer_epochs": epochs,
             "image_size": TRANSFER_SIZE,

@@ -38,7 +38,7 @@ class History(TypedDict):
     seconds: list[float]
     best_epoch: int
     validation_accuracy: float
-    validation_loss: float
+    validation_loss: float | None
     diverged: Divergence | None
     model_digest: str
 
@@ -116,10 +116,14 @@ class Pretrained(TypedDict):
 
 
 class Checkpoints(TypedDict):
-    """transfer/checkpoints/checkpoints.json; `backbone` and `heads` (by epoch) are digests of variables."""
+    """transfer/checkpoints/checkpoints.json; `backbone` and `heads` (by epoch) are digests of variables.
+
+    `block_pattern` finds a layer's block by its name: see `switchpoint.training.backbones.table`.
+    """
 
     backbone: str
     heads: dict[str, str]
+    block_pattern: str
     classes: list[str]
     dropout: float
     history: list[Row]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from switchpoint.command.parameters import Values, resolve
+from switchpoint.training.backbones.table import LITE0
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,7 @@ class Settings:
         given = {name: value for name, value in dataclasses.asdict(self).items() if name != "seeds"}
         return resolve(
             "better",
-            given
-            | tried.parameters
-            | {"seed": seed, "backbone": "efficientnet_lite0", "feature_views": 0, "mixed_precision": "off"},
+            given | tried.parameters | {"seed": seed, "backbone": LITE0, "feature_views": 0, "mixed_precision": "off"},
         )
 
     def shared(self) -> Values:

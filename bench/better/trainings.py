@@ -90,7 +90,7 @@ def finetune(
     from components.finetune.step import FinetuneConfig, schedule
     from switchpoint.data.manifest import read_manifest
     from switchpoint.training import checkpoints, loop, network, saved_model
-    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.backbones.blocks import unfreeze
     from switchpoint.training.batches import feed
     from switchpoint.training.resume import Resume
 
@@ -99,7 +99,8 @@ def finetune(
     loop.deterministic(config.seed)
     backbone, head = checkpoints.load(trained / "checkpoints", switch_epoch)
     head.get_layer("dropout").rate = config.dropout
-    backbones.unfreeze(backbone, config.blocks)
+    saved = checkpoints.read(trained / "checkpoints")
+    unfreeze(backbone, saved["block_pattern"], last_blocks=config.blocks)
     model = network.join(backbone, head)
     rates = schedule(config, manifest["splits"]["train"]["photos"])
     loop.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
@@ -111,8 +112,7 @@ def finetune(
     phase = loop.Phase(str(tried), config.epochs, config.batch_size, seed)
     came_to = loop.fit(model, seen, phase, model_file.with_suffix(".logs"), Resume())
     digest = saved_model.save(saved_model.complete(model, manifest), model_file)
-    start = checkpoints.read(trained / "checkpoints")["history"][switch_epoch - 1]
-    return loop.history(came_to, switch_epoch, digest, start)
+    return loop.history(came_to, switch_epoch, digest, start=saved["history"][switch_epoch - 1])
 
 
 def enlarged(batches: Any, smallest: float, seed: int) -> Any:

@@ -91,11 +91,13 @@ def train(records: Path, labels: str, seed: int, settings: Settings) -> list[Row
 
     from switchpoint.data.manifest import read_manifest
     from switchpoint.training import loop, network
-    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.backbones.blocks import freeze, unfreeze
+    from switchpoint.training.backbones.build import build
+    from switchpoint.training.backbones.table import LITE0, named
 
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
-    backbone = backbones.build("efficientnet_lite0", "imagenet", settings.image_size)
+    backbone = build(LITE0, "imagenet", settings.image_size)
     head = network.head(backbone, len(read_manifest(records)["classes"]), 0.2)
     model = network.join(backbone, head)
     validation = Validation(records, labels, backbone, head)
@@ -118,7 +120,10 @@ def train(records: Path, labels: str, seed: int, settings: Settings) -> list[Row
             rows.append(row)
             print("  ".join(f"{key} {_shown(each)}" for key, each in row.items()))
 
-        (backbones.freeze if phase == "transfer" else backbones.unfreeze)(backbone)
+        if phase == "transfer":
+            freeze(backbone)
+        else:
+            unfreeze(backbone, named(LITE0).block_pattern)
         loop.compile_model(model, rate, label_smoothing=0.0)
         watch = keras.callbacks.LambdaCallback(on_epoch_end=note)
         _fit(model, records, labels, seed + (phase == "finetune"), epochs, settings.batch_size, watch)

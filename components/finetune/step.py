@@ -11,7 +11,7 @@ from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
 from switchpoint.files import write_json
 from switchpoint.training import checkpoints, loop, network, saved_model
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.blocks import unfreeze
 from switchpoint.training.batches import feed
 from switchpoint.training.replicas import strategy
 from switchpoint.training.resume import Resume
@@ -82,7 +82,8 @@ def finetune(
     with strategy().scope():
         backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
         head.get_layer("dropout").rate = config.dropout
-        backbones.unfreeze(backbone, config.blocks)
+        pattern = checkpoints.read(checkpoint_directory)["block_pattern"]
+        unfreeze(backbone, pattern, last_blocks=config.blocks)
         model = network.join(backbone, head)
         rates = schedule(config, manifest["splits"]["train"]["photos"])
         loop.compile_model(model, rates, config.label_smoothing, config.mixed_precision)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import html as escaping
+from html import escape
 from typing import TYPE_CHECKING
 
 from switchpoint.data.manifest import SPLITS
@@ -39,9 +39,48 @@ figure img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 4px
 """
 
 
-def html(manifest: Manifest, thumbnails: list[tuple[str, str]]) -> str:
-    """The page; every name in it is data and is escaped."""
-    e = escaping.escape
+def html(manifest: Manifest, photos: Iterable[tuple[str, str]]) -> str:
+    """The page; every name in it is data and is escaped.
+
+    Args:
+        manifest: Of the records.
+        photos: Class and data URI of some of them.
+    """
+    left_out = _table(
+        "Left out",
+        ("photo", "reason"),
+        [(entry["photo"], entry["reason"]) for entry in manifest["left_out"]],
+        "Every photo could be read.",
+    )
+    duplicates = _table(
+        "The same photo more than once",
+        ("where", "photos"),
+        [(entry["kind"], ", ".join(entry["photos"])) for entry in manifest["duplicates"]],
+        "No photo is in two classes or two splits.",
+    )
+    figures = "".join(
+        f'<figure><img src="{uri}" alt=""><figcaption>{escape(name)}</figcaption></figure>' for name, uri in photos
+    )
+    dataset, count = escape(manifest["source"]["dataset"]), sum(manifest["splits"][name]["photos"] for name in SPLITS)
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Photos of {dataset}</title><style>{STYLE}</style></head><body>
+<h1>Photos of {dataset}</h1>
+<p>{count:,} photos in {len(manifest["classes"])} classes, kept at
+{manifest["image_height"]}×{manifest["image_width"]} pixels
+for crops of {manifest["image_size"]}×{manifest["image_size"]}; seed {manifest["seed"]}.</p>
+<p>Dataset <code>{manifest["source"]["digest"]}</code><br>Records <code>{manifest["digest"]}</code></p>
+<h2>Photos a class</h2>
+{_counts(manifest)}
+{left_out}
+{duplicates}
+<h2>Some of the training photos</h2><div class="photos">{figures}</div>
+</body></html>
+"""
+
+
+def _counts(manifest: Manifest) -> str:
+    """A row a class: its photos in each split, in numbers and as a bar."""
     splits = manifest["splits"]
     counts = list(zip(*(splits[split]["per_class"] for split in SPLITS), strict=True))
     widest = max(map(sum, counts))
@@ -53,49 +92,21 @@ def html(manifest: Manifest, thumbnails: list[tuple[str, str]]) -> str:
             x += 100 * count / widest
         return f'<svg viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{rectangles}</svg>'
 
-    def table(title: str, head: tuple[str, str], rows: list[tuple[str, str]], none: str) -> str:
-        if not rows:
-            return f"<h2>{title}</h2><p>{none}</p>"
-        cells = "".join(f'<tr><td>{e(left)}</td><td class="text">{e(right)}</td></tr>' for left, right in rows)
-        heads = f'<tr><th>{head[0]}</th><th class="text">{head[1]}</th></tr>'
-        return f"<h2>{title}: {len(rows)}</h2><table>{heads}{cells}</table>"
-
-    left_out = table(
-        "Left out",
-        ("photo", "reason"),
-        [(entry["photo"], entry["reason"]) for entry in manifest["left_out"]],
-        "Every photo could be read.",
-    )
-    duplicates = table(
-        "The same photo more than once",
-        ("where", "photos"),
-        [(entry["kind"], ", ".join(entry["photos"])) for entry in manifest["duplicates"]],
-        "No photo is in two classes or two splits.",
-    )
-    total = [splits[split]["photos"] for split in SPLITS]
     heads = "".join(f'<th><span class="{split}">■</span> {split}</th>' for split in SPLITS)
     rows = "".join(
-        f"<tr><td>{e(name)}</td>{''.join(f'<td>{n}</td>' for n in row)}<td class='bar'>{bar(row)}</td></tr>"
+        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{n}</td>' for n in row)}<td class='bar'>{bar(row)}</td></tr>"
         for name, row in zip(manifest["classes"], counts, strict=True)
     )
-    figures = "".join(
-        f'<figure><img src="{uri}" alt=""><figcaption>{e(name)}</figcaption></figure>' for name, uri in thumbnails
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Photos of {e(manifest["source"]["dataset"])}</title><style>{STYLE}</style></head><body>
-<h1>Photos of {e(manifest["source"]["dataset"])}</h1>
-<p>{sum(total):,} photos in {len(counts)} classes, kept at {manifest["image_height"]}×{manifest["image_width"]} pixels
-for crops of {manifest["image_size"]}×{manifest["image_size"]}; seed {manifest["seed"]}.</p>
-<p>Dataset <code>{manifest["source"]["digest"]}</code><br>Records <code>{manifest["digest"]}</code></p>
-<h2>Photos a class</h2>
-<table><tr><th>class</th>{heads}<th></th></tr>{rows}
-<tr><th>all</th>{"".join(f"<th>{n:,}</th>" for n in total)}<th></th></tr></table>
-{left_out}
-{duplicates}
-<h2>Some of the training photos</h2><div class="photos">{figures}</div>
-</body></html>
-"""
+    total = "".join(f"<th>{splits[split]['photos']:,}</th>" for split in SPLITS)
+    return f"<table><tr><th>class</th>{heads}<th></th></tr>{rows}\n<tr><th>all</th>{total}<th></th></tr></table>"
+
+
+def _table(title: str, head: tuple[str, str], rows: list[tuple[str, str]], none: str) -> str:
+    if not rows:
+        return f"<h2>{title}</h2><p>{none}</p>"
+    cells = "".join(f'<tr><td>{escape(left)}</td><td class="text">{escape(right)}</td></tr>' for left, right in rows)
+    heads = f'<tr><th>{head[0]}</th><th class="text">{head[1]}</th></tr>'
+    return f"<h2>{title}: {len(rows)}</h2><table>{heads}{cells}</table>"
 
 
 def thumbnails(examples: Iterable[Example], classes: list[str]) -> list[tuple[str, str]]:

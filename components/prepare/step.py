@@ -97,7 +97,9 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
     with writing(outputs.records) as directory, tempfile.TemporaryFile(dir=directory.parent) as spool:
         kept, left_out = _decode_all(photos, config, spool, workers or os.cpu_count() or 1)
         _check_left_out(left_out, len(photos), photos.classes, kept, config)
-        splits = _splits(kept, config)
+        kept = _held_out(kept, config)
+        splits = {split: [photo for photo in kept if photo.split == split] for split in SPLITS}
+        splits["train"].sort(key=lambda photo: draw(config.seed, photo.name))
 
         def examples(chosen: list[_Kept]) -> Iterator[Example]:
             for photo in chosen:
@@ -117,7 +119,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
                     for split, chosen in splits.items()
                 },
                 "left_out": left_out,
-                "duplicates": _duplicates([photo for chosen in splits.values() for photo in chosen]),
+                "duplicates": _duplicates(kept),
                 "source": {"dataset": config.dataset, "digest": photos.digest},
                 "seed": config.seed,
             },
@@ -129,14 +131,11 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
     return manifest
 
 
-def _splits(kept: list[_Kept], config: PrepareConfig) -> dict[str, list[_Kept]]:
-    """The photos of each split in their order, validation cut from train."""
+def _held_out(kept: list[_Kept], config: PrepareConfig) -> list[_Kept]:
+    """The same photos, validation cut from train."""
     trained = ((photo.name, photo.label) for photo in kept if photo.split == "train")
     validation = cut(trained, config.validation_fraction, config.seed)
-    kept = [photo._replace(split="validation") if photo.name in validation else photo for photo in kept]
-    splits = {split: [photo for photo in kept if photo.split == split] for split in SPLITS}
-    splits["train"].sort(key=lambda photo: draw(config.seed, photo.name))
-    return splits
+    return [photo._replace(split="validation") if photo.name in validation else photo for photo in kept]
 
 
 def _decode_all(

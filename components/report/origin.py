@@ -140,22 +140,24 @@ def graph(found: dict[str, Node], others: Sequence[int]) -> str:
     """
     width, height, pitch, right = 176, 62, 88, 204
     chain = [kind for kind in ("checkpoint", "model", "evaluation") if kind in found]
-    places = {"dataset": (0, 0), "weights": (right, 0), "records": (0, pitch)}
-    places |= {kind: (right, pitch * (number + 2)) for number, kind in enumerate(chain)}
+    corners = {"dataset": (0, 0), "weights": (right, 0), "records": (0, pitch)}
+    corners |= {kind: (right, pitch * (number + 2)) for number, kind in enumerate(chain)}
     last = pitch * (len(chain) + 2)
-    boxes = [_box(*places[kind], width, height, node.name, node.what, node.digest[:12]) for kind, node in found.items()]
+    boxes = [
+        _box(*corners[kind], width, height, node.name, node.what, node.digest[:12]) for kind, node in found.items()
+    ]
     boxes.append(_box(right, last, width, height, "Report", "this page", ""))
     middle, arrows = (
         width // 2,
         [f"M{width // 2} {height}V{pitch - 2}", f"M{right + width // 2} {height}V{2 * pitch - 2}"],
     )
     for kind in chain:
-        top = places[kind][1]
+        top = corners[kind][1]
         arrows += [
             f"M{right + middle} {top + height}v{pitch - height - 2}",
             f"M{middle} {top + height // 2}H{right - 2}",
         ]
-    spine = f'<path d="M{middle} {pitch + height}V{places[chain[-1]][1] + height // 2}"/>'
+    spine = f'<path d="M{middle} {pitch + height}V{corners[chain[-1]][1] + height // 2}"/>'
     if others:
         names = [f"epoch {epoch}" if epoch else "transfer alone" for epoch in others]
         boxes.append(_box(0, last, width, height, "The other models", ", ".join(names), ""))

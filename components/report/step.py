@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,8 @@ def metrics(row: Result, evaluation: Evaluation) -> dict[str, float]:
 def preference(history: History) -> tuple[float, float, int]:
     """Smallest for the best model: validation accuracy, then the lower loss, then fewer epochs in all."""
     epochs = history["switch_epoch"] + history["best_epoch"]
-    return -history["validation_accuracy"], history["validation_loss"], epochs
+    loss = math.inf if history["validation_loss"] is None else history["validation_loss"]
+    return -history["validation_accuracy"], loss, epochs
 
 
 def gain(baseline: Evaluation, evaluation: Evaluation) -> Gain:

@@ -15,7 +15,9 @@ from switchpoint.data.manifest import verify_records
 from switchpoint.errors import DivergedError, WeightsError
 from switchpoint.files import write_json
 from switchpoint.training import checkpoints, loop, network, saved_model
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.blocks import freeze
+from switchpoint.training.backbones.build import build
+from switchpoint.training.backbones.table import named, weights_digest
 from switchpoint.training.batches import Feed, feed
 from switchpoint.training.features import Views, on_features
 from switchpoint.training.replicas import strategy
@@ -107,8 +109,9 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
             "Lower transfer_learning_rate."
         )
     model_digest = saved_model.save(saved_model.complete(model, manifest), outputs.model)
+    pattern = named(config.backbone).block_pattern
     checkpoints_digest = checkpoints.write(
-        outputs.checkpoints, backbone, head, trained.every, trained.rows, manifest["classes"]
+        outputs.checkpoints, backbone, head, pattern, trained.every, trained.rows, manifest["classes"]
     )
     write_json(outputs.pretrained, {"backbone": config.backbone, "weights": config.weights, "digest": weights})
     write_json(outputs.history, loop.history(trained, 0, model_digest, trained.rows[0]))
@@ -128,15 +131,15 @@ def _pretrained(config: TransferConfig) -> tuple[keras.Model, str]:
             weights = str(Path(temporary, Path(weights).name))
             digest = storage.download(config.weights, Path(weights))
         else:
-            digest = backbones.weights_digest(config.backbone, weights)
+            digest = weights_digest(config.backbone, weights)
         if config.weights_digest not in ("", digest):
             raise WeightsError(
                 f"The weights {config.weights} have the digest {digest}, not {config.weights_digest} as when the run "
                 "was started: they have changed since. Start the run again."
             )
         with strategy().scope():
-            backbone = backbones.build(config.backbone, weights, config.image_size)
-    backbones.freeze(backbone)
+            backbone = build(config.backbone, weights, config.image_size)
+    freeze(backbone)
     return backbone, digest
 
 

@@ -32,8 +32,8 @@ def package(
         profiles.using(dataclasses.replace(profile, resume=resume or profile.resume)),
         tempfile.TemporaryDirectory() as directory,
     ):
-        # Traced anew: the decorated one has no places, for it is what runs on this machine.
-        placed = dsl.pipeline(
+        # Traced anew: the decorated one has no placements, for it is what runs on this machine.
+        traced = dsl.pipeline(
             switchpoint.pipeline_func,
             name=info.name,
             display_name=info.display_name,
@@ -41,7 +41,7 @@ def package(
             pipeline_config=switchpoint.pipeline_config,
         )
         path = Path(directory, "pipeline.yaml")
-        compiler.Compiler().compile(placed, str(path))
+        compiler.Compiler().compile(traced, str(path))
         return path.read_text(encoding="utf-8")
 
 

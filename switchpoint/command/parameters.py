@@ -19,7 +19,7 @@ from switchpoint.command.recipes import RECIPES
 from switchpoint.config import Config
 from switchpoint.errors import DatasetError, ParameterError
 from switchpoint.provenance.digests import ROOT
-from switchpoint.training.backbones.build import BACKBONES
+from switchpoint.training.backbones.table import BACKBONES, weights_digest
 
 Values = dict[str, Any]
 C = TypeVar("C", bound=Config)
@@ -219,15 +219,12 @@ def with_digests(values: Values, which: tuple[str, ...] = ("dataset", "weights")
     """Fill in the digests that prepare and transfer verify, and that make a changed dataset run again."""
     from switchpoint import storage
     from switchpoint.data import sources
-    from switchpoint.training.backbones import build as backbones
 
     if "dataset" in which:
         values["dataset_digest"] = sources.digest(values["dataset"])
     if "weights" in which:
         weights = values["weights"]
         values["weights_digest"] = (
-            storage.digest(weights)
-            if addresses.is_remote(weights)
-            else backbones.weights_digest(values["backbone"], weights)
+            storage.digest(weights) if addresses.is_remote(weights) else weights_digest(values["backbone"], weights)
         )
     return values

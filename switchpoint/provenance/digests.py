@@ -49,19 +49,23 @@ def _packages(path: Path) -> Iterator[Path]:
 
 def _imports(path: Path) -> Iterator[Path]:
     """The project's modules that a file imports, at module level or inside a function; not those for types alone."""
-    for node in _running(ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=str(path))):
+    for name in _named((ROOT / path).read_text(encoding="utf-8")):
+        module = Path(*name.split("."))
+        for candidate in (module.with_suffix(".py"), module / "__init__.py"):
+            if (ROOT / candidate).exists():
+                yield candidate
+
+
+@functools.cache  # by content: five steps share most files, and an edited one is another key
+def _named(source: str) -> tuple[str, ...]:
+    """What may be the project's modules, of the names that a file imports."""
+    found: list[str] = []
+    for node in _running(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            if name.split(".")[0] in ("switchpoint", "components"):
-                module = Path(*name.split("."))
-                for candidate in (module.with_suffix(".py"), module / "__init__.py"):
-                    if (ROOT / candidate).exists():
-                        yield candidate
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in found if name.split(".")[0] in ("switchpoint", "components"))
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:

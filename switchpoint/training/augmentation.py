@@ -15,7 +15,7 @@ def draws(seed: int, epoch: Any, photos: int) -> Any:
         photos: How many there are.
 
     Returns:
-        float32 (photos, 4), a row for each photo by its place in the split.
+        float32 (photos, 4), a row for each photo by its index in the split.
     """
     import tensorflow as tf
 

@@ -2,7 +2,8 @@
 
 backbone.keras            the network with its pretrained weights, preprocessing inside
 epoch-01.weights.h5 …     the head after each epoch
-checkpoints.json          epochs, digests, classes; written last, so that what lacks it is not whole
+checkpoints.json          epochs, digests, classes, the backbone's block pattern; written last, so that what lacks it
+                          is not whole
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def write(
     directory: Path,
     backbone: keras.Model,
     head: keras.Model,
+    block_pattern: str,
     every: list[Values],
     history: list[Row],
     classes: list[str],
@@ -46,6 +48,7 @@ def write(
         directory: Replaced, if it is there.
         backbone: Frozen, as it was in every epoch.
         head: The model whose weights `every` holds; it is left with the last ones.
+        block_pattern: The backbone's, which fine-tuning needs to tell its blocks apart.
         every: The head's weights after each epoch.
         history: An entry an epoch.
         classes: Their names, in the order of the labels.
@@ -65,6 +68,7 @@ def write(
     manifest: Checkpoints = {
         "backbone": variables_digest(backbone),
         "heads": heads,
+        "block_pattern": block_pattern,
         "classes": classes,
         "dropout": head.get_layer("dropout").rate,
         "history": history,

@@ -121,18 +121,18 @@ class Views:
         """
         import tensorflow as tf
 
-        def look_up(view: Any, places: Any) -> Any:
-            return self.features[view, places].astype("float32"), self.labels[places]
+        def look_up(view: Any, indices: Any) -> Any:
+            return self.features[view, indices].astype("float32"), self.labels[indices]
 
         def one_epoch(epoch: Any) -> Any:
-            def load(places: Any) -> Any:
+            def load(indices: Any) -> Any:
                 view = (epoch - 1) % self.views
-                features, labels = tf.numpy_function(look_up, (view, places), (tf.float32, tf.int64), stateful=False)
+                features, labels = tf.numpy_function(look_up, (view, indices), (tf.float32, tf.int64), stateful=False)
                 features = tf.ensure_shape(features, (None, self.features.shape[-1]))
                 return features, tf.one_hot(tf.ensure_shape(labels, (None,)), self.classes)
 
-            places = shuffle(tf.data.Dataset.range(len(self.labels)), len(self.labels), self.seed, epoch)
-            return places.batch(self.batch_size).map(load)
+            indices = shuffle(tf.data.Dataset.range(len(self.labels)), len(self.labels), self.seed, epoch)
+            return indices.batch(self.batch_size).map(load)
 
         return untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch).prefetch(PREFETCH))
 

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from components.prepare.step import PrepareConfig, prepare
-from tests.components.trainings import train, tune
+from tests.components.trainings import prepared, train, tune
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +15,7 @@ def small_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(12):
             data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
             (place / "dishes" / dish / f"{number}.jpg").write_bytes(data)
-    prepare(place / "records", place / "look", place / "source", PrepareConfig(str(place / "dishes"), image_size=32))
+    prepared(place, place / "dishes")
     return place / "records"
 
 

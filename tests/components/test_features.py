@@ -10,16 +10,16 @@ import keras
 import numpy as np
 import pytest
 
-from components.prepare.step import PrepareConfig, prepare
 from switchpoint.data import records
 from switchpoint.data.manifest import read_manifest
 from switchpoint.errors import SwitchpointError
 from switchpoint.training import checkpoints, features
-from switchpoint.training import loop as training
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.blocks import freeze
+from switchpoint.training.backbones.build import build
 from switchpoint.training.batches import FILES_AT_ONCE, plain_batches
 from switchpoint.training.features import Views
-from tests.components.trainings import EPOCHS, TRANSFER, history, train
+from switchpoint.training.network import head
+from tests.components.trainings import EPOCHS, TRANSFER, history, prepared, train
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,7 @@ def sharded_records(small_records: Path, tmp_path_factory: pytest.TempPathFactor
     place = tmp_path_factory.mktemp("sharded")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(records, "PHOTOS_A_SHARD", 5)
-        config = PrepareConfig(str(small_records.parent / "dishes"), image_size=32)
-        prepare(place / "records", place / "look", place / "source", config)
+        prepared(place, small_records.parent / "dishes")
     assert len(read_manifest(place / "records")["splits"]["train"]["shards"]) > FILES_AT_ONCE
     return place / "records"
 
@@ -37,9 +36,9 @@ def sharded_records(small_records: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def network() -> tuple[Any, Any]:
     """A frozen backbone and a head, as transfer has them."""
-    backbone = backbones.build("efficientnet_lite0", "imagenet", 32)
-    backbones.freeze(backbone)
-    return backbone, training.head(backbone, 3, 0.2)
+    backbone = build("efficientnet_lite0", "imagenet", 32)
+    freeze(backbone)
+    return backbone, head(backbone, 3, 0.2)
 
 
 def views(network: tuple[Any, Any], photos: Path, count: int) -> Views:
@@ -98,8 +97,8 @@ def test_views_come_in_turns_each_epoch_in_another_order(network: tuple[Any, Any
 
 
 def test_one_view_is_the_centre_crop(network: tuple[Any, Any], small_records: Path) -> None:
-    backbone, head = network
-    pooled = keras.Model(backbone.input, head.get_layer("pool")(backbone.output))
+    backbone, top = network
+    pooled = keras.Model(backbone.input, top.get_layer("pool")(backbone.output))
     expected = pooled.predict(plain_batches(small_records, "train", 8), verbose=0)
     (found,) = epochs_of(views(network, small_records, 1), 1)
     np.testing.assert_allclose(by_row(found), by_row(expected.astype(np.float16)), atol=2e-3)

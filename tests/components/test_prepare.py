@@ -16,23 +16,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.prepare import step
-from components.prepare.step import PrepareConfig, prepare
+from components.prepare import page, step
+from switchpoint import progress
 from switchpoint.data import photos as images
 from switchpoint.data import records as record_files
 from switchpoint.data.converters import Converters
 from switchpoint.data.manifest import SPLITS, read_manifest, verify_records
 from switchpoint.data.sources import digest, open_source
+from switchpoint.documents import Manifest
 from switchpoint.errors import DatasetError, RecordsError, SwitchpointError
+from tests.components.trainings import prepared
 
 Make = Callable[..., Path]
 
 
-def run(out: Path, dataset: object, **config: Any) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"image_size": 32, "workers": 2}
-    return prepare(
-        out / "records", out / "look.html", out / "source.json", PrepareConfig(str(dataset), **defaults | config)
-    )
+def run(out: Path, dataset: object, workers: int = 2, **changes: Any) -> Manifest:
+    return prepared(out, str(dataset), workers, **changes)
 
 
 def rows(out: Path, split: str) -> list[dict[str, Any]]:
@@ -179,11 +178,10 @@ def test_a_dataset_that_changed_is_refused(folder: Make, tmp_path: Path) -> None
 def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(folder: Make, tmp_path: Path) -> None:
     root, out = folder(a=20, b=20), tmp_path / "out"
     code = (
-        "import os, signal; from pathlib import Path; from switchpoint import records as r;"
-        "from components.prepare.step import *;"
-        "r.write_manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
-        f"prepare(Path({str(out)!r}, 'records'), Path({str(out)!r}, 'look.html'), Path({str(out)!r}, 'source.json'),"
-        f"PrepareConfig({str(root)!r}, image_size=32))"
+        "import os, signal; from pathlib import Path; from components.prepare import step;"
+        "from tests.components.trainings import prepared;"
+        "step.write_manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        f"prepared(Path({str(out)!r}), Path({str(root)!r}))"
     )
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=Path(step.__file__).parents[2])
     assert killed.returncode == -signal.SIGKILL
@@ -198,8 +196,8 @@ def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(folder: Make, tmp_p
 def test_progress_ends_with_all_photos(folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path / "out", folder(a=5, b=5))
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "prepare  10/10 photos  00:00 left"
-    assert re.fullmatch(r"prepare  \d+/\d+ photos  \d\d+:\d\d left", last)
+    assert last == "prepare: photos 10/10, 0 s left"
+    assert progress.read(last) == progress.Progress("photos", 10, 10, 0)
 
 
 def test_only_a_few_photos_are_in_memory_at_once(folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +220,7 @@ def test_the_look_shows_counts_and_trusts_no_name(folder: Make, tmp_path: Path) 
     root = folder(**{evil: 12, "b & c": 12})
     (root / "b & c" / '"><img src=x>.jpg').write_bytes(b"x")
     run(tmp_path / "out", root, max_left_out=0.1)
-    page = (tmp_path / "out" / "look.html").read_text()
+    page = (tmp_path / "out" / "look").read_text()
     assert "<script" not in page
     assert "<img src=x" not in page
     assert html.escape(evil) in page
@@ -237,13 +235,13 @@ def test_the_look_shows_counts_and_trusts_no_name(folder: Make, tmp_path: Path) 
 
 def test_the_look_of_many_classes_stays_small(folder: Make, tmp_path: Path) -> None:
     run(tmp_path / "out", folder(**{f"class {index:03d}": 3 for index in range(60)}), image_size=128)
-    assert (tmp_path / "out" / "look.html").stat().st_size < step.THUMBNAIL_BYTES + 50_000
+    assert (tmp_path / "out" / "look").stat().st_size < page.THUMBNAIL_BYTES + 50_000
 
 
 def test_the_source_says_where_the_photos_came_from(folder: Make, tmp_path: Path) -> None:
     root = folder(a=5, b=6)
     run(tmp_path / "out", root)
-    assert json.loads((tmp_path / "out" / "source.json").read_text()) == {
+    assert json.loads((tmp_path / "out" / "source").read_text()) == {
         "dataset": str(root),
         "digest": digest(str(root)),
         "classes": 2,
@@ -289,5 +287,5 @@ def test_it_writes_only_where_it_is_told(folder: Make, tmp_path: Path, monkeypat
     before = files(root)
     run(tmp_path / "out", root)
     assert os.listdir(tmp_path / "work") == []
-    assert sorted(os.listdir(tmp_path / "out")) == ["look.html", "records", "source.json"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["look", "records", "source"]
     assert files(root) == before

@@ -4,27 +4,30 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.finetune import step
+from switchpoint.documents import Row
 from switchpoint.training import checkpoints
-from switchpoint.training import loop as training
+from switchpoint.training.batches import Feed
+from switchpoint.training.logs import Logs
 from switchpoint.training.resume import Resume
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     """As if the process ended when that epoch's state is saved, and before anything else."""
-    add = training.Boards.add
+    add = Logs.add
 
-    def stop(boards: training.Boards, row: training.Row) -> None:
+    def stop(boards: Logs, row: Row) -> None:
         if row["epoch"] == epoch:
             raise KeyboardInterrupt
         add(boards, row)
 
-    monkeypatch.setattr(training.Boards, "add", stop)
+    monkeypatch.setattr(Logs, "add", stop)
 
 
 def states(root: Path) -> list[str]:
@@ -66,15 +69,20 @@ def test_fine_tuning_stops_in_the_middle_of_an_epoch_and_goes_on_there(
     small_records: Path, transferred: Path, finetuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The batches are asked for right before the training starts: so it is stopped after its next step.
-    batches = step.training_batches
+    feed = step.feed
 
-    def preempted(*arguments: object) -> object:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return batches(*arguments)
+    def preempted(*arguments: Any) -> Feed:
+        seen = feed(*arguments)
+
+        def training(epoch: int) -> Any:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return seen.training(epoch)
+
+        return replace(seen, training=training)
 
     for stopped in ("epoch-0000-step-000001", "epoch-0000-step-000002"):
         with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended, Resume(str(tmp_path / "r")) as kept:
-            patch.setattr(step, "training_batches", preempted)
+            patch.setattr(step, "feed", preempted)
             tune(small_records, transferred, tmp_path, resume=kept)
         assert ended.value.code == 128 + signal.SIGTERM
         assert states(tmp_path / "r")[-1].startswith(stopped)

@@ -12,18 +12,19 @@ import keras
 import numpy as np
 import pytest
 
-from components.evaluate.step import evaluate
 from components.finetune.step import schedule as finetune_schedule
 from components.transfer.step import schedule
 from switchpoint.data.manifest import read_manifest
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
 from switchpoint.provenance.digests import ROOT
-from switchpoint.training import checkpoints
-from switchpoint.training import loop as training
+from switchpoint.training import checkpoints, loop, network
 from switchpoint.training import saved_model as models
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.blocks import blocks
+from switchpoint.training.backbones.build import build
+from switchpoint.training.backbones.table import named
 from switchpoint.training.batches import plain_batches, training_batches
-from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
+from switchpoint.training.replicas import even_size
+from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, evaluated, history, train, tune
 
 
 def test_transfer_keeps_every_epochs_head_and_leaves_the_backbone_as_it_was(transferred: Path) -> None:
@@ -31,7 +32,7 @@ def test_transfer_keeps_every_epochs_head_and_leaves_the_backbone_as_it_was(tran
     assert list(manifest["heads"]) == ["1", "2", "3"]
     assert len(set(manifest["heads"].values())) == EPOCHS
     model = keras.models.load_model(transferred / "model" / "model.keras", compile=False)
-    pretrained = backbones.build("efficientnet_lite0", "imagenet", 32)
+    pretrained = build("efficientnet_lite0", "imagenet", 32)
     for after, before in zip(model.get_layer("backbone").get_weights(), pretrained.get_weights(), strict=True):
         np.testing.assert_array_equal(after, before)
 
@@ -76,8 +77,8 @@ def test_finetuning_moves_the_backbone_but_not_the_statistics_of_batch_normaliza
 
 def test_finetuning_starts_where_the_checkpoint_was(small_records: Path, transferred: Path) -> None:
     backbone, head = checkpoints.load(transferred / "checkpoints", 2)
-    model = training.join(backbone, head)
-    training.compile_model(model, 0.1, 0.0)
+    model = network.join(backbone, head)
+    loop.compile_model(model, 0.1, 0.0)
     loss, accuracy = model.evaluate(plain_batches(small_records, "validation", 8), verbose=0)
     row = history(transferred)["epochs"][1]
     assert loss == pytest.approx(row["val_loss"], rel=1e-5)
@@ -88,7 +89,7 @@ def test_only_the_last_blocks_move_when_so_asked(small_records: Path, transferre
     tune(small_records, transferred, tmp_path, replace(FINETUNE, blocks=1, epochs=1))
     before = keras.models.load_model(transferred / "model" / "model.keras", compile=False).get_layer("backbone")
     after = keras.models.load_model(tmp_path / "model" / "model.keras", compile=False).get_layer("backbone")
-    first, last = backbones.blocks(before)[1], backbones.blocks(before)[-1]
+    _stem, first, *_, last = blocks(before, named(TRANSFER.backbone).block_pattern)
     assert all(
         np.array_equal(a, b)
         for layer in first
@@ -138,7 +139,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import tensorflow as tf
-from switchpoint.training import loop as training
+from switchpoint.training.logs import Logs
 from switchpoint.training.resume import Resume
 from tests.components.trainings import FINETUNE, TRANSFER, train, tune
 records, place, devices, mixed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -146,10 +147,10 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
 )
 changes = {"batch_size": int(sys.argv[5]), "dropout": 0.0, "epochs": 2, "mixed_precision": mixed}
-original = training.Boards.add
+original = Logs.add
 def whole(phase, *arguments):
     for add in [original] if sys.argv[6] == "once" else [stop, original]:
-        training.Boards.add = add
+        Logs.add = add
         try:
             with Resume(str(place / "resume")) as kept:
                 phase(*arguments, kept)
@@ -204,7 +205,7 @@ def test_two_devices_in_mixed_precision_go_on_after_an_interruption(small_record
     ("photos", "replicas", "size"), [(100, 1, 32), (96, 4, 32), (97, 4, 31), (105, 4, 31), (3, 4, 32)]
 )
 def test_validation_is_dealt_so_that_no_replica_goes_without(photos: int, replicas: int, size: int) -> None:
-    assert training._even_size(photos, 32, replicas) == size
+    assert even_size(photos, 32, replicas) == size
 
 
 def test_a_last_photo_alone_is_given_to_both_devices(small_records: Path, tmp_path: Path) -> None:
@@ -225,18 +226,18 @@ def test_in_mixed_precision_weights_stay_float32_and_the_file_too(small_records:
         model = keras.models.load_model(place / "model" / "model.keras")
         assert {weight.dtype for weight in model.weights} == {"float32"}
         assert {layer.compute_dtype for layer in model._flatten_layers()} <= {"float32", "int64", "string"}
-        result = evaluate(small_records, place / "model" / "model.keras", place / "evaluation", place / "photos", 2, 8)
+        result = evaluated(small_records, place, place, 2)
         assert np.isfinite(result["loss"])
 
 
 def test_mixed_precision_computes_in_float16_all_but_the_softmax(transferred: Path) -> None:
-    model = training.join(*checkpoints.load(transferred / "checkpoints", 2))
-    training.compile_model(model, 0.001, 0.0, "on")
+    model = network.join(*checkpoints.load(transferred / "checkpoints", 2))
+    loop.compile_model(model, 0.001, 0.0, "on")
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     layers = [layer for layer in model._flatten_layers() if layer.weights and not layer._layers]
     assert {layer.compute_dtype for layer in layers if layer.name != "classes"} == {"float16"}
     assert model.get_layer("head").get_layer("classes").compute_dtype == "float32"
-    training.compile_model(model, 0.001, 0.0, "auto")  # there is no GPU here
+    loop.compile_model(model, 0.001, 0.0, "auto")  # there is no GPU here
     assert {layer.compute_dtype for layer in layers} == {"float32"}
 
 
@@ -268,9 +269,7 @@ def test_fine_tuning_warms_up_before_its_schedule(kind: str, middle: float, end:
 
 
 def test_evaluate_counts_what_the_model_gets_right(small_records: Path, finetuned: Path, tmp_path: Path) -> None:
-    result = evaluate(
-        small_records, finetuned / "model" / "model.keras", tmp_path / "evaluation", tmp_path / "photos", 2, 8
-    )
+    result = evaluated(small_records, finetuned, tmp_path, 2)
     assert json.loads((tmp_path / "evaluation").read_text()) == result
     labels, predicted = np.array(result["labels"]), np.array(result["predicted"])
     assert result["top_1"] == pytest.approx((labels == predicted).mean())

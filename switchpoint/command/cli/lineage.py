@@ -78,8 +78,8 @@ def _graphs(
 
         if not target:
             raise click.UsageError("With --host give the id of a run; `switchpoint runs --host …` lists them.")
-        place = cluster.Cluster(**connection)
-        return [lineage_cluster.of_run(place, place.run(target), pipeline_root)]
+        kubeflow = cluster.Cluster(**connection)
+        return [lineage_cluster.of_run(kubeflow, kubeflow.run(target), pipeline_root)]
     if target and (target.endswith(".keras") or Path(target).is_file()):
         return [lineage_graph.of_file(Path(target), runs_directory)]
     return lineage_graph.of_run(runs.find(runs_directory, target), runs_directory)

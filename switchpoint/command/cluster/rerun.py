@@ -6,7 +6,8 @@ from typing import Any
 
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command import profiles
-from switchpoint.command.cluster.client import Cluster, Run, Values, check_visible, describe, parameters_of
+from switchpoint.command.cluster.client import Cluster, Run, Values, parameters_of
+from switchpoint.command.cluster.submission import check_visible, describe, resubmit, version
 from switchpoint.command.compilation import package
 from switchpoint.command.errors import ClusterError
 from switchpoint.command.runs import store as runs
@@ -109,20 +110,20 @@ def submit(
         raise ClusterError(code_change(run.run_id, earlier))
     if not (other_code or profile or registry or device or resume) and run.pipeline_version_reference:
         said = describe(values, earlier.profile or "unknown", earlier.commit)
-        return cluster.resubmit(run, values, f"{said} Run {run.run_id} again.")
+        return resubmit(cluster, run, values, f"{said} Run {run.run_id} again.")
     name = profile or earlier.profile
     if name is None or (profile is None and name not in profiles.names()):
         raise ParameterError(f"Run {run.run_id} was compiled with a profile that is not known here. Pass --profile.")
-    placed = profiles.load(name)
+    loaded = profiles.load(name)
     text = package(
-        placed,
+        loaded,
         earlier.registry if registry is None else registry,
         device or (None if profile else earlier.device),
-        resume or placed.resume or earlier.resume,
+        resume or loaded.resume or earlier.resume,
     )
     commit = runs.commit()
-    version = cluster.version(text, placed.name, commit)
-    return cluster.resubmit(run, values, f"{describe(values, placed.name, commit)} Run {run.run_id} again.", version)
+    uploaded = version(cluster, text, loaded.name, commit)
+    return resubmit(cluster, run, values, f"{describe(values, loaded.name, commit)} Run {run.run_id} again.", uploaded)
 
 
 def code_change(run_id: str, earlier: Earlier) -> str:

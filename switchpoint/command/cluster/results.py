@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from switchpoint import addresses, storage
-from switchpoint.command.cluster.client import PIPELINE, Cluster, Run, Values, parameters_of
+from switchpoint.command.cluster.client import Cluster, Run, Values, parameters_of
 from switchpoint.command.cluster.rerun import images
+from switchpoint.command.cluster.submission import PIPELINE
 from switchpoint.command.errors import ClusterError
 from switchpoint.errors import StorageError
 from switchpoint.provenance.metadata import MODEL
@@ -21,7 +22,7 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
     Args:
         cluster: Where it ran.
         run: One that succeeded.
-        pipeline_root: Where artifacts go when the run names no place itself.
+        pipeline_root: Where artifacts go when the run names no root itself.
 
     Returns:
         `results` and `conclusion`, and where `report` and `model` are.
@@ -37,14 +38,14 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
                 if found := _report(root, candidate.run_id):
                     content, _ = storage.read_json(found)
                     base = found.rpartition("/")[0]
-                    places = {"report": f"{base}/page", "photos": f"{base}/photos", "model": f"{base}/model/{MODEL}"}
-                    return {"results": content["results"], "conclusion": content["conclusion"], **places}
+                    found_at = {"report": f"{base}/page", "photos": f"{base}/photos", "model": f"{base}/model/{MODEL}"}
+                    return {"results": content["results"], "conclusion": content["conclusion"], **found_at}
             except StorageError as error:
                 raise ClusterError(f"{error} {seen}") from error
         elif candidate is run:
-            place = f"in {root}" if root else "where the cluster is set to keep them"
+            where = f"in {root}" if root else "where the cluster is set to keep them"
             raise ClusterError(
-                f"The artifacts are {place}, which can't be read from here; a bucket can: --pipeline-root gs://… {seen}"
+                f"The artifacts are {where}, which can't be read from here; a bucket can: --pipeline-root gs://… {seen}"
             )
     raise ClusterError(f"The report is not below {root}/{PIPELINE}, nor in an earlier equal run. {seen}")
 

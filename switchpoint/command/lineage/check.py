@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses, storage
-from switchpoint.command.lineage.index import metadata
+from switchpoint.command.runs.artifacts import metadata
 from switchpoint.data import sources
 from switchpoint.data.manifest import verify_records
 from switchpoint.errors import StorageError, SwitchpointError
@@ -19,7 +19,7 @@ from switchpoint.provenance.digests import STEPS, code_digest
 from switchpoint.provenance.metadata import CONFIG, embedded, entry, sealed
 from switchpoint.training import checkpoints
 from switchpoint.training import saved_model as models
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.table import weights_digest
 
 if TYPE_CHECKING:
     from switchpoint.documents import Check, Graph, Node
@@ -156,7 +156,7 @@ def _weights(node: Node, _: _Copies) -> str | None:
         raise _UncheckableError("the model file carries no address of them, and no run here names one")
     if Path(weights).is_absolute() and not Path(weights).exists():
         raise _UncheckableError(f"{weights} is gone")
-    found = storage.digest(weights) if addresses.is_remote(weights) else backbones.weights_digest(backbone, weights)
+    found = storage.digest(weights) if addresses.is_remote(weights) else weights_digest(backbone, weights)
     return _differs(found, node["digest"], weights)
 
 

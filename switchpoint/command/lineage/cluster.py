@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from switchpoint import addresses, storage
 from switchpoint.command.cluster import rerun as cluster_rerun
 from switchpoint.command.cluster import results as cluster_results
-from switchpoint.command.cluster.client import PIPELINE, Cluster, Run
+from switchpoint.command.cluster.client import Cluster, Run
+from switchpoint.command.cluster.submission import PIPELINE
 from switchpoint.command.errors import ClusterError
 from switchpoint.command.lineage import graph as lineage_graph
 from switchpoint.data.manifest import MANIFEST
@@ -38,7 +39,7 @@ def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> Grap
     Args:
         cluster: Where it ran.
         run: One that succeeded.
-        pipeline_root: Where artifacts go when the run names no place itself.
+        pipeline_root: Where artifacts go when the run names no root itself.
 
     Raises:
         ClusterError: It has no best model, or that can't be read from here.
@@ -57,7 +58,7 @@ def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> Grap
     graph = lineage_graph.build(content["model"], content["records"], content.get("checkpoints"), artifacts)
     given = cluster_rerun.look_at(cluster, run).parameters
     for node in graph["nodes"]:
-        if node["kind"] in ("dataset", "weights"):  # a model file carries no places
+        if node["kind"] in ("dataset", "weights"):  # a model file carries no addresses
             node["parameters"] = node["parameters"] | {node["kind"]: given[node["kind"]]}
     graph["nodes"][0]["path"] = graph["nodes"][0]["path"] or uri
     graph["run"], graph["uri"] = run.run_id, uri

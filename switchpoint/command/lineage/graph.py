@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from switchpoint.command.errors import ArtifactGoneError, NoModelError
-from switchpoint.command.lineage.index import Artifacts, located, metadata
+from switchpoint.command.lineage.index import Artifacts
 from switchpoint.command.runs import store
+from switchpoint.command.runs.artifacts import located, metadata
 from switchpoint.provenance.metadata import MODEL, embedded, entry
 
 if TYPE_CHECKING:

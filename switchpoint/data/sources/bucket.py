@@ -16,7 +16,7 @@ def find(address: str) -> "Bucket | None":
 
 
 class Bucket:
-    """A folder or an archive in object storage, fetched once to a temporary place and read there."""
+    """A folder or an archive in object storage, fetched once to a temporary directory and read there."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri

@@ -16,6 +16,7 @@ from pipeline import switchpoint
 from switchpoint.command import compilation, profiles
 from switchpoint.errors import ParameterError
 from switchpoint.provenance import digests as identity
+from switchpoint.training.resume import RESUME
 
 SHIPPED = ["cpu", "gke-a100-spot", "gke-l4"]
 
@@ -157,7 +158,7 @@ def test_trainings_alone_are_told_where_to_keep_their_state(tmp_path: Path) -> N
     for given, expected in ((None, "/resume"), ("gs://bucket/resume", "gs://bucket/resume")):
         spec, platform = yaml.safe_load_all(compilation.package(profiles.load(str(file)), resume=given))
         told = {step_of(name): container.get("env") for name, container in containers(spec).items()}
-        variable = [{"name": identity.RESUME, "value": expected}]
+        variable = [{"name": RESUME, "value": expected}]
         assert {step: env for step, env in told.items() if env} == {"transfer": variable, "finetune": variable}
     (settings,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
     assert settings["pvcMount"][0]["mountPath"] == "/resume"

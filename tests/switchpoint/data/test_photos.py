@@ -160,9 +160,9 @@ def test_a_record_keeps_the_colours() -> None:
 def test_records_are_smaller_than_the_photos_and_look_the_same_to_a_network(food101_mini: Path) -> None:
     import tensorflow as tf
 
-    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.backbones.build import build
 
-    network = backbones.build("efficientnet_lite0", "imagenet", 224)
+    network = build("efficientnet_lite0", "imagenet", 224)
 
     def features(photos: list[Any]) -> np.ndarray:
         crops = np.stack([np.asarray(photo)[38:262, 18:242] for photo in photos]).astype(np.float32)

@@ -37,10 +37,26 @@ def test_an_edited_step_changes_its_own_digest_and_no_other(copy: Path, step: st
     assert changed(before, digests()) == {step}
 
 
-def test_an_edited_shared_module_changes_the_steps_that_import_it(copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "steps"),
+    [
+        ("data/sources/folder.py", {"prepare"}),
+        ("data/records.py", {"prepare", "transfer", "finetune", "evaluate"}),
+        ("training/augmentation.py", {"transfer", "finetune", "evaluate"}),
+        ("training/loop.py", {"transfer", "finetune"}),
+        ("training/features.py", {"transfer"}),
+        ("training/saved_model.py", {"transfer", "finetune", "evaluate"}),
+        ("storage/__init__.py", {"prepare", "transfer", "finetune"}),
+        ("provenance/metadata.py", set(identity.STEPS)),
+        ("documents.py", set()),  # types alone
+        ("command/local/run.py", set()),
+        ("command/publish/upload.py", set()),
+    ],
+)
+def test_an_edited_shared_module_changes_the_steps_that_import_it(copy: Path, module: str, steps: set[str]) -> None:
     before = digests()
-    edit(copy / "switchpoint" / "augmentation.py")
-    assert changed(before, digests()) == {"transfer", "finetune", "evaluate"}
+    edit(copy / "switchpoint" / module)
+    assert changed(before, digests()) == steps
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "requirements-cpu.txt"])
@@ -50,12 +66,27 @@ def test_the_dockerfile_and_the_lock_are_part_of_every_digest(copy: Path, name: 
     assert changed(before, digests()) == set(identity.STEPS)
 
 
-def test_a_step_does_not_hold_another_steps_code_nor_the_commands() -> None:
-    for step in identity.STEPS:
-        files = [path.as_posix() for path in identity.step_files(step)]
-        assert f"components/{step}/step.py" in files
-        assert {path.split("/")[1] for path in files if path.startswith("components/")} == {step, "__init__.py"}
-        assert not {"switchpoint/command/cli/main.py", "switchpoint/command/local/run.py", "pipeline.py"} & set(files)
+ROOT_MODULES = {"", "data", "provenance"}  # rooms of switchpoint/
+ROOMS = {
+    "prepare": ROOT_MODULES | {"data/sources", "storage"},
+    "transfer": ROOT_MODULES | {"training", "training/backbones", "storage"},
+    "finetune": ROOT_MODULES | {"training", "training/backbones", "storage"},
+    "evaluate": ROOT_MODULES | {"training"},
+    "report": {"", "provenance"},
+}
+
+
+@pytest.mark.parametrize("step", identity.STEPS)
+def test_an_image_holds_its_own_step_the_rooms_that_it_needs_and_nothing_of_the_commands(step: str) -> None:
+    files = [
+        path
+        for path in identity.step_files(step)
+        if path.name != "__init__.py" or (identity.ROOT / path).stat().st_size
+    ]
+    assert {Path(f"components/{step}/step.py"), Path(f"components/{step}/component.py")} <= set(files)
+    rooms = {path.parent.as_posix() for path in files}
+    assert rooms == {f"components/{step}"} | {f"switchpoint/{room}".rstrip("/") for room in ROOMS[step]}
+    assert not any(path.is_relative_to("switchpoint/command") for path in files)
 
 
 def test_an_images_name_says_registry_step_target_and_digest(monkeypatch: pytest.MonkeyPatch) -> None:

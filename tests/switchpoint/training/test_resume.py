@@ -134,7 +134,7 @@ def test_a_killed_process_frees_a_directory_at_once_and_a_bucket_after_the_lease
             sys.executable,
             "-c",
             "import sys, time\n"
-            "from tests.switchpoint.test_resume import opened, resume, save\n"
+            "from tests.switchpoint.training.test_resume import opened, resume, save\n"
             "resume.BEAT = 0.1\n"
             "kept = opened(sys.argv[1])\n"
             "save(kept, 3)\n"
@@ -165,7 +165,7 @@ def test_who_lost_its_lock_in_a_bucket_writes_no_more(
         lock = next(name for name in files(root) if name.endswith("lock.json"))
         gcs.put(lock, b'{"owner": "somebody else"}')
         deadline = time.monotonic() + 20
-        while "No states are saved any more" not in capsys.readouterr().out:
+        while "no states are saved any more" not in capsys.readouterr().out:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         save(kept, 2)

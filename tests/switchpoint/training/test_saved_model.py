@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.prepare.step import PrepareConfig, prepare
 from switchpoint.command.publish.h5 import write_h5
 from switchpoint.data import photos as images
 from switchpoint.data import records
@@ -23,10 +22,11 @@ from switchpoint.data.manifest import verify_records
 from switchpoint.data.sources import dishes as sample
 from switchpoint.errors import SwitchpointError
 from switchpoint.provenance.digests import ROOT
-from switchpoint.training import loop as training
+from switchpoint.training import network as network_file
 from switchpoint.training import saved_model as models
-from switchpoint.training.backbones import build as backbones
+from switchpoint.training.backbones.build import build
 from switchpoint.training.batches import plain_batches
+from tests.components.trainings import prepared
 
 MANIFEST: dict[str, Any] = {
     "classes": ["apple pie", "crème/brûlée", "ramen"], "image_size": 32, "image_height": 43, "image_width": 37,
@@ -35,8 +35,8 @@ MANIFEST: dict[str, Any] = {
 
 def classifier(classes: int = 3, image_size: int = 32, weights: str = "none", dropout: float = 0.2) -> Any:
     keras.utils.set_random_seed(5)
-    backbone = backbones.build("efficientnet_lite0", weights, image_size)
-    return training.join(backbone, training.head(backbone, classes, dropout))
+    backbone = build("efficientnet_lite0", weights, image_size)
+    return network_file.join(backbone, network_file.head(backbone, classes, dropout))
 
 
 def photo(height: int, width: int) -> np.ndarray:
@@ -65,8 +65,7 @@ def test_a_record_through_the_file_is_its_validation_crop_through_the_network(tm
         for number in range(6):
             data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
             (tmp_path / "photos" / dish / f"{number}.jpg").write_bytes(data)
-    config = PrepareConfig(str(tmp_path / "photos"), image_size=32)
-    prepare(tmp_path / "records", tmp_path / "look", tmp_path / "source", config)
+    prepared(tmp_path, tmp_path / "photos")
     model = models.complete(classifier(), verify_records(tmp_path / "records"))
     decoded = [
         keras.ops.convert_to_numpy(_decode(example)) for example in records.dataset(tmp_path / "records", "test")
@@ -132,8 +131,8 @@ def test_h5_predicts_the_same_and_names_the_classes(saved: Path, tmp_path: Path)
 
 
 def test_a_network_that_keras_cannot_read_back_from_h5_is_refused(tmp_path: Path) -> None:
-    backbone = backbones.build("mobilenet_v3_large", "none", 32)
-    network = training.join(backbone, training.head(backbone, 3, 0.2))
+    backbone = build("mobilenet_v3_large", "none", 32)
+    network = network_file.join(backbone, network_file.head(backbone, 3, 0.2))
     models.save(models.complete(network, MANIFEST), tmp_path / "model.keras")
     keras.models.load_model(tmp_path / "model.keras")
     with pytest.raises(SwitchpointError, match="--format keras"):
@@ -144,7 +143,7 @@ def test_a_network_that_keras_cannot_read_back_from_h5_is_refused(tmp_path: Path
 def test_a_digest_is_of_weights_configuration_and_class_names(saved: Path) -> None:
     first = models.digest(keras.models.load_model(saved))
     assert first == models.digest(models.complete(classifier(), MANIFEST))  # also when other models were built before
-    code = "from tests.switchpoint.test_models import *; print(models.digest(models.complete(classifier(), MANIFEST)))"
+    code = "from tests.switchpoint.training.test_saved_model import *; print(models.digest(models.complete(classifier(), MANIFEST)))"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split()[-1] == first

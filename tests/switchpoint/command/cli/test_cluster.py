@@ -91,13 +91,13 @@ def test_an_export_is_a_model_its_classes_and_a_card(gcs: Any, run: dict[str, An
 def test_an_export_may_be_h5_or_a_folder_and_replaces_nothing(gcs: Any, run: dict[str, Any], tmp_path: Path) -> None:
     import keras
 
-    from switchpoint.training import loop as training
+    from switchpoint.training import network as network_file
     from switchpoint.training import saved_model as models
-    from switchpoint.training.backbones import build as backbones
+    from switchpoint.training.backbones.build import build
 
-    backbone = backbones.build("efficientnet_lite0", "none", 32)
+    backbone = build("efficientnet_lite0", "none", 32)
     manifest = {"classes": ["pho", "ramen"], "image_size": 32, "image_height": 43, "image_width": 37}
-    network = training.join(backbone, training.head(backbone, 2, 0.0))
+    network = network_file.join(backbone, network_file.head(backbone, 2, 0.0))
     models.save(models.complete(network, manifest), Path(run["model"]))
     flags = ("--runs-dir", str(tmp_path / "runs"))
     for kind in ("keras", "h5"):

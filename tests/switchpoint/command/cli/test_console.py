@@ -8,15 +8,26 @@ import pytest
 from rich.console import Console
 
 from switchpoint.command.cli.console import Show, sparkline
+from switchpoint.progress import Progress, say
 
 TRANSFER = {"name": "transfer", "switch_epoch": None, "why": "first run", "state": "ran", "seconds": 12.75}
 FINETUNE = {"name": "finetune", "switch_epoch": 14, "why": "first run", "state": "ran", "seconds": 80.0}
 
 
-def said(epoch: int, epochs: int = 14, name: str = "transfer") -> str:
-    """As switchpoint/training/loop.py prints it."""
-    measured = f"loss {2 / epoch:.3f}  accuracy {epoch / 20:.3f}  val_loss 1.998  val_accuracy {epoch / 16:.3f}"
-    return f"{name}  epoch {epoch}/{epochs}  {measured}  {3 * (epochs - epoch)} s left"
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A line as a step prints it."""
+
+    def line(step: str, what: Progress | str) -> str:
+        say(step, what)
+        return capsys.readouterr().out
+
+    return line
+
+
+def epoch(number: int, epochs: int = 14) -> Progress:
+    measured = {"loss": 2 / number, "accuracy": number / 20, "val_loss": 1.998, "val_accuracy": number / 16}
+    return Progress("epoch", number, epochs, 3 * (epochs - number), measured)
 
 
 @pytest.fixture
@@ -47,54 +58,56 @@ def printed(show: Show) -> str:
     ],
 )
 def test_a_terminal_shows_the_epoch_the_curve_and_no_number_that_is_cut(
-    terminal: Callable[[int], Show], width: int, shown: str
+    terminal: Callable[[int], Show], said: Callable[..., str], width: int, shown: str
 ) -> None:
     show = terminal(width)
     show.started(TRANSFER)
     show.started(FINETUNE)
-    for epoch in range(1, 14):
-        show.line(TRANSFER, said(epoch))
-        show.line(FINETUNE, said(epoch, name="finetune 14"))
+    for number in range(1, 14):
+        show.line(TRANSFER, said("transfer", epoch(number)))
+        show.line(FINETUNE, said("finetune 14", epoch(number)))
     assert live(show) == [f"{name:<14} 0:00:00 {shown}" for name in ("transfer", "finetune 14")]
 
 
-def test_the_curve_stays_when_the_step_ends(terminal: Callable[[int], Show]) -> None:
+def test_the_curve_stays_when_the_step_ends(terminal: Callable[[int], Show], said: Callable[..., str]) -> None:
     show = terminal(80)
     show.started(TRANSFER)
     assert live(show) == ["transfer       0:00:00"]
-    for epoch in (1, 4, 2):
-        show.line(TRANSFER, said(epoch))
+    for number in (1, 4, 2):
+        show.line(TRANSFER, said("transfer", epoch(number)))
     show.ended(TRANSFER)
     assert live(show) == []
     assert printed(show).splitlines()[-1] == "transfer       done in 12.8 s  ▁█▃  best val_accuracy 0.250"
 
 
-def test_what_is_no_progress_is_printed_also_on_a_terminal(terminal: Callable[[int], Show]) -> None:
+def test_what_is_no_progress_is_printed_also_on_a_terminal(
+    terminal: Callable[[int], Show], said: Callable[..., str]
+) -> None:
     show = terminal(80)
     show.started(FINETUNE)
-    show.line(FINETUNE, "finetune 14  diverged in epoch 1, step 3, at learning rate 1e+38")
+    show.line(FINETUNE, said("finetune 14", "diverged in epoch 1, step 3, at learning rate 1e+38"))
     show.line(FINETUNE, "I0000 00:00:1 cuda_dnn.cc:529] TensorFlow's own talk 1/2")
     assert printed(show).splitlines()[1:] == [
         "finetune 14    diverged in epoch 1, step 3, at learning rate 1e+38",
     ]
 
 
-def test_photos_are_counted(terminal: Callable[[int], Show]) -> None:
+def test_photos_are_counted(terminal: Callable[[int], Show], said: Callable[..., str]) -> None:
     step: dict[str, Any] = TRANSFER | {"name": "prepare"}
     show = terminal(80)
     show.started(step)
-    show.line(step, "prepare  512/1000 photos  00:05 left")
-    assert live(show) == ["prepare        0:00:00 512/1000 photos  00:05 left"]
+    show.line(step, said("prepare", Progress("photos", 512, 1000, 5)))
+    assert live(show) == ["prepare        0:00:00 photos 512/1000  5 s left"]
 
 
-def test_a_file_gets_a_line_an_epoch() -> None:
+def test_a_file_gets_a_line_an_epoch(said: Callable[..., str]) -> None:
     show = Show(Console(file=io.StringIO(), width=80))
     show.started(TRANSFER)
-    show.line(TRANSFER, said(3))
+    show.line(TRANSFER, said("transfer", epoch(3)))
     show.ended(TRANSFER)
     assert printed(show).splitlines() == [
         "transfer       runs: first run",
-        "transfer       epoch 3/14  loss 0.667  accuracy 0.150  val_loss 1.998  val_accuracy 0.188  33 s left",
+        "transfer       epoch 3/14, loss 0.667, accuracy 0.150, val_loss 1.998, val_accuracy 0.188, 33 s left",
         "transfer       done in 12.8 s",
     ]
 

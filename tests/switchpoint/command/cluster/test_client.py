@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from switchpoint.command import parameters
 from switchpoint.command.cli.main import main
 from switchpoint.command.cluster import client as cluster
+from switchpoint.command.cluster import connection
 from switchpoint.command.cluster import rerun as cluster_rerun
 from switchpoint.command.cluster import steps as cluster_steps
 from switchpoint.command.errors import ClusterError
@@ -39,8 +40,8 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(cluster, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(cluster, "LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr(cluster, "READ", 15)  # a loaded machine may stand still for seconds
-    monkeypatch.setattr(cluster, "RETRIES", urllib3.Retry(connect=0, read=0, redirect=5))
+    monkeypatch.setattr(connection, "READ", 15)  # a loaded machine may stand still for seconds
+    monkeypatch.setattr(connection, "RETRIES", urllib3.Retry(connect=0, read=0, redirect=5))
     monkeypatch.setattr(Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
     for name in ("KF_PIPELINES_ENDPOINT", "KF_PIPELINES_UI_ENDPOINT", identity.REGISTRY, identity.DEVICE):
         monkeypatch.delenv(name, raising=False)
@@ -111,9 +112,9 @@ def test_who_loses_a_race_uses_what_the_winner_made(
 ) -> None:
     assert submit().exit_code == 0
     method = {"pipelines": "list_pipelines", "versions": "list_pipeline_versions"}[what]
-    original = getattr(cluster.kfp_client.Client, method)
+    original = getattr(connection.kfp_client.Client, method)
     empty = iter([type("Empty", (), {"pipelines": None, "pipeline_versions": None})()])
-    monkeypatch.setattr(cluster._Client, method, lambda *a, **k: next(empty, None) or original(*a, **k))
+    monkeypatch.setattr(connection._Client, method, lambda *a, **k: next(empty, None) or original(*a, **k))
     assert submit().exit_code == 0
     assert [len(server.pipelines), len(server.versions), len(server.runs)] == [1, 1, 2]
 
@@ -214,7 +215,7 @@ def test_a_login_page_is_no_answer(server: Server, submit: Submit) -> None:
 def test_a_server_that_hangs_or_is_not_there_ends_the_command(
     server: Server, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "READ", 1)
+    monkeypatch.setattr(connection, "READ", 1)
     server.fault("POST", "runs$", 3.0)
     result = submit()
     assert result.exit_code == 1
@@ -268,7 +269,7 @@ def test_passing_faults_while_waiting_are_sat_out(
     server.fault("GET", "runs/[^/]+$", 503, times=3)
     server.fault("GET", "runs/[^/]+$", 2.0, times=1)
     with monkeypatch.context() as patch:
-        patch.setattr(cluster, "READ", 1)
+        patch.setattr(connection, "READ", 1)
         assert submit("--wait").exit_code == 0
     monkeypatch.setattr(cluster, "PATIENCE", 0.2)
     server.fault("GET", "runs/[^/]+$", 503, times=10_000)

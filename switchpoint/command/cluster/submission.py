@@ -1,0 +1,203 @@
+"""Starting runs on Kubeflow Pipelines, through kfp's own client.
+
+Nothing is sent before every parameter was checked: the API takes any name and any value. One pipeline, one version for
+each compiled package, many runs: KFP looks its cache up under the pipeline's name, and the UI groups runs by version.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import kfp_server_api
+
+from switchpoint import addresses
+from switchpoint.command import parameters as pipeline_parameters
+from switchpoint.command.cluster.client import Cluster, Run, Values
+from switchpoint.command.cluster.connection import quietly
+from switchpoint.command.errors import ClusterError
+from switchpoint.errors import ParameterError
+
+PIPELINE = "switchpoint"
+# About 2.9 kB of the report's one argument each; Linux allows 128 KiB.
+MOST_SWITCH_EPOCHS = 36
+
+
+def check_visible(values: Values, pipeline_root: str | None = None) -> None:
+    """Refuse a dataset or weights that lie on this machine, where no pod sees them.
+
+    Raises:
+        ParameterError: Says how to upload what is there, or that nothing is there.
+    """
+    if len(values["switch_epochs"]) > MOST_SWITCH_EPOCHS:
+        raise ParameterError(
+            f"switch_epochs has {len(values['switch_epochs'])} epochs: a run on Kubeflow takes {MOST_SWITCH_EPOCHS} at "
+            "most, since KFP hands the report all of its inputs in one argument. Spread them over several runs."
+        )
+    bucket = addresses.parse(pipeline_root)[0] if pipeline_root and addresses.is_remote(pipeline_root) else "BUCKET"
+    pipeline_parameters.check_addresses(values)
+    for name in ("dataset", "weights"):
+        value = str(values[name])
+        if not addresses.is_local(value, name):
+            continue
+        path = Path(value).expanduser().resolve()
+        target = f"gs://{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{path.name}"
+        raise ParameterError(
+            f"{name}={value!r} is on this machine, where the cluster can't see it. Upload it, then pass its address:\n"
+            f"  switchpoint upload {value} {target}\n"
+            f"  --{name} {target}"
+        )
+
+
+def name_of(values: Values) -> str:
+    """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`."""
+    dataset = re.sub(r"(\.tar)?\.gz$|\.tgz$", "", str(values["dataset"]).removeprefix("tfds:").rstrip("/"))
+    epochs = ",".join(map(str, values["switch_epochs"]))
+    return f"{dataset.rpartition('/')[2]} {values['backbone']} {epochs}"
+
+
+def describe(values: Values, profile: str, commit: str | None) -> str:
+    """The run in a sentence."""
+    epochs = ", ".join(map(str, values["switch_epochs"]))
+    return (
+        f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning "
+        f"from each of {epochs}. Dataset {values['dataset']}, backbone {values['backbone']}, "
+        f"weights {values['weights']}. Profile {profile}, commit {commit or 'unknown'}."
+    )
+
+
+def submit(
+    cluster: Cluster,
+    values: Values,
+    package: str,
+    *,
+    profile: str,
+    commit: str | None,
+    experiment: str = PIPELINE,
+    pipeline_root: str | None = None,
+    service_account: str | None = None,
+) -> Run:
+    """Start a run of the package, which is uploaded when it is not there yet.
+
+    Args:
+        cluster: Where.
+        values: All of the pipeline's parameters, checked.
+        package: The compiled pipeline.
+        profile: The name of the profile it was compiled with.
+        commit: The code's, for people.
+        experiment: What the UI groups the run under; made when it is not there.
+        pipeline_root: Where artifacts go; by default what the cluster is set to.
+        service_account: What its pods run as; by default what the cluster is set to.
+    """
+    uploaded = version(cluster, package, profile, commit)
+    group = _experiment(cluster, experiment)
+    said = describe(values, profile, commit)
+    return _start(cluster, values, uploaded, group, pipeline_root, service_account, said)
+
+
+def resubmit(
+    cluster: Cluster, run: Run, values: Values, description: str, version: tuple[str, str] | None = None
+) -> Run:
+    """Start a run beside an earlier one: same experiment, root, account and, unless another is given, version."""
+    reference = run.pipeline_version_reference
+    root = run.runtime_config.pipeline_root if run.runtime_config else None
+    version = version or (reference.pipeline_id, reference.pipeline_version_id)
+    return _start(cluster, values, version, run.experiment_id, root, run.service_account, description)
+
+
+def _start(
+    cluster: Cluster,
+    values: Values,
+    version: tuple[str, str],
+    experiment_id: str,
+    pipeline_root: str | None,
+    service_account: str | None,
+    description: str,
+) -> Run:
+    body = kfp_server_api.V2beta1Run(
+        experiment_id=experiment_id,
+        display_name=name_of(values),
+        description=description,
+        pipeline_version_reference=kfp_server_api.V2beta1PipelineVersionReference(
+            pipeline_id=version[0], pipeline_version_id=version[1]
+        ),
+        # Every parameter: one that is left to its default has another cache key than the same value given.
+        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=values, pipeline_root=pipeline_root or None),
+        service_account=service_account or None,
+    )
+    with cluster.plainly(
+        "start the run", unsure="It may have been started all the same: look at `switchpoint runs` first"
+    ):
+        return cluster.client._run_api.run_service_create_run(run=body)
+
+
+def _pipeline(cluster: Cluster) -> str:
+    """The pipeline's id; made when it is not there."""
+
+    def find() -> str | None:
+        with cluster.plainly("list pipelines"):
+            found = cluster.client.list_pipelines(filter=_named(PIPELINE), namespace=cluster.own_namespace()).pipelines
+        return found[0].pipeline_id if found else None
+
+    def make() -> str:
+        body = kfp_server_api.V2beta1Pipeline(
+            name=PIPELINE,
+            display_name=PIPELINE,
+            description="After how many epochs of transfer learning should fine-tuning start?",
+            namespace=cluster.own_namespace(),
+        )
+        return str(cluster.client._pipelines_api.pipeline_service_create_pipeline(pipeline=body).pipeline_id)
+
+    return _found_or_made(cluster, find, make, "create the pipeline")
+
+
+def version(cluster: Cluster, package: str, profile: str, commit: str | None) -> tuple[str, str]:
+    """Ids of the pipeline and of its version that is this package, byte for byte; uploaded when it is not there."""
+    pipeline_id = _pipeline(cluster)
+    name = f"{profile}-{hashlib.sha256(package.encode()).hexdigest()[:12]}"
+
+    def find() -> str | None:
+        with cluster.plainly("list the pipeline's versions"):
+            found = cluster.client.list_pipeline_versions(pipeline_id, filter=_named(name)).pipeline_versions
+        return found[0].pipeline_version_id if found else None
+
+    def make() -> str:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, f"{name}.yaml")
+            path.write_text(package, encoding="utf-8")
+            uploaded = cluster.client._upload_api.upload_pipeline_version(
+                str(path),
+                name=name,
+                pipelineid=pipeline_id,
+                description=f"Profile {profile}, commit {commit or 'unknown'}.",
+                tags=json.dumps({"profile": profile, "commit": commit or "unknown"}),
+            )
+        return str(uploaded.pipeline_version_id)
+
+    return pipeline_id, _found_or_made(cluster, find, make, "upload the pipeline")
+
+
+def _found_or_made(cluster: Cluster, find: Callable[[], str | None], make: Callable[[], str], doing: str) -> str:
+    """Look, else make, and look again when someone else made it meanwhile."""
+    if found := find():
+        return found
+    try:
+        with cluster.plainly(doing):
+            return make()
+    except ClusterError as error:
+        conflict = getattr(error.__cause__, "status", None) == 409
+        if conflict and (found := find()):
+            return found
+        raise
+
+
+def _experiment(cluster: Cluster, name: str) -> str:
+    with cluster.plainly(f"open the experiment {name!r}"), quietly():
+        return str(cluster.client.create_experiment(name, namespace=cluster.namespace).experiment_id)
+
+
+def _named(name: str) -> str:
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]})

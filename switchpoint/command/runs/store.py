@@ -1,0 +1,105 @@
+"""The runs of this machine: a directory each, with a manifest that says everything about the run.
+
+runs/20261124-101502-3f9a/run.json      the manifest, rewritten whenever a step changes state
+                         /logs/         a file a step
+                         /prepare/ …    what this run made (what was cached lies in the run that made it)
+runs/.cache/                            kfp's cache entries
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import secrets
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from switchpoint.command.errors import RunNotFoundError
+from switchpoint.files import write_json
+from switchpoint.provenance.digests import ROOT
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Parameters, Run
+
+MANIFEST = "run.json"
+PACKAGES = ("switchpoint", "kfp", "keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow")
+
+
+def now() -> str:
+    """The time in UTC, to the millisecond."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def create(runs_directory: Path, parameters: Parameters, runner: str) -> Run:
+    """A new run's document, with a directory that no other run has."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    run = f"{stamp}-{secrets.token_hex(2)}"
+    (runs_directory / run / "logs").mkdir(parents=True)
+    return {
+        "id": run,
+        "state": "running",
+        "parameters": parameters,
+        "steps": [],
+        "results": [],
+        "left_out": [],
+        "report": None,
+        "model": None,
+        "started": now(),
+        "ended": None,
+        "runner": runner,
+        "process": os.getpid(),
+        "versions": _versions(),
+        "commit": commit(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The project's git commit, with `+changes` when the tree differs from it."""
+    try:
+        git = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--match=", "--dirty=+changes"]
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def write(runs_directory: Path, document: Run) -> None:
+    """Write a run's manifest; a reader sees the old one or the new one, whole."""
+    write_json(runs_directory / document["id"] / MANIFEST, document)
+
+
+def every(runs_directory: Path) -> list[Run]:
+    """All runs, newest first. One whose process is gone before it ended counts as failed."""
+    documents: list[Run] = [json.loads(path.read_text()) for path in runs_directory.glob(f"*/{MANIFEST}")]
+    for document in documents:
+        if document["state"] == "running" and not Path(f"/proc/{document['process']}").exists():
+            document["state"] = "failed"
+    return sorted(documents, key=lambda document: document["started"], reverse=True)
+
+
+def find(runs_directory: Path, run: str | None) -> Run:
+    """One run by its id or the start of it; without one the newest.
+
+    Raises:
+        RunNotFoundError: There is none, or more than one.
+    """
+    documents = every(runs_directory)
+    if not documents:
+        raise RunNotFoundError(f"There is no run in {runs_directory} yet. Start one with: switchpoint run")
+    matches = [document for document in documents if document["id"].startswith(run)] if run else documents[:1]
+    if len(matches) != 1:
+        names = ", ".join(document["id"] for document in (matches or documents)[:5])
+        raise RunNotFoundError(f"{len(matches)} runs in {runs_directory} are called {run}. Give one of: {names}.")
+    return matches[0]

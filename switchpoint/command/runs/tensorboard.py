@@ -1,0 +1,98 @@
+"""TensorBoard on a run: its logs under names that say what they are, `transfer` and `finetune-from-04`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from switchpoint.command.errors import TensorBoardError
+from switchpoint.command.runs import store as runs
+from switchpoint.command.runs.artifacts import located
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Run
+
+REFRESH = 3  # seconds
+
+
+def serve(runs_directory: Path, run: str, port: int, say: Callable[[str], None]) -> int:
+    """Serve the run's logs on this machine alone until TensorBoard ends or Ctrl-C; gives the exit code."""
+    directory = link(runs_directory, run)
+    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={directory}", f"--port={port}", "--host=127.0.0.1"]
+    command += [f"--reload_interval={REFRESH}", f"--window_title=Switchpoint {run}"]
+    process: subprocess.Popen[bytes] | None = None
+    stopped = False
+
+    def stop(*_: object) -> None:
+        # Nothing is raised: in the middle of `wait` that would leave Popen's lock taken, and we would wait for ever.
+        nonlocal stopped
+        stopped = True
+        if process:
+            process.terminate()
+
+    # Ended from outside it must end TensorBoard too; SIGINT is ignored in the background of a script.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    say(f"TensorBoard of {run}: http://127.0.0.1:{port}/ (Ctrl-C ends it)")
+    process = subprocess.Popen(command, env={"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ)
+    with process:
+        try:
+            while not stopped and process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(REFRESH)
+                link(runs_directory, run)  # a step may have begun
+        finally:
+            process.terminate()
+    if process.returncode and not stopped:
+        raise TensorBoardError(
+            f"TensorBoard ended with exit code {process.returncode}. Is port {port} taken? Try another --port."
+        )
+    return 0
+
+
+def link(runs_directory: Path, run: str) -> Path:
+    """Make or renew RUN/tensorboard: a link to each training's logs, wherever they lie; gives that directory."""
+    runs_directory = runs_directory.resolve()
+    directory = runs_directory / run / "tensorboard"
+    directory.mkdir(exist_ok=True)
+    for name, logs in directories(runs_directory, runs.find(runs_directory, run)).items():
+        target = os.path.relpath(logs, directory)
+        path = directory / name
+        if path.is_symlink() and str(path.readlink()) == target:
+            continue
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+    return directory
+
+
+def directories(runs_directory: Path, document: Run) -> dict[str, Path]:
+    """The logs of each training of a run that are there already, by a name that says what it is.
+
+    A step writes its outputs into the document when it ends; until then its logs are where kfp puts them.
+    """
+    found: dict[str, Path] = {}
+    own = runs_directory / document["id"]
+    switch_epochs = [int(epoch) for epoch in document["parameters"]["switch_epochs"]]
+    for step in document["steps"]:
+        if step["name"] not in ("transfer", "finetune"):
+            continue
+        if "logs" in step["outputs"]:
+            paths = [located(step["outputs"]["logs"], runs_directory)]
+        elif step["name"] == "transfer":
+            paths = [own / "transfer" / "logs"]
+        elif step["switch_epoch"] in switch_epochs:
+            number = switch_epochs.index(step["switch_epoch"])
+            paths = sorted(own.glob(f"for-loop-*-iteration-{number}/finetune/logs"))
+        else:
+            paths = []
+        name = "transfer" if step["name"] == "transfer" else f"finetune-from-{step['switch_epoch']:02d}"
+        for path in paths:
+            if path.is_dir():
+                found[name] = path
+    return found

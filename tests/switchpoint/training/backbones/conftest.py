@@ -1,0 +1,11 @@
+import keras
+import pytest
+
+from switchpoint.training.backbones.build import build
+from switchpoint.training.backbones.table import LITE0
+
+
+@pytest.fixture
+def lite0() -> keras.Model:
+    """Of each test its own: they change it."""
+    return build(LITE0, "imagenet", 32)

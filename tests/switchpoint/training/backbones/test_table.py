@@ -1,0 +1,182 @@
+"""Every row of the table against Keras: a row that is added is tested by its being there."""
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from switchpoint.errors import ParameterError, WeightsError
+from switchpoint.provenance.digests import step_files
+from switchpoint.training.backbones.build import network
+from switchpoint.training.backbones.table import (
+    BACKBONES,
+    LITE0,
+    TABLE,
+    Backbone,
+    Preprocessing,
+    local_weights,
+    named,
+    weights_digest,
+)
+from tests.switchpoint.training.backbones.networks import (
+    DENSENET,
+    RESNET,
+    VGG,
+    Pair,
+    check_blocks,
+    check_pixels,
+    pair,
+    photos,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:`input_shape` is undefined or non-square:UserWarning")
+OF_KERAS = [row for row in TABLE if row.application]
+
+
+# Names and digests
+
+
+def test_names_and_digests_need_no_keras() -> None:
+    code = (
+        "import sys; from switchpoint.training.backbones.table import BACKBONES, weights_digest\n"
+        "for name in BACKBONES: print(weights_digest(name, 'imagenet'))\n"
+        "sys.exit(bool({'keras', 'tensorflow'} & set(sys.modules)))"
+    )
+    lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert len(set(lines)) == len(lines) == len(BACKBONES)
+
+
+def test_a_files_digest_is_of_its_bytes() -> None:
+    file = local_weights("imagenet")
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert weights_digest(LITE0, "imagenet") == sha256
+    assert weights_digest("efficientnet_b0", str(file)) == sha256
+
+
+def test_no_weights_have_one_digest_and_a_missing_file_none() -> None:
+    assert weights_digest(LITE0, "none") == weights_digest("resnet50_v2", "none")
+    with pytest.raises(WeightsError, match=r"'imagenet', 'none' or a file. There is no file 'nowhere\.h5'"):
+        weights_digest(LITE0, "nowhere.h5")
+
+
+@pytest.mark.parametrize("call", [lambda: named("b7"), lambda: weights_digest("b7", "")])
+def test_an_unknown_name_lists_the_names(call) -> None:
+    with pytest.raises(ParameterError, match=r"'b7'.*efficientnet_lite0, efficientnet_b0, .*resnet50_v2"):
+        call()
+
+
+def test_names_are_unique_and_lead_to_their_rows() -> None:
+    assert [named(name) for name in BACKBONES] == list(TABLE)
+    assert [row.name for row in TABLE if not row.application] == [LITE0]  # test_lite0.py tests that one
+
+
+def test_an_edited_table_retrains_transfer_alone() -> None:
+    """Fine-tuning has the block pattern from the checkpoints; only transfer builds."""
+    room = "switchpoint/training/backbones/"
+    files = {
+        step: {path.name for path in step_files(step) if path.as_posix().startswith(room)} - {"__init__.py"}
+        for step in ("prepare", "transfer", "finetune", "evaluate", "report")
+    }
+    everything = {"blocks.py", "build.py", "lite0.py", "pytorch.py", "table.py"}
+    assert files == {
+        "prepare": set(),
+        "transfer": everything,
+        "finetune": {"blocks.py"},
+        "evaluate": set(),
+        "report": set(),
+    }
+
+
+# Rows
+
+
+@pytest.fixture(scope="module", params=OF_KERAS, ids=lambda row: row.name)
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Built once: pytest runs all tests of a row before those of the next."""
+    return pair(request.param, tmp_path_factory.mktemp(request.param.name))
+
+
+def test_url_and_hash_are_keras_own(built: Pair) -> None:
+    application = built.row.application
+    assert application
+    assert built.asked == [(application.url, application.md5)]
+
+
+def test_pixels_reach_the_network_as_its_family_wants_them(built: Pair) -> None:
+    check_pixels(built.ours, built)
+
+
+def test_features_are_keras_own(built: Pair) -> None:
+    expected = built.theirs(built.preprocess_input(photos(2)), training=False).numpy()
+    features = built.ours(photos(2), training=False).numpy()
+    assert built.ours.name == "backbone"
+    assert features.shape == (2, 1, 1, built.ours.output_shape[-1])
+    assert features.std() > 0
+    np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_every_layer_is_in_a_block_of_the_right_size(built: Pair) -> None:
+    check_blocks(built.ours, built.row.block_pattern)
+
+
+# The checks themselves
+
+
+@pytest.fixture(scope="module", params=[DENSENET, RESNET, VGG], ids=lambda row: row.name)
+def new_family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    return pair(request.param, tmp_path_factory.mktemp(request.param.name))
+
+
+def test_a_new_familys_row_passes_if_it_is_right_and_not_with_other_preprocessing(new_family: Pair) -> None:
+    check_pixels(new_family.ours, new_family)
+    check_blocks(new_family.ours, new_family.row.block_pattern)
+    # Not all wrong ones for each family: a network takes a second.
+    others = {"densenet121": "CAFFE", "resnet50": "TORCH", "vgg16": "INSIDE INSIDE_BUT_STD TF TORCH"}
+    for wrong in others[new_family.row.name].split():
+        row = replace(new_family.row, preprocessing=Preprocessing[wrong])
+        with pytest.raises(AssertionError, match="Not equal to tolerance"):
+            check_pixels(network(row, 32), new_family)
+
+
+def test_stages_do_not_pass_as_blocks() -> None:
+    resnet = network(RESNET, 32)
+    check_blocks(resnet, RESNET.block_pattern)
+    with pytest.raises(AssertionError):
+        check_blocks(resnet, r"conv[2-5]")
+
+
+def test_efficientnet_without_its_extra_rescaling_does_not_pass(tmp_path: Path) -> None:
+    b0 = pair(named("efficientnet_b0"), tmp_path)
+    wrong = network(replace(b0.row, preprocessing=Preprocessing.INSIDE), 32)
+    wrong.load_weights(tmp_path / "ours.weights.h5")
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        check_pixels(wrong, b0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "error"),
+    [
+        ("nothing", ParameterError),
+        (RESNET.block_pattern, ParameterError),
+        (r"block[2-7][a-z]", AssertionError),  # the first one in the stem
+        (r"block[1-6][a-z]", AssertionError),  # the last one in the top
+        (r"block\d+[ab]", AssertionError),  # c and d with b
+        (r"block\d+[a-z]_\w+", AssertionError),  # parts of blocks
+        (r"\w+", AssertionError),
+    ],
+)
+def test_a_wrong_block_pattern_does_not_pass(lite0: keras.Model, pattern: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        check_blocks(lite0, pattern)
+
+
+def test_a_row_without_preprocessing_or_block_pattern_cannot_be_written() -> None:
+    for left_out in ("preprocessing", "block_pattern"):
+        fields = {key: value for key, value in vars(RESNET).items() if key != left_out}
+        with pytest.raises(TypeError, match=left_out):
+            Backbone(**fields)
