@@ -40,14 +40,14 @@ def main(only: str, photos: Path, output: Path) -> None:
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console, rows, start = Console(soft_wrap=True), list[Row](), time.monotonic()
-    with tempfile.TemporaryDirectory() as directory:
-        place = Path(directory)
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
         with process() as first:
-            first.submit(set_up, photos, place).result()
+            first.submit(set_up, photos, directory).result()
         for comparison in comparisons():
             wanted = {name: way for name, way in comparison.ours.items() if name in chosen}
             if wanted:
-                rows += compare(comparison._replace(ours=wanted), place, console.print)
+                rows += compare(comparison._replace(ours=wanted), directory, console.print)
                 write(rows, output)
     console.width = max(console.width, 100)  # in a file it would be 80, which cuts numbers off
     console.print(table(rows))

@@ -12,16 +12,16 @@ from bench.prepared import seconds
 from switchpoint.provenance.digests import ROOT
 
 
-def at_most(limit: float, place: Path, repeat: int) -> Measured:
+def at_most(limit: float, directory: Path, repeat: int) -> Measured:
     """The baseline of what is compared with a limit instead of the lab."""
     return Measured(limit)
 
 
-def command(argument: str, place: Path, repeat: int) -> Measured:
+def command(argument: str, directory: Path, repeat: int) -> Measured:
     line = [sys.executable, "-m", "switchpoint.command", argument]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return Measured(
-        seconds(lambda: subprocess.run(line, cwd=place, env=environment, check=True, stdout=subprocess.DEVNULL))
+        seconds(lambda: subprocess.run(line, cwd=directory, env=environment, check=True, stdout=subprocess.DEVNULL))
     )
 
 

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from switchpoint.training.backbones.build import build
+from switchpoint.training.backbones.table import LITE0
 
 BATCH = 32
 
@@ -58,7 +59,7 @@ def augmentation() -> keras.Sequential:
 
 def model(classes: int, size: int) -> keras.Model:
     """Augmentation, frozen EfficientNet-Lite0 and a new head, compiled with the lab's optimizer."""
-    backbone = build("efficientnet_lite0", "imagenet", size)
+    backbone = build(LITE0, "imagenet", size)
     backbone.trainable = False
     photos = keras.Input((size, size, 3))
     x = backbone(augmentation()(photos), training=False)

@@ -63,7 +63,7 @@ class Row:
     repeats: int
 
 
-def compare(comparison: Comparison, place: Path, note: Callable[[str], None] = lambda text: None) -> list[Row]:
+def compare(comparison: Comparison, directory: Path, note: Callable[[str], None] = lambda text: None) -> list[Row]:
     """Run every way `repeats` times, in turns, each second turn backwards.
 
     A process a way: TensorFlow's determinism, caches and threads are a process's, and its start is not measured.
@@ -74,7 +74,7 @@ def compare(comparison: Comparison, place: Path, note: Callable[[str], None] = l
         processes = {name: stack.enter_context(process()) for name in ways}
         for repeat in range(1, comparison.repeats + 1):
             for name in list(ways) if repeat % 2 else reversed(list(ways)):
-                measured = processes[name].submit(ways[name], place, repeat).result()
+                measured = processes[name].submit(ways[name], directory, repeat).result()
                 runs[name].append(measured)
                 accuracy = "" if measured.accuracy is None else f"  accuracy {measured.accuracy:.3f}"
                 note(f"{'/'.join(comparison.ours)}  {repeat}  {name}  {measured.value:.4g} {comparison.unit}{accuracy}")

@@ -14,21 +14,21 @@ def names(records: Path, split: str) -> list[str]:
     return [row["name"].decode() for row in dataset(records, split).as_numpy_iterator()]
 
 
-def photo_bytes(place: Path, repeat: int) -> Measured:
+def photo_bytes(directory: Path, repeat: int) -> Measured:
     """The original files of the photos that the records hold."""
     from switchpoint.data.sources import open_source
 
-    kept = {name for split in SPLITS for name in names(ours(place), split)}
+    kept = {name for split in SPLITS for name in names(ours(directory), split)}
     return Measured(
-        sum(len(photo.read()) for photo in open_source(str(place / "photos"), seed=1) if photo.name in kept)
+        sum(len(photo.read()) for photo in open_source(str(directory / "photos"), seed=1) if photo.name in kept)
     )
 
 
-def record_bytes(place: Path, repeat: int) -> Measured:
+def record_bytes(directory: Path, repeat: int) -> Measured:
     """The record files of all splits; the cosine is of the test photos."""
-    shards = [shard for split in SPLITS for shard in manifest(place)["splits"][split]["shards"]]
-    value = sum((ours(place) / shard["file"]).stat().st_size for shard in shards)
-    return Measured(value, feature_cosine=feature_cosine(place / "photos", ours(place)))
+    shards = [shard for split in SPLITS for shard in manifest(directory)["splits"][split]["shards"]]
+    value = sum((ours(directory) / shard["file"]).stat().st_size for shard in shards)
+    return Measured(value, feature_cosine=feature_cosine(directory / "photos", ours(directory)))
 
 
 def feature_cosine(photos: Path, records: Path) -> float:
@@ -49,13 +49,14 @@ def feature_cosine(photos: Path, records: Path) -> float:
     from switchpoint.data.manifest import read_manifest
     from switchpoint.data.sources import open_source
     from switchpoint.training.backbones.build import build
+    from switchpoint.training.backbones.table import LITE0
     from switchpoint.training.batches import plain_batches
 
     about = read_manifest(records)
     height, width, size = about["image_height"], about["image_width"], about["image_size"]
     top, left = (height - size + 1) // 2, (width - size + 1) // 2  # as `decode_crop` rounds
     read = {photo.name: photo.read for photo in open_source(str(photos), about["seed"])}
-    backbone = build("efficientnet_lite0", "imagenet", size)
+    backbone = build(LITE0, "imagenet", size)
     pooled = keras.Model(backbone.input, keras.layers.GlobalAveragePooling2D()(backbone.output))
     remaining, cosines = iter(names(records, "test")), []
     for kept, _ in plain_batches(records, "test", BATCH):
@@ -68,17 +69,17 @@ def feature_cosine(photos: Path, records: Path) -> float:
     return float(np.mean(cosines))
 
 
-def lab_checkpoint(place: Path, repeat: int) -> Measured:
+def lab_checkpoint(directory: Path, repeat: int) -> Measured:
     """The full model that the lab saves an epoch, after one."""
-    out = fresh(place / "lab-checkpoint")
-    the_lab(place, out, 1, repeat)
+    out = fresh(directory / "lab-checkpoint")
+    the_lab(directory, out, 1, repeat)
     return Measured((out / "epoch-01.keras").stat().st_size)
 
 
-def our_checkpoint(place: Path, repeat: int) -> Measured:
+def our_checkpoint(directory: Path, repeat: int) -> Measured:
     """The head that transfer saves an epoch, after one; the backbone, which is saved once, is not counted."""
     from switchpoint.training.checkpoints import head_file
 
-    out = fresh(place / "our-checkpoint")
-    switchpoint(place, out, 1, 1, repeat)
+    out = fresh(directory / "our-checkpoint")
+    switchpoint(directory, out, 1, 1, repeat)
     return Measured((out / "checkpoints" / head_file(1)).stat().st_size)

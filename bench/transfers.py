@@ -7,42 +7,41 @@ from pathlib import Path
 from typing import Any
 
 from bench.pairs import Measured
-from bench.prepared import BATCH, TRANSFER_SIZE, classes, ours, seconds
-from switchpoint.command.recipes import RECIPES
+from bench.prepared import BATCH, LAB, TRANSFER_SIZE, classes, ours, seconds
+from switchpoint.command import parameters
+from switchpoint.training.backbones.table import LITE0
 
-LAB = RECIPES["lab"]
 EPOCHS = LAB["transfer_epochs"]
 
 
-def lab_once(place: Path, repeat: int) -> Measured:
+def lab_once(directory: Path, repeat: int) -> Measured:
     """Seconds of one transfer phase, and the accuracy after its last epoch."""
     from bench import lab
 
-    out, models = fresh(place / "lab-once"), list[Any]()
-    taken = seconds(lambda: models.append(the_lab(place, out, EPOCHS, repeat)))
-    return Measured(taken, lab.test_accuracy(models[0], place / "lab", classes(place), TRANSFER_SIZE))
+    out, models = fresh(directory / "lab-once"), list[Any]()
+    taken = seconds(lambda: models.append(the_lab(directory, out, EPOCHS, repeat)))
+    return Measured(taken, lab.test_accuracy(models[0], directory / "lab", classes(directory), TRANSFER_SIZE))
 
 
-def lab_sweep(place: Path, repeat: int) -> Measured:
+def lab_sweep(directory: Path, repeat: int) -> Measured:
     """Seconds of a transfer phase for each switch epoch, as the lab's siblings trained."""
     import bench.lab  # noqa: F401 (its import is not in the time)
 
-    out = fresh(place / "lab-sweep")
-    return Measured(seconds(lambda: [the_lab(place, out, epochs, repeat) for epochs in LAB["switch_epochs"]]))
+    out = fresh(directory / "lab-sweep")
+    return Measured(seconds(lambda: [the_lab(directory, out, epochs, repeat) for epochs in LAB["switch_epochs"]]))
 
 
-def ours_once(views: int, place: Path, repeat: int) -> Measured:
+def ours_once(views: int, directory: Path, repeat: int) -> Measured:
     """Seconds of one transfer phase, which is all that a sweep needs, and the accuracy after its last epoch."""
     import components.transfer.step  # noqa: F401 (its import is not in the time)
-    from switchpoint.training import checkpoints
-    from switchpoint.training import loop as training
+    from switchpoint.training import checkpoints, loop, network
     from switchpoint.training.batches import plain_batches
 
-    out = fresh(place / f"ours-{views}")
-    taken = seconds(lambda: switchpoint(place, out, views, EPOCHS, repeat))
-    model = training.join(*checkpoints.load(out / "checkpoints", EPOCHS))
-    training.compile_model(model, 0.0, 0.0)
-    _, accuracy = model.evaluate(plain_batches(ours(place, TRANSFER_SIZE), "test", BATCH), verbose=0)
+    out = fresh(directory / f"ours-{views}")
+    taken = seconds(lambda: switchpoint(directory, out, views, EPOCHS, repeat))
+    model = network.join(*checkpoints.load(out / "checkpoints", EPOCHS))
+    loop.compile_model(model, learning_rate=0.0, label_smoothing=0.0)
+    _, accuracy = model.evaluate(plain_batches(ours(directory, TRANSFER_SIZE), "test", BATCH), verbose=0)
     return Measured(taken, accuracy)
 
 
@@ -53,41 +52,35 @@ def fresh(directory: Path) -> Path:
     return directory
 
 
-def the_lab(place: Path, out: Path, epochs: int, seed: int) -> Any:
+def the_lab(directory: Path, out: Path, epochs: int, seed: int) -> Any:
     """The lab's transfer phase: the model after the last epoch; one an epoch in `out`."""
     from bench import lab
 
-    return lab.transfer(place / "lab", out, classes(place), TRANSFER_SIZE, epochs, seed)
+    return lab.transfer(directory / "lab", out, classes(directory), TRANSFER_SIZE, epochs, seed)
 
 
-def switchpoint(place: Path, out: Path, views: int, epochs: int, seed: int) -> None:
+def switchpoint(directory: Path, out: Path, views: int, epochs: int, seed: int) -> None:
     """Our transfer step with the lab's parameters, into `out`."""
-    from components.transfer.step import TransferConfig, transfer
+    from components.transfer.step import Outputs, TransferConfig, transfer
 
-    config = TransferConfig(
-        backbone="efficientnet_lite0",
-        weights="imagenet",
-        epochs=epochs,
-        image_size=TRANSFER_SIZE,
-        batch_size=BATCH,
-        learning_rate=LAB["transfer_learning_rate"],
-        first_decay_steps=LAB["first_decay_steps"],
-        t_mul=LAB["t_mul"],
-        m_mul=LAB["m_mul"],
-        rotation=LAB["rotation"],
-        dropout=0.2,
-        label_smoothing=LAB["label_smoothing"],
-        mixed_precision=LAB["mixed_precision"],
-        feature_views=views,
-        seed=seed,
+    values = parameters.resolve(
+        "lab",
+        {
+            "backbone": LITE0,
+            "switch_epochs": [epochs],
+            "transfer_epochs": epochs,
+            "image_size": TRANSFER_SIZE,
+            "batch_size": BATCH,
+            "feature_views": views,
+            "seed": seed,
+        },
+    )
+    outputs = Outputs(
+        checkpoints=out / "checkpoints",
+        model=out / "model.keras",
+        history=out / "history.json",
+        logs=out / "logs",
+        pretrained=out / "pretrained.json",
     )
     with redirect_stdout(io.StringIO()):
-        transfer(
-            photos=ours(place, TRANSFER_SIZE),
-            checkpoint_directory=out / "checkpoints",
-            model_file=out / "model.keras",
-            history_file=out / "history.json",
-            logs=out / "logs",
-            pretrained_file=out / "pretrained.json",
-            config=config,
-        )
+        transfer(ours(directory, TRANSFER_SIZE), outputs, parameters.config(TransferConfig, "transfer", values))

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.collapse import LABELS, draw_curves, draw_siblings, relabel
+from bench.collapse.labels import LABELS, relabel
+from bench.collapse.pictures import draw_curves, draw_siblings
 
 ONE_HOT = np.eye(3, dtype="float32")
 
@@ -31,7 +32,7 @@ def test_right_labels_stay() -> None:
 
 def test_an_all_zero_row_costs_nothing_and_pulls_all_the_same_except_with_op_determinism() -> None:
     # A process of its own: op determinism cannot be switched off again, and other tests switch it on.
-    program = "import json; from bench.collapse import gradients; print(json.dumps(gradients()))"
+    program = "import json; from bench.collapse.gradients import gradients; print(json.dumps(gradients()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     for way in ("compiled", "eager"):

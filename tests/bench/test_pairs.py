@@ -7,18 +7,18 @@ import pytest
 from bench.pairs import Comparison, Measured, compare, table, write
 
 
-def log(place: Path, name: str, repeat: int) -> None:
-    with (place / "log").open("a") as file:
+def log(directory: Path, name: str, repeat: int) -> None:
+    with (directory / "log").open("a") as file:
         file.write(f"{name} {repeat} {os.getpid()}\n")
 
 
-def slow(place: Path, repeat: int) -> Measured:
-    log(place, "slow", repeat)
+def slow(directory: Path, repeat: int) -> Measured:
+    log(directory, "slow", repeat)
     return Measured([9.0, 6.0, 6.0][repeat - 1], 0.50)
 
 
-def fast(place: Path, repeat: int) -> Measured:
-    log(place, "fast", repeat)
+def fast(directory: Path, repeat: int) -> Measured:
+    log(directory, "fast", repeat)
     return Measured([2.0, 3.0, 2.0][repeat - 1], [0.51, 0.52, 0.53][repeat - 1])
 
 
@@ -59,9 +59,9 @@ def test_a_cosine_is_the_mean_of_ours_and_only_there_where_it_applies(tmp_path: 
     assert list(cosines.cells) == ["0.9800", ""]
 
 
-def plain(place: Path, repeat: int) -> Measured:
+def plain(directory: Path, repeat: int) -> Measured:
     return Measured(1.0)
 
 
-def alike(place: Path, repeat: int) -> Measured:
+def alike(directory: Path, repeat: int) -> Measured:
     return Measured(1.0, feature_cosine=[0.97, 0.99][repeat - 1])

@@ -1,10 +1,12 @@
-from typing import Any
-
 from bench.rerun import running
+from switchpoint.documents import Step
 
 
-def step(start: str, end: str, state: str = "ran") -> dict[str, Any]:
-    return {"state": state, "started": f"2026-11-24T10:00:{start}+00:00", "ended": f"2026-11-24T10:00:{end}+00:00"}
+def step(start: str, end: str, state: str = "ran") -> Step:
+    started, ended = (f"2026-11-24T10:00:{second}+00:00" for second in (start, end))
+    return {
+        "name": "transfer", "switch_epoch": None, "state": state, "seconds": None, "started": started, "ended": ended
+    }  # fmt: skip
 
 
 def test_time_in_which_two_steps_run_counts_once_and_cached_ones_do_not() -> None:
