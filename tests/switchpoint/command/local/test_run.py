@@ -12,6 +12,7 @@ import pytest
 
 from switchpoint.data.sources import dishes as sample
 from switchpoint.provenance.digests import ROOT
+from tests.support import starts_steps
 
 FLAGS = [
     "--backbone=efficientnet_lite0",
@@ -27,6 +28,7 @@ class Project:
     """A copy of the project that a test may edit, with photos and runs of its own."""
 
     def __init__(self, place: Path) -> None:
+        starts_steps()
         self.place, self.code, self.photos = place, place / "code", place / "photos"
         for name in ("components", "switchpoint", "docker"):
             shutil.copytree(ROOT / name, self.code / name, ignore=shutil.ignore_patterns("__pycache__"))
