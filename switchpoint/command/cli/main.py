@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from switchpoint import addresses
+from switchpoint.command import kfp_alone
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli import cluster as cli_cluster
 from switchpoint.command.cli import lineage as cli_lineage
@@ -67,6 +68,7 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
     """Run, show, and exit 1 when a step failed."""
     from rich.console import Console
 
+    kfp_alone.load()
     from switchpoint.command.cli import console
     from switchpoint.command.local.run import run
 
@@ -145,6 +147,7 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
     values = changed(runs_dir, run, flags) if again else located(pipeline_parameters.resolve(recipe, given(flags)))
     from rich.console import Console
 
+    kfp_alone.load()
     from switchpoint.command.cli import console
     from switchpoint.command.local.plan import plan
 
@@ -179,6 +182,7 @@ def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
 @click.option("--output", type=click.Path(path_type=Path), default="build/switchpoint.yaml", show_default=True)
 def compile(profile: str, registry: str | None, device: str | None, resume: str | None, output: Path) -> None:
     """Compile the pipeline to KFP's YAML."""
+    kfp_alone.load()
     from switchpoint.command import profiles
     from switchpoint.command.compilation import compile_pipeline
 
