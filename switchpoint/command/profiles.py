@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
+from switchpoint.command import kfp_alone
 from switchpoint.errors import ParameterError
 from switchpoint.provenance.digests import ROOT, STEPS, image
 from switchpoint.training.resume import RESUME
@@ -238,7 +239,7 @@ def place(task: Any, step: str, display_name: str) -> Any:
 
 
 def _apply(task: Any, placement: Placement) -> None:
-    from kfp import kubernetes
+    kubernetes = kfp_alone.kubernetes()
 
     if placement.cpu:
         _if_given(task.set_cpu_request, placement.cpu.request)
