@@ -26,8 +26,9 @@ def overhead(directory: Path, repeat: int) -> Measured:
     """Seconds of `switchpoint run` in which none of its steps runs.
 
     The command is called in this process, whose first run has imported all that it needs. A step runs from its start to
-    its end as run.json has them: its process and its own imports are the step's. What is left: looking up what is
-    cached, the plan, Kubeflow's orchestrator, collecting the results.
+    its end as run.json has them: its process is the step's, and so is TensorFlow's import, for which the first step
+    waits (docs/adr/0010). What is left: looking up what is cached, the plan, Kubeflow's orchestrator, collecting the
+    results.
     """
     os.environ["PYTHONPATH"] = str(ROOT)
     runs = directory / "runs"
