@@ -50,7 +50,7 @@ def parameters(origin: Origin) -> str:
                 used.setdefault((name, shown(value)), []).append(step)
     meanings = origin.meanings
     rows = [(name, value, meanings.get(name, ""), ", ".join(steps)) for (name, value), steps in used.items()]
-    return table(("Parameter", "Value", "What it is", "Used by"), rows, "cards")
+    return table(("Parameter", "Value", "What it is", "Used by"), rows, "cards names")
 
 
 def shown(value: Any) -> str:

@@ -32,6 +32,7 @@ th, td { text-align: left; padding: 6px 20px 6px 0; vertical-align: top; border-
 th { font-weight: 600; }
 thead th { vertical-align: bottom; overflow-wrap: normal; }
 tbody th { min-width: 7em; }
+.names tbody th { white-space: nowrap; }
 code { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 .numbers td { text-align: right; min-width: 4em; white-space: nowrap; }
 .numbers thead th + th { text-align: right; }

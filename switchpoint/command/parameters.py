@@ -91,8 +91,8 @@ def parameters() -> dict[str, Parameter]:
 
 
 def meanings() -> dict[str, str]:
-    """What each parameter is, for the report."""
-    return {name: parameter.help for name, parameter in parameters().items()}
+    """What each parameter is, for the report: plain words, without the marks of code."""
+    return {name: parameter.help.replace("`", "") for name, parameter in parameters().items()}
 
 
 def config(kind: type[C], step: str, values: Mapping[str, Any]) -> C:

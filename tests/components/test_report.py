@@ -362,7 +362,7 @@ def test_the_parameters_are_explained_in_the_pipelines_own_words(tmp_path: Path)
     rows = re.findall(r'<tr><th scope="row">(\w+)</th>', page.split("<h2>All parameters</h2>")[1])
     assert {"dataset", "weights", "switch_epochs", "batch_size"} <= set(rows) <= set(parameters())
     for name in rows:
-        assert parameters()[name].help in unescape(page)
+        assert meanings()[name] in unescape(page)
 
 
 @pytest.mark.browser
