@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from PIL import Image
 
 from components.prepare import page, step
 from switchpoint import progress
+from switchpoint.data import converters as converters_module
 from switchpoint.data import photos as images
 from switchpoint.data import records as record_files
 from switchpoint.data.converters import Converters
@@ -90,6 +93,46 @@ def test_a_process_that_dies_says_so() -> None:
         converters._processes[0].kill()
         with pytest.raises(SwitchpointError, match=r"exit code -9 .*Give prepare more memory"):
             converters.convert(b"broken")
+
+
+def test_a_process_that_fails_does_not_blame_the_memory(tmp_path: Path) -> None:
+    with Converters(43, 37) as converters:
+        converters.convert(b"broken")
+        converters._processes[0].terminate()
+        with pytest.raises(SwitchpointError, match=r"exit code -15\. Why, it says in the log above"):
+            converters.convert(b"broken")
+
+
+def test_one_photo_of_noise_is_a_photo_as_all_others(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=9, b=9)
+    pixels = np.random.default_rng(0).integers(0, 2, (300, 260, 3), dtype=np.uint8) * 255
+    Image.fromarray(pixels).save(root / "a" / "confetti.png")
+    manifest = run(tmp_path / "out", root, image_size=224)
+    assert manifest["left_out"] == []
+    assert sum(split["photos"] for split in manifest["splits"].values()) == 19
+
+
+def test_large_photos_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch, jpeg: Callable[..., bytes]) -> None:
+    monkeypatch.setattr(converters_module, "PIXELS_AT_ONCE", 1000)
+    photos = {pixels: jpeg(pixels, size=(pixels // 10, 10)) for pixels in (300, 400, 5000, 6000)}
+    taken: list[int] = []
+    most = []
+
+    class Watched(converters_module._Room):
+        @contextmanager
+        def taken(self, pixels: int) -> Iterator[None]:
+            with super().taken(pixels):
+                taken.append(pixels)
+                most.append(sorted(taken))
+                yield
+                taken.remove(pixels)
+
+    monkeypatch.setattr(converters_module, "_Room", Watched)
+    with Converters(43, 37) as converters, ThreadPoolExecutor(4) as pool:
+        converted = list(pool.map(converters.convert, list(photos.values()) * 6))
+    assert all(image and not reason for image, reason in converted)
+    assert {pixels for together in most for pixels in together} == set(photos)
+    assert all(len(together) == 1 or sum(together) <= 1000 for together in most)
 
 
 def test_the_seed_decides_split_and_order(folder: Make, tmp_path: Path) -> None:
