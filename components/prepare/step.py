@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import time
 from collections import Counter, defaultdict, deque
@@ -13,6 +12,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
 from components.prepare import page
 from switchpoint.config import Config
+from switchpoint.cores import cores
 from switchpoint.data.converters import Converters
 from switchpoint.data.manifest import SPLITS, write_manifest, writing
 from switchpoint.data.photos import record_size
@@ -80,7 +80,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
     Args:
         outputs: What to write.
         config: Which photos, which size, which seed.
-        workers: Processes that decode; None: as many as there are cores.
+        workers: Processes that decode; None: as many as it may use cores.
 
     Returns:
         The records' manifest.
@@ -95,7 +95,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
             f"found {photos.digest}. Start the run anew from the command, or leave dataset_digest empty."
         )
     with writing(outputs.records) as directory, tempfile.TemporaryFile(dir=directory.parent) as spool:
-        kept, left_out = _decode_all(photos, config, spool, workers or os.cpu_count() or 1)
+        kept, left_out = _decode_all(photos, config, spool, workers or cores())
         _check_left_out(left_out, len(photos), photos.classes, kept, config)
         kept = _held_out(kept, config)
         splits = {split: [photo for photo in kept if photo.split == split] for split in SPLITS}
