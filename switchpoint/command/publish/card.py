@@ -12,6 +12,27 @@ from switchpoint.provenance.metadata import MODEL
 if TYPE_CHECKING:
     from switchpoint.documents import Manifest, Run
 
+# What `switchpoint.photos.read` does, for who has no Switchpoint.
+USE = '''\
+import json
+import keras, numpy
+from PIL import Image, ImageOps
+
+def read(path):
+    """A photo with the pixels that training saw: upright, transparency on white, 16 bits scaled to 8."""
+    image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode.startswith("I"):  # 16 bits
+        image = image.convert("F").point(lambda level: level * (255 / 65535) + 0.5).convert("L")
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return numpy.array(image.convert("RGB"))
+
+model = keras.models.load_model("{file}", compile=False)
+probabilities = model.predict(read("photo.jpg")[None])[0]
+print(json.load(open("classes.json"))[probabilities.argmax()])
+'''
+
 
 def classes(document: Run) -> list[str]:
     """The names of the model's outputs, in their order."""
@@ -66,18 +87,7 @@ An image classifier for {len(manifest["classes"])} classes. Input: RGB photos of
 Output: a probability a class, in the order of `classes.json`.
 
 ```python
-import json
-import keras, numpy
-from PIL import Image
-
-if TYPE_CHECKING:
-    from switchpoint.documents import Manifest, Run
-
-model = keras.models.load_model("{file}", compile=False)
-photo = numpy.asarray(Image.open("photo.jpg").convert("RGB"))
-probabilities = model.predict(photo[None])[0]
-print(json.load(open("classes.json"))[probabilities.argmax()])
-```
+{USE.format(file=file)}```
 
 ## How good it is
 {document["conclusion"]}
