@@ -198,6 +198,51 @@ def test_a_class_without_a_readable_photo_is_an_error(folder: Make, tmp_path: Pa
         run(tmp_path / "out", root, max_left_out=0.9)
 
 
+def test_two_photos_a_class_are_too_few(folder: Make, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no photo for validation\. A class gives one .* three or more.*Add photos"):
+        run(tmp_path / "out", folder("two", a=2, b=2))
+    assert files(tmp_path / "out") == {}
+    with pytest.raises(DatasetError, match="no photo for validation"):
+        run(tmp_path / "out", folder("one", a=1, b=1))
+
+
+def test_an_official_test_split_without_a_photo_is_refused(official: Make, tmp_path: Path) -> None:
+    root = official("a", "b")
+    (root / "meta" / "test.txt").write_text("")
+    with pytest.raises(DatasetError, match="no photo for test"):
+        run(tmp_path / "out", root)
+
+
+def test_a_small_class_among_others_is_named(folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path / "out", folder(a=9, b=2, c=1))
+    said = capsys.readouterr().out
+    assert "prepare: 2 classes have too few photos for one in validation: 'b', 'c'" in said
+    assert "prepare: 1 classes have too few photos for one in test: 'c'" in said
+
+
+def test_photos_without_a_class_are_said(
+    folder: Make, tmp_path: Path, jpeg: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(a=5, b=5)
+    (root / "loose.jpg").write_bytes(jpeg("loose"))
+    run(tmp_path / "out", root)
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith(f"prepare: {root}: 1 photos lie beside the class folders")
+    assert progress.read(line) == line.removeprefix("prepare: ")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="HFS+ and APFS refuse names that are not UTF-8")
+def test_a_photos_name_need_not_be_utf8(folder: Make, tmp_path: Path, jpeg: Callable[..., bytes]) -> None:
+    root = folder(a=9, b=9)
+    for name in (b"caf\xe9.jpg", b"th\xe9.jpg"):
+        (root / "a" / os.fsdecode(name)).write_bytes(jpeg("x"))
+        (root / "b" / os.fsdecode(name)).write_bytes(jpeg("x"))
+    (root / "b" / os.fsdecode(b"p\xe2t\xe9.jpg")).write_bytes(b"broken")
+    manifest = run(tmp_path / "out", root, max_left_out=0.1)
+    assert [entry["photo"] for entry in manifest["left_out"]] == [os.fsdecode(b"b/p\xe2t\xe9.jpg")]
+    assert "not an image" in (tmp_path / "out" / "look").read_text()
+
+
 def test_the_same_photo_in_two_places_is_reported(official: Make, tmp_path: Path) -> None:
     root = official("a", "b")
     photos = root / "images"

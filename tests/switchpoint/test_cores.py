@@ -53,7 +53,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
             8,
         ),
     ],
-    ids="no-linux none two half-more half max more above version-1 version-1-none".split(),
+    ids=["no-linux", "none", "two", "half-more", "half", "max", "more", "above", "version-1", "version-1-none"],
 )
 def test_a_containers_limit_counts(tmp_path: Path, files: dict[str, str], expected: int) -> None:
     assert cores(write(tmp_path, files)) == expected

@@ -112,7 +112,7 @@ def test_read_takes_a_path_or_bytes(tmp_path: Path) -> None:
 def test_read_needs_pillow_and_numpy_alone() -> None:
     code = (
         "import sys; from switchpoint.photos import read; read(open(sys.argv[1], 'rb').read());"
-        "found = {'tensorflow', 'keras', 'kfp', 'google.cloud'} & set(sys.modules); sys.exit(str(found) if found else 0)"
+        "found = {'tensorflow', 'keras', 'kfp', 'google.cloud'} & set(sys.modules); sys.exit(str(found or '') or 0)"
     )
     photo = next((ROOT / "docs").glob("*.png"))
     done = subprocess.run([sys.executable, "-c", code, str(photo)], cwd=ROOT, capture_output=True, text=True)
