@@ -1,6 +1,7 @@
 """The command `switchpoint`. KFP is imported only by what runs, plans or compiles; TensorFlow by `lineage --verify`."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from switchpoint.command.cli import cluster as cli_cluster
 from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import publish as cli_publish
 from switchpoint.command.cli.flags import (
+    LocalPath,
     Values,
     as_json,
     connection_flags,
@@ -51,7 +53,7 @@ def located(values: Values) -> Values:
     pipeline_parameters.check_addresses(values)
     for name in ("dataset", "weights"):
         if addresses.is_local(values[name], name):
-            values[name] = str(Path(values[name]).resolve())
+            values[name] = str(Path(values[name]).expanduser().resolve())
     return pipeline_parameters.with_digests(values)
 
 
@@ -69,7 +71,10 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
 
     from switchpoint.command.cli import console
     from switchpoint.command.local.run import run
+    from switchpoint.training.resume import RESUME
 
+    if why := addresses.unsupported(os.environ.get(RESUME, "")):
+        raise ParameterError(f"${RESUME}: {why}")
     # The stream is taken now: kfp's own talk is redirected while the run goes.
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output)
@@ -176,7 +181,9 @@ def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
 @main.command()
 @profile_flag()
 @package_flags
-@click.option("--output", type=click.Path(path_type=Path), default="build/switchpoint.yaml", show_default=True)
+@click.option(
+    "--output", type=LocalPath(dir_okay=False, writable=True), default="build/switchpoint.yaml", show_default=True
+)
 def compile(profile: str, registry: str | None, device: str | None, resume: str | None, output: Path) -> None:
     """Compile the pipeline to KFP's YAML."""
     from switchpoint.command import profiles
