@@ -40,6 +40,11 @@ class Commands(click.Group):
         except SwitchpointError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2 if isinstance(error, ParameterError) else 1)
+        except OSError as error:  # no permission, no room: the system's words, and which file
+            if error.filename is None:
+                raise
+            click.echo(f"Error: {os.fspath(error.filename)}: {error.strerror}", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

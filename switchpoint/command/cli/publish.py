@@ -47,7 +47,7 @@ def export(run: str, uri: str, kind: str, runs_dir: Path) -> None:
 
     document = store.find(runs_dir, run)
     with Console(stderr=True).status("Publishing"):
-        click.echo(exporting.export(document, uri, kind))
+        click.echo(exporting.export(document, runs_dir, uri, kind))
 
 
 @contextlib.contextmanager

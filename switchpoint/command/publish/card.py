@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchpoint.command.errors import ArtifactGoneError
+from switchpoint.command.runs.artifacts import located
 from switchpoint.provenance.metadata import MODEL
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from switchpoint.documents import Manifest, Run
 
 # What `switchpoint.photos.read` does, for who has no Switchpoint.
@@ -34,13 +36,14 @@ print(json.load(open("classes.json"))[probabilities.argmax()])
 '''
 
 
-def classes(document: Run) -> list[str]:
+def classes(document: Run, runs_directory: Path) -> list[str]:
     """The names of the model's outputs, in their order."""
-    return list(_manifest(document)["classes"])
+    return list(_manifest(document, runs_directory)["classes"])
 
 
-def _manifest(document: Run) -> Manifest:
-    manifest: Manifest = _read(Path(_outputs(document, "prepare")["records"], "manifest.json"))
+def _manifest(document: Run, runs_directory: Path) -> Manifest:
+    records = located(_outputs(document, "prepare")["records"], runs_directory)
+    manifest: Manifest = _read(records / "manifest.json")
     return manifest
 
 
@@ -55,21 +58,22 @@ def _outputs(document: Run, name: str) -> dict[str, str]:
     return next(dict(step["outputs"]) for step in document["steps"] if step["name"] == name)
 
 
-def card(document: Run, file: str = MODEL) -> str:
+def card(document: Run, runs_directory: Path, file: str = MODEL) -> str:
     """The model card of a run's best model, in the form that the Hugging Face Hub and Vertex AI read too.
 
     Args:
         document: Of a run that succeeded.
+        runs_directory: Where the runs lie now.
         file: The model's file beside the card.
 
     Source:
         Mitchell et al., Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993
     """
     parameters, results = document["parameters"], document["results"]
-    digest = _read(Path(_outputs(document, "report")["results"]))["best"]["model_digest"]
+    digest = _read(located(_outputs(document, "report")["results"], runs_directory))["best"]["model_digest"]
     best = next(row for row in results if row["model_digest"] == digest)
     start = "transfer learning alone" if best["switch_epoch"] is None else f"switch epoch {best['switch_epoch']}"
-    manifest = _manifest(document)
+    manifest = _manifest(document, runs_directory)
     rows = "\n".join(
         f"| {'never' if row['switch_epoch'] is None else row['switch_epoch']} | {row['best_epoch']} "
         f"| {row['validation_accuracy']:.1%} | {row['test_accuracy']:.1%} | {row['test_loss']:.3f} |"
