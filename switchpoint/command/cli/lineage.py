@@ -94,11 +94,10 @@ def _graphs(
 
 
 def _show(graphs: list[Graph]) -> None:
-    from rich.console import Console
-
+    from switchpoint.command.cli import console
     from switchpoint.command.lineage import view as lineage_view
 
-    output = Console()
+    output = console.wide()
     for graph in graphs:
         if "uri" in graph:
             output.print(f"Read from {graph['uri']}", markup=False, highlight=False, soft_wrap=True)

@@ -153,8 +153,6 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
     if run and not again:
         raise click.UsageError("RUN goes with --rerun.")
     values = changed(runs_dir, run, flags) if again else located(pipeline_parameters.resolve(recipe, given(flags)))
-    from rich.console import Console
-
     from switchpoint.command.cli import console
     from switchpoint.command.local.plan import plan
 
@@ -162,7 +160,7 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
     if as_json:
         click.echo(json.dumps({"parameters": values, "steps": steps}, indent=1))
     else:
-        Console().print(console.steps_table(steps))
+        console.wide().print(console.steps_table(steps))
 
 
 @main.command("runs")
@@ -171,8 +169,6 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
 @as_json
 def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
     """List the runs, newest first; with --host those on Kubeflow Pipelines."""
-    from rich.console import Console
-
     from switchpoint.command.cli import console
     from switchpoint.command.runs import store as runs
 
@@ -180,7 +176,7 @@ def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
     if as_json:
         click.echo(json.dumps(documents, indent=1))
     else:
-        Console().print(console.runs_table(documents))
+        console.wide().print(console.runs_table(documents))
 
 
 @main.command()
