@@ -14,15 +14,15 @@ help: ## Show what make can do
 .venv/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.txt
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip sync --quiet --require-hashes requirements.txt
+	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 demo: .venv/.installed ## Set up, then run the whole pipeline on drawn dishes: minutes, no network
 	$(BIN)/switchpoint run --recipe demo
 
 bench: .venv/.installed ## Measure against the lab's way: ONLY=name,name PHOTOS=folder
-	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PHOTOS),--photos $(PHOTOS))
+	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: .venv/.installed ## Set up, then run the tests (those whose part is missing here are skipped, saying why)
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --durations 25 $(PYTEST_ARGS)
@@ -55,10 +55,10 @@ images: .venv/.installed ## Build each step's image: DEVICE=gpu|cpu REGISTRY=…
 
 PHOTOS ?= ../shared/data/food101-mini
 why: .venv/.installed ## Why the lab's fine-tuning collapsed: right labels, its labels and a control; PHOTOS=…
-	$(BIN)/python -m bench.collapse $(PHOTOS) --siblings $(PHOTOS)/../siblings.csv
+	$(BIN)/python -m bench.collapse "$(PHOTOS)" --siblings "$(PHOTOS)/../siblings.csv"
 
 better: .venv/.installed ## Choose what `better` fine-tunes with, by cross-validation on training photos; PHOTOS=…
-	$(BIN)/python -m bench.better $(PHOTOS)
+	$(BIN)/python -m bench.better "$(PHOTOS)"
 
 clean: ## Remove what make made (runs/ stays)
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -24,6 +24,14 @@ def is_name(address: str) -> bool:
     return word or (bool(_SCHEME.match(address)) and "://" not in address)
 
 
+def unsupported(address: str) -> str:
+    """Why an address is none that is known here, where it would be taken for a path of this machine; "" if it is."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", address)  # one letter is a drive
+    if not scheme or is_remote(address):
+        return ""
+    return f"{address!r} has the scheme {scheme[1]!r}, which is not supported. Give gs://BUCKET/NAME, or a path."
+
+
 def parse(uri: str) -> tuple[str, str]:
     """Split gs://bucket/name; the name may be empty, or end in a slash to say "a prefix, not an object"."""
     match = re.fullmatch(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(.*))?", uri, re.DOTALL)

@@ -7,10 +7,10 @@ from typing import Any
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8; the directory is made if it is not there."""
+    """Write UTF-8, what is not as its escape; the directory is made if it is not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
     part.replace(path)
 
 

@@ -43,7 +43,8 @@ class Progress:
 
 def say(step: str, said: Progress | str) -> None:
     """Print a line: `step` is a step's name, with its switch epoch when it has one."""
-    print(f"{step}: {said.text if isinstance(said, Progress) else said}", flush=True)
+    text = said.text if isinstance(said, Progress) else said
+    print(f"{step}: {text.encode('utf-8', 'backslashreplace').decode()}", flush=True)  # a photo's name may be no UTF-8
 
 
 def read(line: str) -> Progress | str | None:

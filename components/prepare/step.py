@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import time
 from collections import Counter, defaultdict, deque
@@ -13,6 +12,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
 from components.prepare import page
 from switchpoint.config import Config
+from switchpoint.cores import cores
 from switchpoint.data.converters import Converters
 from switchpoint.data.manifest import SPLITS, write_manifest, writing
 from switchpoint.data.photos import record_size
@@ -80,13 +80,14 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
     Args:
         outputs: What to write.
         config: Which photos, which size, which seed.
-        workers: Processes that decode; None: as many as there are cores.
+        workers: Processes that decode; None: as many as it may use cores.
 
     Returns:
         The records' manifest.
 
     Raises:
-        DatasetError: Not there, not what `dataset_digest` says, or too many photos are unreadable.
+        DatasetError: Not there, not what `dataset_digest` says, too many photos are unreadable, or too few are left to
+            train, validate and test.
     """
     photos = open_source(config.dataset, config.seed)
     if config.dataset_digest and photos.digest != config.dataset_digest:
@@ -94,10 +95,13 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
             f"{config.dataset} is not what dataset_digest says: expected {config.dataset_digest}, "
             f"found {photos.digest}. Start the run anew from the command, or leave dataset_digest empty."
         )
+    for note in photos.notes:
+        say("prepare", f"{config.dataset}: {note}")
     with writing(outputs.records) as directory, tempfile.TemporaryFile(dir=directory.parent) as spool:
-        kept, left_out = _decode_all(photos, config, spool, workers or os.cpu_count() or 1)
+        kept, left_out = _decode_all(photos, config, spool, workers or cores())
         _check_left_out(left_out, len(photos), photos.classes, kept, config)
         kept = _held_out(kept, config)
+        _check_splits(kept, photos.classes, config)
         splits = {split: [photo for photo in kept if photo.split == split] for split in SPLITS}
         splits["train"].sort(key=lambda photo: draw(config.seed, photo.name))
 
@@ -201,6 +205,21 @@ def _check_left_out(
         + "; ".join(f"{entry['photo']} ({entry['reason']})" for entry in left_out[:10])
         + ". Repair or remove them, or raise max_left_out."
     )
+
+
+def _check_splits(kept: list[_Kept], classes: list[str], config: PrepareConfig) -> None:
+    """Refuse a dataset that leaves a split empty; say which classes a split has nothing of."""
+    found = {(photo.split, photo.label) for photo in kept}
+    for split in SPLITS:
+        without = [name for label, name in enumerate(classes) if (split, label) not in found]
+        if len(without) == len(classes):
+            raise DatasetError(
+                f"{config.dataset} leaves no photo for {split}. A class gives one to each of {', '.join(SPLITS)} when "
+                "it has three or more; two for training where the dataset has a test split of its own. Add photos."
+            )
+        if without:
+            first = ", ".join(map(repr, without[:5])) + (", …" if len(without) > 5 else "")
+            say("prepare", f"{len(without)} classes have too few photos for one in {split}: {first}")
 
 
 def _duplicates(kept: list[_Kept]) -> list[Duplicates]:

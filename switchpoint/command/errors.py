@@ -11,6 +11,10 @@ class RunNotFoundError(SwitchpointError):
     """No run of that name is here, or more than one."""
 
 
+class RunsDirectoryError(SwitchpointError):
+    """The runs' directory can't be written, or holds what is no run."""
+
+
 class NoModelError(SwitchpointError):
     """The run has no model to show or to publish."""
 

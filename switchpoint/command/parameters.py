@@ -190,6 +190,9 @@ def _faults(values: Values) -> Iterator[str]:
         )
     if values["backbone"] not in BACKBONES:
         yield f"backbone={values['backbone']!r} is unknown. There are: {', '.join(BACKBONES)}."
+    for name in ("dataset", "weights"):
+        if why := addresses.unsupported(values[name]):
+            yield f"{name}: {why}"
     for name, parameter in parameters().items():
         value = values[name]
         if parameter.interval and value not in parameter.interval:
@@ -211,7 +214,8 @@ def check_addresses(values: Values) -> None:
         sources.find(dataset)
     except DatasetError as error:
         raise ParameterError(str(error)) from error
-    if addresses.is_local(weights, "weights") and not Path(weights).is_file():
+    known = weights in addresses.WORDS["weights"] or addresses.is_remote(weights)
+    if not known and not Path(weights).expanduser().is_file():
         raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://…, `imagenet` or `none`.")
 
 

@@ -132,7 +132,7 @@ def load(profile: str) -> Profile:
     Raises:
         ParameterError: There is none, or it breaks the schema; names the file, the key and what is allowed.
     """
-    path = Path(profile) if profile.endswith((".yaml", ".yml")) else DIRECTORY / f"{profile}.yaml"
+    path = Path(profile).expanduser() if profile.endswith((".yaml", ".yml")) else DIRECTORY / f"{profile}.yaml"
     if not path.is_file():
         raise ParameterError(f"There is no profile {profile!r}. There are: {', '.join(names())}; or give a .yaml file.")
     try:

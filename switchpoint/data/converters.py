@@ -5,14 +5,21 @@ when their input does.
 """
 
 import pickle
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import IO
 
 from switchpoint.data import photos as images
 from switchpoint.errors import ProcessEndedError
 from switchpoint.provenance.digests import ROOT
+
+# A photo of the largest size, 89 megapixels, takes 0.8 GB while it is decoded and resized, and a pod has 2 GiB.
+PIXELS_AT_ONCE = 50_000_000
 
 
 class Converters:
@@ -22,6 +29,7 @@ class Converters:
         self._size = str(height), str(width)
         self._thread = threading.local()
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._room = _Room()
 
     def __enter__(self) -> "Converters":
         return self
@@ -50,30 +58,68 @@ class Converters:
             self._processes.append(self._thread.process)
         process = self._thread.process
         try:
-            pickle.dump(data, process.stdin)
-            process.stdin.flush()
-            converted: tuple[bytes, str] = pickle.load(process.stdout)
+            _put(data, process.stdin)
+            said: int | tuple[bytes, str] = pickle.load(process.stdout)
+            if isinstance(said, int):
+                with self._room.taken(said):
+                    _put(None, process.stdin)
+                    said = pickle.load(process.stdout)
         except (EOFError, BrokenPipeError):
+            code = process.wait()
             raise ProcessEndedError(
-                f"A process that decodes photos ended with exit code {process.wait()} (-9: most likely for want of "
-                "memory). Give prepare more memory, or look for a photo of very many pixels."
+                f"A process that decodes photos ended with exit code {code}"
+                + (
+                    " (killed, most likely for want of memory). Give prepare more memory."
+                    if code == -signal.SIGKILL
+                    else ". Why, it says in the log above; the photos that were read last are the ones to look at."
+                )
             ) from None
-        return converted
+        return said  # type: ignore[return-value]
+
+
+class _Room:
+    """How many pixels are decoded at once; a photo of more than that is decoded alone."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + pixels <= PIXELS_AT_ONCE)
+            self._taken += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= pixels
+                self._changed.notify_all()
+
+
+def _put(value: object, pipe: IO[bytes]) -> None:
+    pickle.dump(value, pipe)
+    pipe.flush()
 
 
 def serve(height: int, width: int) -> None:
-    """Convert what comes in until nothing more does."""
+    """Convert what comes in until nothing more does; before a photo's pixels are decoded, say how many they are."""
+    photos, answers = sys.stdin.buffer, sys.stdout.buffer
+
+    def ask(pixels: int) -> None:
+        _put(pixels, answers)
+        pickle.load(photos)
+
     while True:
         try:
-            data = pickle.load(sys.stdin.buffer)
+            data = pickle.load(photos)
         except EOFError:
             return
         try:
-            converted = images.encode(images.resize(images.decode(data), height, width)), ""
+            converted = images.encode(images.resize(images.decode(data, ask), height, width)), ""
         except images.UnreadablePhotoError as error:
             converted = b"", str(error)
-        pickle.dump(converted, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        _put(converted, answers)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from switchpoint.cores import cores
 from switchpoint.data import records as recordfiles
 from switchpoint.data.manifest import read_manifest
 from switchpoint.training.augmentation import decode_crop, draws, flip_rotate
@@ -74,7 +74,7 @@ def training_batches(
         return flip_rotate(images, flip, angle, rotation), labels
 
     crops = training_crops(records, batch_size, seed, epochs, first_epoch, shuffled)
-    return untuned(crops.map(turn, num_parallel_calls=_cores()).prefetch(PREFETCH))
+    return untuned(crops.map(turn, num_parallel_calls=cores()).prefetch(PREFETCH))
 
 
 def training_crops(
@@ -102,7 +102,7 @@ def training_crops(
             return image, tf.one_hot(example["label"], classes), flip, angle
 
         chosen = shuffle(examples, photos, seed, epoch) if shuffled else examples
-        return chosen.map(crop, num_parallel_calls=_cores()).batch(batch_size)
+        return chosen.map(crop, num_parallel_calls=cores()).batch(batch_size)
 
     return untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch).prefetch(PREFETCH))
 
@@ -133,16 +133,10 @@ def plain_batches(
         image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, 0.5, 0.5)
         return image, tf.one_hot(example["label"], classes)
 
-    batches = (
-        recordfiles.dataset(records, split, files_at_once).map(crop, num_parallel_calls=_cores()).batch(batch_size)
-    )
+    batches = recordfiles.dataset(records, split, files_at_once).map(crop, num_parallel_calls=cores()).batch(batch_size)
     if cached and manifest["splits"][split]["photos"] * size * size * 3 <= CACHED_BYTES:
         batches = batches.cache()
     return untuned(batches.prefetch(PREFETCH))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:

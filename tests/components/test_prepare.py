@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from PIL import Image
 
 from components.prepare import page, step
 from switchpoint import progress
+from switchpoint.data import converters as converters_module
 from switchpoint.data import photos as images
 from switchpoint.data import records as record_files
 from switchpoint.data.converters import Converters
@@ -92,6 +95,46 @@ def test_a_process_that_dies_says_so() -> None:
             converters.convert(b"broken")
 
 
+def test_a_process_that_fails_does_not_blame_the_memory(tmp_path: Path) -> None:
+    with Converters(43, 37) as converters:
+        converters.convert(b"broken")
+        converters._processes[0].terminate()
+        with pytest.raises(SwitchpointError, match=r"exit code -15\. Why, it says in the log above"):
+            converters.convert(b"broken")
+
+
+def test_one_photo_of_noise_is_a_photo_as_all_others(folder: Make, tmp_path: Path) -> None:
+    root = folder(a=9, b=9)
+    pixels = np.random.default_rng(0).integers(0, 2, (300, 260, 3), dtype=np.uint8) * 255
+    Image.fromarray(pixels).save(root / "a" / "confetti.png")
+    manifest = run(tmp_path / "out", root, image_size=224)
+    assert manifest["left_out"] == []
+    assert sum(split["photos"] for split in manifest["splits"].values()) == 19
+
+
+def test_large_photos_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch, jpeg: Callable[..., bytes]) -> None:
+    monkeypatch.setattr(converters_module, "PIXELS_AT_ONCE", 1000)
+    photos = {pixels: jpeg(pixels, size=(pixels // 10, 10)) for pixels in (300, 400, 5000, 6000)}
+    taken: list[int] = []
+    most = []
+
+    class Watched(converters_module._Room):
+        @contextmanager
+        def taken(self, pixels: int) -> Iterator[None]:
+            with super().taken(pixels):
+                taken.append(pixels)
+                most.append(sorted(taken))
+                yield
+                taken.remove(pixels)
+
+    monkeypatch.setattr(converters_module, "_Room", Watched)
+    with Converters(43, 37) as converters, ThreadPoolExecutor(4) as pool:
+        converted = list(pool.map(converters.convert, list(photos.values()) * 6))
+    assert all(image and not reason for image, reason in converted)
+    assert {pixels for together in most for pixels in together} == set(photos)
+    assert all(len(together) == 1 or sum(together) <= 1000 for together in most)
+
+
 def test_the_seed_decides_split_and_order(folder: Make, tmp_path: Path) -> None:
     root = folder(a=30, b=30)
     found = {}
@@ -153,6 +196,51 @@ def test_a_class_without_a_readable_photo_is_an_error(folder: Make, tmp_path: Pa
         path.write_bytes(b"x")
     with pytest.raises(DatasetError, match="no training photo is left of 'b'"):
         run(tmp_path / "out", root, max_left_out=0.9)
+
+
+def test_two_photos_a_class_are_too_few(folder: Make, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no photo for validation\. A class gives one .* three or more.*Add photos"):
+        run(tmp_path / "out", folder("two", a=2, b=2))
+    assert files(tmp_path / "out") == {}
+    with pytest.raises(DatasetError, match="no photo for validation"):
+        run(tmp_path / "out", folder("one", a=1, b=1))
+
+
+def test_an_official_test_split_without_a_photo_is_refused(official: Make, tmp_path: Path) -> None:
+    root = official("a", "b")
+    (root / "meta" / "test.txt").write_text("")
+    with pytest.raises(DatasetError, match="no photo for test"):
+        run(tmp_path / "out", root)
+
+
+def test_a_small_class_among_others_is_named(folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path / "out", folder(a=9, b=2, c=1))
+    said = capsys.readouterr().out
+    assert "prepare: 2 classes have too few photos for one in validation: 'b', 'c'" in said
+    assert "prepare: 1 classes have too few photos for one in test: 'c'" in said
+
+
+def test_photos_without_a_class_are_said(
+    folder: Make, tmp_path: Path, jpeg: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(a=5, b=5)
+    (root / "loose.jpg").write_bytes(jpeg("loose"))
+    run(tmp_path / "out", root)
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith(f"prepare: {root}: 1 photos lie beside the class folders")
+    assert progress.read(line) == line.removeprefix("prepare: ")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="HFS+ and APFS refuse names that are not UTF-8")
+def test_a_photos_name_need_not_be_utf8(folder: Make, tmp_path: Path, jpeg: Callable[..., bytes]) -> None:
+    root = folder(a=9, b=9)
+    for name in (b"caf\xe9.jpg", b"th\xe9.jpg"):
+        (root / "a" / os.fsdecode(name)).write_bytes(jpeg("x"))
+        (root / "b" / os.fsdecode(name)).write_bytes(jpeg("x"))
+    (root / "b" / os.fsdecode(b"p\xe2t\xe9.jpg")).write_bytes(b"broken")
+    manifest = run(tmp_path / "out", root, max_left_out=0.1)
+    assert [entry["photo"] for entry in manifest["left_out"]] == [os.fsdecode(b"b/p\xe2t\xe9.jpg")]
+    assert "not an image" in (tmp_path / "out" / "look").read_text()
 
 
 def test_the_same_photo_in_two_places_is_reported(official: Make, tmp_path: Path) -> None:

@@ -26,3 +26,8 @@ def test_other_lines_are_not_ours(line: str) -> None:
 
 def test_a_person_can_read_it() -> None:
     assert EPOCH.text == "epoch 3/14, loss 0.500, accuracy 0.250, val_loss 12.000, val_accuracy 0.000, 33 s left"
+
+
+def test_a_name_that_is_not_utf8_is_said(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    say("prepare", "left out caf\udce9.jpg")
+    assert capfdbinary.readouterr().out == b"prepare: left out caf\\udce9.jpg\n"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli.flags import (
+    Address,
     Values,
     as_json,
     connection_flags,
@@ -37,7 +37,12 @@ RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_
 @profile_flag()
 @package_flags
 @click.option("--experiment", default="switchpoint", show_default=True, help="What the UI groups the run under.")
-@click.option("--pipeline-root", metavar="gs://…", help="Where artifacts go; by default what the cluster is set to.")
+@click.option(
+    "--pipeline-root",
+    type=Address(local=False),
+    metavar="gs://…",
+    help="Where artifacts go; by default what the cluster is set to.",
+)
 @click.option("--service-account", help="What the run's pods run as, such as switchpoint-runner (k8s/README.md).")
 @follow_flags
 @as_json
@@ -66,7 +71,7 @@ def submit(
 
     submission.check_visible(values, pipeline_root)
     loaded = profiles.load(profile)
-    if pipeline_root and addresses.is_remote(pipeline_root):
+    if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
     text = package(loaded, registry, device, resume)
     kubeflow = Cluster(**connection)

@@ -23,6 +23,15 @@ def title(step: Step) -> str:
     return step["name"] if step["switch_epoch"] is None else f"{step['name']} {step['switch_epoch']}"
 
 
+def wide() -> Console:
+    """Standard output; where it is no terminal, lines are as long as they are, for programs read them."""
+    output = Console()
+    if not output.is_terminal:
+        output.width = WIDE
+    return output
+
+
+WIDE = 10_000  # columns
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVED = "val_accuracy"  # what of an epoch is drawn as a curve
 CURVE = 14  # epochs that are shown at once
@@ -154,4 +163,8 @@ def runs_table(documents: list[Run]) -> Table:
             ", ".join(map(str, parameters["switch_epochs"])),
             "" if best is None else f"{best:.1%}",
         )
+    # Nothing is cut: on a narrow terminal the id, which one copies, stays in one piece and the others are wrapped.
+    for column in table.columns:
+        column.overflow = "fold"
+    table.columns[0].no_wrap = True
     return table

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.recipes import RECIPES
 from switchpoint.errors import ParameterError
@@ -31,6 +32,41 @@ class ParameterType(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+class Address(click.ParamType[str]):
+    """A bucket or a path: what has another scheme would be taken for a path."""
+
+    name = "address"
+
+    def __init__(self, local: bool = True) -> None:
+        """A path of this machine is one too, if `local`."""
+        self.local = local
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address; `~`, which a shell leaves in --flag=~/name, is the home directory."""
+        if why := addresses.unsupported(value):
+            self.fail(why, param, ctx)
+        if addresses.is_remote(value):
+            return str(value)
+        if not self.local:
+            self.fail(f"{value!r} is no address in a bucket. Give gs://BUCKET/NAME.", param, ctx)
+        return str(Path(value).expanduser())
+
+
+class LocalPath(click.Path):
+    """A path of this machine; `~`, which a shell leaves in --flag=~/name, is the home directory."""
+
+    def __init__(self, **checks: bool) -> None:
+        """Takes what click.Path takes."""
+        super().__init__(path_type=Path, **checks)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, if it is one."""
+        text = str(value)
+        if addresses.is_remote(text) or addresses.unsupported(text):
+            self.fail(f"{text!r} is an address. Give a path of this machine.", param, ctx)
+        return super().convert(Path(text).expanduser(), param, ctx)
+
+
 def parameter_flags(command: Command) -> Command:
     """A flag for each parameter of the pipeline, in the signature's order."""
     for name, parameter in reversed(pipeline_parameters.parameters().items()):
@@ -49,7 +85,7 @@ def recipe_flag(command: Command) -> Command:
 
 
 runs_dir = click.option(
-    "--runs-dir", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs are kept."
+    "--runs-dir", type=LocalPath(file_okay=False), default="runs", show_default=True, help="Where runs are kept."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")
 runner = click.option(
@@ -68,15 +104,13 @@ def connection_flags(command: Command) -> Command:
     for option in (
         click.option(
             "--ca-cert",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            type=LocalPath(exists=True, dir_okay=False),
             help="Authority of the host's certificate.",
         ),
         click.option(
             "--cookies", envvar="SWITCHPOINT_COOKIES", help="Such as authservice_session=…; or $SWITCHPOINT_COOKIES."
         ),
-        click.option(
-            "--token-file", type=click.Path(path_type=Path), help="The token from a file, read anew for each request."
-        ),
+        click.option("--token-file", type=LocalPath(), help="The token from a file, read anew for each request."),
         click.option(
             "--token",
             envvar="SWITCHPOINT_TOKEN",
@@ -101,6 +135,7 @@ def package_flags(command: Command) -> Command:
         ),
         click.option(
             "--resume",
+            type=Address(),
             metavar="gs://…|PATH",
             help="Where trainings keep the state that a killed one goes on from; by default what the profile says, or "
             "below --pipeline-root.",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from switchpoint.command.cli.flags import as_json, connection_flags, runs_dir
+from switchpoint import addresses
+from switchpoint.command.cli.flags import Address, as_json, connection_flags, runs_dir
 
 if TYPE_CHECKING:
     from switchpoint.documents import Check, Graph
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="All models of the run, not the best alone.")
 @click.option("--mermaid", is_flag=True, help="A Mermaid flowchart, for a page in Markdown.")
 @click.option("--verify", is_flag=True, help="Compute digests anew; exit 1 if one no longer matches.")
-@click.option("--pipeline-root", metavar="gs://…", help="With --host: where artifacts go, if the run does not say it.")
+@click.option(
+    "--pipeline-root",
+    type=Address(local=False),
+    metavar="gs://…",
+    help="With --host: where artifacts go, if the run does not say it.",
+)
 @runs_dir
 @connection_flags
 @as_json
@@ -80,17 +86,18 @@ def _graphs(
             raise click.UsageError("With --host give the id of a run; `switchpoint runs --host …` lists them.")
         kubeflow = cluster.Cluster(**connection)
         return [lineage_cluster.of_run(kubeflow, kubeflow.run(target), pipeline_root)]
+    if target and (addresses.is_remote(target) or addresses.unsupported(target)):
+        raise click.UsageError(f"{target!r} is an address: fetch the model, then give its path.")
     if target and (target.endswith(".keras") or Path(target).is_file()):
         return [lineage_graph.of_file(Path(target), runs_directory)]
     return lineage_graph.of_run(runs.find(runs_directory, target), runs_directory)
 
 
 def _show(graphs: list[Graph]) -> None:
-    from rich.console import Console
-
+    from switchpoint.command.cli import console
     from switchpoint.command.lineage import view as lineage_view
 
-    output = Console()
+    output = console.wide()
     for graph in graphs:
         if "uri" in graph:
             output.print(f"Read from {graph['uri']}", markup=False, highlight=False, soft_wrap=True)

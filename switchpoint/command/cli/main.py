@@ -1,6 +1,7 @@
 """The command `switchpoint`. KFP is imported only by what runs, plans or compiles; TensorFlow by `lineage --verify`."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from switchpoint.command.cli import cluster as cli_cluster
 from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import publish as cli_publish
 from switchpoint.command.cli.flags import (
+    LocalPath,
     Values,
     as_json,
     connection_flags,
@@ -39,6 +41,11 @@ class Commands(click.Group):
         except SwitchpointError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2 if isinstance(error, ParameterError) else 1)
+        except OSError as error:  # no permission, no room: the system's words, and which file
+            if error.filename is None:
+                raise
+            click.echo(f"Error: {os.fspath(error.filename)}: {error.strerror}", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -52,7 +59,7 @@ def located(values: Values) -> Values:
     pipeline_parameters.check_addresses(values)
     for name in ("dataset", "weights"):
         if addresses.is_local(values[name], name):
-            values[name] = str(Path(values[name]).resolve())
+            values[name] = str(Path(values[name]).expanduser().resolve())
     return pipeline_parameters.with_digests(values)
 
 
@@ -71,7 +78,10 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
     kfp_alone.load()
     from switchpoint.command.cli import console
     from switchpoint.command.local.run import run
+    from switchpoint.training.resume import RESUME
 
+    if why := addresses.unsupported(os.environ.get(RESUME, "")):
+        raise ParameterError(f"${RESUME}: {why}")
     # The stream is taken now: kfp's own talk is redirected while the run goes.
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output)
@@ -145,8 +155,6 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
     if run and not again:
         raise click.UsageError("RUN goes with --rerun.")
     values = changed(runs_dir, run, flags) if again else located(pipeline_parameters.resolve(recipe, given(flags)))
-    from rich.console import Console
-
     kfp_alone.load()
     from switchpoint.command.cli import console
     from switchpoint.command.local.plan import plan
@@ -155,7 +163,7 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
     if as_json:
         click.echo(json.dumps({"parameters": values, "steps": steps}, indent=1))
     else:
-        Console().print(console.steps_table(steps))
+        console.wide().print(console.steps_table(steps))
 
 
 @main.command("runs")
@@ -164,8 +172,6 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
 @as_json
 def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
     """List the runs, newest first; with --host those on Kubeflow Pipelines."""
-    from rich.console import Console
-
     from switchpoint.command.cli import console
     from switchpoint.command.runs import store as runs
 
@@ -173,13 +179,15 @@ def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
     if as_json:
         click.echo(json.dumps(documents, indent=1))
     else:
-        Console().print(console.runs_table(documents))
+        console.wide().print(console.runs_table(documents))
 
 
 @main.command()
 @profile_flag()
 @package_flags
-@click.option("--output", type=click.Path(path_type=Path), default="build/switchpoint.yaml", show_default=True)
+@click.option(
+    "--output", type=LocalPath(dir_okay=False, writable=True), default="build/switchpoint.yaml", show_default=True
+)
 def compile(profile: str, registry: str | None, device: str | None, resume: str | None, output: Path) -> None:
     """Compile the pipeline to KFP's YAML."""
     kfp_alone.load()

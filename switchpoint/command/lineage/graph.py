@@ -33,7 +33,9 @@ def of_run(document: Run, runs_directory: Path) -> list[Graph]:
     best = _best(document, runs_directory)
     graphs = []
     for step in document["steps"]:
-        if step["name"] in ("transfer", "finetune") and "model" in step["outputs"]:
+        # What a failed run only planned has outputs in the documents of earlier versions.
+        made = step["state"] in ("ran", "cached") and "model" in step["outputs"]
+        if step["name"] in ("transfer", "finetune") and made:
             own, records, checkpoints = _origin(step, artifacts, runs_directory)
             graph = build(own, records, checkpoints, artifacts)
             graph["run"], graph["best"] = document["id"], own["digest"] == best

@@ -11,6 +11,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -104,9 +105,11 @@ class Processes:
             RunnerError: The command line is not of the shape that kfp 2.17.0 gives it.
         """
         environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1", **os.environ, **variables}
-        code = self._forked(parse(command), environment | {"_KFP_RUNTIME": "true"}, sink) if self._warm else None
+        environment["_KFP_RUNTIME"] = "true"
+        job = parse(command)
+        code = self._forked(job, environment, sink) if self._warm else None
         if code is None:
-            code = _anew(command, environment, sink)
+            code = _anew(job, environment, sink)
         if code < 0:
             sink(f"Killed by signal {-code} ({signal.Signals(-code).name}).\n")
         return code
@@ -180,19 +183,25 @@ def parse(command: list[str]) -> Job:
     return Job(command[3], command[4:])
 
 
-def _anew(command: list[str], environment: dict[str, str], sink: Sink) -> int:
-    """Kfp's own, but its lines go to the step's log, not through a print that two threads replace at once."""
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env=environment,
-    ) as process:
-        _read(process.stdout, sink)
-        return process.wait()
+def _anew(job: Job, environment: dict[str, str], sink: Sink) -> int:
+    """What kfp's script does, without a shell: Python's path may have a space, and the directory is removed again.
+
+    Its lines go to the step's log, not through a print that two threads replace at once.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        program = Path(directory, "ephemeral_component.py")
+        program.write_text(job.source, encoding="utf-8")
+        with subprocess.Popen(
+            [sys.executable, "-m", EXECUTOR, "--component_module_path", str(program), *job.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
+        ) as process:
+            _read(process.stdout, sink)
+            return process.wait()
 
 
 def _read(output: IO[str] | None, sink: Sink) -> None:

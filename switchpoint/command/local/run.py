@@ -145,7 +145,7 @@ class _Run:
             self.document["state"] = "failed"
         seen = {(step["name"], step["switch_epoch"]) for step in self.steps}
         self.steps += [
-            {**step, "state": "skipped", "seconds": None}
+            {**step, "state": "skipped", "seconds": None, "inputs": {}, "outputs": {}}  # they were planned, not made
             for step in expected
             if (step["name"], step["switch_epoch"]) not in seen
         ]

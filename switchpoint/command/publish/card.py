@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchpoint.command.errors import ArtifactGoneError
+from switchpoint.command.runs.artifacts import located
 from switchpoint.provenance.metadata import MODEL
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from switchpoint.documents import Manifest, Run
 
+# What `switchpoint.photos.read` does, for who has no Switchpoint.
+USE = '''\
+import json
+import keras, numpy
+from PIL import Image, ImageOps
 
-def classes(document: Run) -> list[str]:
+def read(path):
+    """A photo with the pixels that training saw: upright, transparency on white, 16 bits scaled to 8."""
+    image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode.startswith("I"):  # 16 bits
+        image = image.convert("F").point(lambda level: level * (255 / 65535) + 0.5).convert("L")
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return numpy.array(image.convert("RGB"))
+
+model = keras.models.load_model("{file}", compile=False)
+probabilities = model.predict(read("photo.jpg")[None])[0]
+print(json.load(open("classes.json"))[probabilities.argmax()])
+'''
+
+
+def classes(document: Run, runs_directory: Path) -> list[str]:
     """The names of the model's outputs, in their order."""
-    return list(_manifest(document)["classes"])
+    return list(_manifest(document, runs_directory)["classes"])
 
 
-def _manifest(document: Run) -> Manifest:
-    manifest: Manifest = _read(Path(_outputs(document, "prepare")["records"], "manifest.json"))
+def _manifest(document: Run, runs_directory: Path) -> Manifest:
+    records = located(_outputs(document, "prepare")["records"], runs_directory)
+    manifest: Manifest = _read(records / "manifest.json")
     return manifest
 
 
@@ -34,21 +58,22 @@ def _outputs(document: Run, name: str) -> dict[str, str]:
     return next(dict(step["outputs"]) for step in document["steps"] if step["name"] == name)
 
 
-def card(document: Run, file: str = MODEL) -> str:
+def card(document: Run, runs_directory: Path, file: str = MODEL) -> str:
     """The model card of a run's best model, in the form that the Hugging Face Hub and Vertex AI read too.
 
     Args:
         document: Of a run that succeeded.
+        runs_directory: Where the runs lie now.
         file: The model's file beside the card.
 
     Source:
         Mitchell et al., Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993
     """
     parameters, results = document["parameters"], document["results"]
-    digest = _read(Path(_outputs(document, "report")["results"]))["best"]["model_digest"]
+    digest = _read(located(_outputs(document, "report")["results"], runs_directory))["best"]["model_digest"]
     best = next(row for row in results if row["model_digest"] == digest)
     start = "transfer learning alone" if best["switch_epoch"] is None else f"switch epoch {best['switch_epoch']}"
-    manifest = _manifest(document)
+    manifest = _manifest(document, runs_directory)
     rows = "\n".join(
         f"| {'never' if row['switch_epoch'] is None else row['switch_epoch']} | {row['best_epoch']} "
         f"| {row['validation_accuracy']:.1%} | {row['test_accuracy']:.1%} | {row['test_loss']:.3f} |"
@@ -66,18 +91,7 @@ An image classifier for {len(manifest["classes"])} classes. Input: RGB photos of
 Output: a probability a class, in the order of `classes.json`.
 
 ```python
-import json
-import keras, numpy
-from PIL import Image
-
-if TYPE_CHECKING:
-    from switchpoint.documents import Manifest, Run
-
-model = keras.models.load_model("{file}", compile=False)
-photo = numpy.asarray(Image.open("photo.jpg").convert("RGB"))
-probabilities = model.predict(photo[None])[0]
-print(json.load(open("classes.json"))[probabilities.argmax()])
-```
+{USE.format(file=file)}```
 
 ## How good it is
 {document["conclusion"]}

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses
-from switchpoint.command.errors import ExportError, NoModelError
+from switchpoint.command.errors import ArtifactGoneError, ExportError, NoModelError
 from switchpoint.command.publish import card
 from switchpoint.command.publish.upload import crc32c, upload
+from switchpoint.command.runs.artifacts import located
 from switchpoint.errors import StorageError
 from switchpoint.storage import read_json, write_json
 
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from switchpoint.documents import Run
 
 
-def export(document: Run, destination: str, kind: str) -> str:
+def export(document: Run, runs_directory: Path, destination: str, kind: str) -> str:
     """Write the best model of a run, its classes and its card; nothing is there before all of it is.
 
     Args:
         document: Of a run of this machine.
+        runs_directory: Where the runs lie now.
         destination: A folder that is not there yet, or gs://BUCKET/models/NAME.
         kind: keras or h5.
 
@@ -34,23 +36,27 @@ def export(document: Run, destination: str, kind: str) -> str:
 
     Raises:
         NoModelError: The run did not succeed.
-        ExportError: The folder is there, or Keras can't hold the network in H5.
+        ArtifactGoneError: The model is no longer there.
+        ExportError: The folder is there or can't be made, or Keras can't hold the network in H5.
     """
     if document["state"] != "succeeded" or not document["model"]:
         raise NoModelError(f"Run {document['id']} {document['state']}: only a run that succeeded has a best model.")
     remote = addresses.is_remote(destination)
     if not remote and Path(destination).exists():
         raise ExportError(f"{destination} exists and is not replaced. Name a folder that is not there yet.")
+    best = located(document["model"], runs_directory)
+    if not best.is_file():
+        raise ArtifactGoneError(f"{best} is gone. Run the pipeline again to have it back.")
     with tempfile.TemporaryDirectory() as directory:
         model, classes = Path(directory, f"model.{kind}"), Path(directory, "classes.json")
         if kind == "h5":
             from switchpoint.command.publish.h5 import write_h5
 
-            write_h5(Path(document["model"]), model)
+            write_h5(best, model)
         else:
-            shutil.copyfile(document["model"], model)
-        classes.write_text(json.dumps(card.classes(document), indent=1) + "\n", encoding="utf-8")
-        text = card.card(document, model.name)
+            shutil.copyfile(best, model)
+        classes.write_text(json.dumps(card.classes(document, runs_directory), indent=1) + "\n", encoding="utf-8")
+        text = card.card(document, runs_directory, model.name)
         if remote:
             # A version never changes, so that the other format of a run is another version.
             version = document["id"] if kind == "keras" else f"{document['id']}-{kind}"
@@ -58,11 +64,23 @@ def export(document: Run, destination: str, kind: str) -> str:
             base = destination.rstrip("/")
             return f"Published {base}/{version}; {base}/latest.json points to it."
         Path(directory, "README.md").write_text(text, encoding="utf-8")
-        part = Path(f"{destination.rstrip('/')}.part")
-        shutil.rmtree(part, ignore_errors=True)  # of a killed export
-        shutil.copytree(directory, part)
-        part.rename(destination)
+        _copy(Path(directory), Path(destination))
     return f"Exported to {destination}."
+
+
+def _copy(directory: Path, destination: Path) -> None:
+    """Copy files to a new folder, which is there when all of them are, with the permissions that new folders get."""
+    part = destination.with_name(f"{destination.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a killed export
+    try:
+        part.mkdir(parents=True)
+        for path in directory.iterdir():
+            shutil.copyfile(path, part / path.name)
+        part.rename(destination)
+    except OSError as error:
+        raise ExportError(f"{destination} can't be written: {error.strerror}.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict[str, Any]:

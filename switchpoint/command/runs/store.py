@@ -17,7 +17,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from switchpoint.command.errors import RunNotFoundError
+from switchpoint.command.errors import RunNotFoundError, RunsDirectoryError
 from switchpoint.files import write_json
 from switchpoint.provenance.digests import ROOT
 
@@ -37,7 +37,12 @@ def create(runs_directory: Path, parameters: Parameters, runner: str) -> Run:
     """A new run's document, with a directory that no other run has."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     run = f"{stamp}-{secrets.token_hex(2)}"
-    (runs_directory / run / "logs").mkdir(parents=True)
+    try:
+        (runs_directory / run / "logs").mkdir(parents=True)
+    except OSError as error:
+        raise RunsDirectoryError(
+            f"{runs_directory} can't be written: {error.strerror}. Name another directory with --runs-dir."
+        ) from error
     return {
         "id": run,
         "state": "running",
@@ -82,11 +87,19 @@ def write(runs_directory: Path, document: Run) -> None:
 
 def every(runs_directory: Path) -> list[Run]:
     """All runs, newest first. One whose process is gone before it ended counts as failed."""
-    documents: list[Run] = [json.loads(path.read_text()) for path in runs_directory.glob(f"*/{MANIFEST}")]
+    documents = [_read(path) for path in runs_directory.glob(f"*/{MANIFEST}")]
     for document in documents:
         if document["state"] == "running" and not Path(f"/proc/{document['process']}").exists():
             document["state"] = "failed"
     return sorted(documents, key=lambda document: document["started"], reverse=True)
+
+
+def _read(path: Path) -> Run:
+    try:
+        document: Run = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunsDirectoryError(f"{path} is no manifest of a run ({error}). Remove its directory.") from error
+    return document
 
 
 def find(runs_directory: Path, run: str | None) -> Run:

@@ -9,7 +9,7 @@ a folder             one sub-folder a class, or Food-101's layout: `images/CLASS
 A new source is a file here with `find(address)`, which gives a `source.Reader` or None, and its place in `SOURCES`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,11 @@ class Source:
     def classes(self) -> list[str]:
         """Names in the order of labels."""
         return self.opened.classes
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know of them."""
+        return self.opened.notes
 
     def __iter__(self) -> Iterator[Photo]:
         return self.opened.photos()
@@ -63,7 +68,8 @@ def open_source(address: str, seed: int) -> Source:
         seed: Decides the test split that is cut.
 
     Raises:
-        DatasetError: Not there, fewer than two classes, a class without a training photo, or files missing.
+        DatasetError: Not there, fewer than two classes, a name that no model can hold, a class without a training
+            photo, or files missing.
     """
     reader = find(address)
     opened = reader.open(seed)
@@ -72,7 +78,21 @@ def open_source(address: str, seed: int) -> Source:
             f"{address} has {len(opened.classes)} classes ({', '.join(opened.classes)}); a classifier needs two or "
             "more. Pass the folder that holds one sub-folder a class."
         )
+    for name in opened.classes:
+        if why := _unfit(name):
+            raise DatasetError(f"{address}: the class {name!r} can't be kept in a model: {why}. Rename its folder.")
     return Source(opened, reader.digest())
+
+
+def _unfit(name: str) -> str:
+    """Why Keras' StringLookup, which keeps the classes' names in the model, would refuse a name; "" if it takes it."""
+    if name == "[UNK]":
+        return "Keras calls so what is of no class"
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    return ""
 
 
 def digest(address: str) -> str:

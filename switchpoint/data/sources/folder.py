@@ -68,9 +68,9 @@ class Folder:
         def read(path: str) -> bytes:
             return (self.root / path).read_bytes()
 
-        classes, entries = layout(str(self.root), self._paths(), read, seed)
+        classes, entries, notes = layout(str(self.root), self._paths(), read, seed)
 
         def photos() -> Iterator[Photo]:
             return (Photo(e.name, e.label, e.split, partial(read, e.path)) for e in entries)
 
-        return Opened(classes, len(entries), photos)
+        return Opened(classes, len(entries), photos, notes)

@@ -1,14 +1,17 @@
 """How photos lie below a root. The same for a folder, an archive and a bucket: only relative paths are seen."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from switchpoint.data.sources.source import TEST_FRACTION, Split
 from switchpoint.data.split import cut
 from switchpoint.errors import DatasetError
 
+# By their names: nothing is read before it is known to be of use. HEIC and AVIF are photos too, though none is decoded.
+PHOTO = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|p[bgpn]m|heic|heif|avif)$", re.IGNORECASE)
 JUNK = {"Thumbs.db", "desktop.ini", "__MACOSX"}  # what file managers leave behind, beside hidden files
 
 
@@ -21,8 +24,17 @@ class Entry(NamedTuple):
     split: Split
 
 
-def layout(where: str, paths: Iterable[str], read: Callable[[str], bytes], seed: int) -> tuple[list[str], list[Entry]]:
-    """Classes in order and photos sorted by name, of the visible ones of `paths`; a folder's path ends in a slash."""
+def layout(
+    where: str, paths: Iterable[str], read: Callable[[str], bytes], seed: int
+) -> tuple[list[str], list[Entry], list[str]]:
+    """Classes in order, photos sorted by name, and what a person should know, of the visible ones of `paths`.
+
+    Args:
+        where: What errors call the root.
+        paths: Below it; a folder's path ends in a slash.
+        read: Gives a file's content.
+        seed: Decides the test split that is cut.
+    """
     visible = {path for path in paths if not any(ignored(part) for part in path.split("/"))}
     files = {path for path in visible if not path.endswith("/")}
     tops = {path.split("/")[0] for path in visible if "/" in path}
@@ -35,7 +47,19 @@ def layout(where: str, paths: Iterable[str], read: Callable[[str], bytes], seed:
             f"{where}: no training photo in {len(empty)} classes, first {', '.join(map(repr, empty[:5]))}. "
             "Add photos there or remove the class."
         )
-    return classes, entries
+    return classes, entries, list(_unused(files, {entry.path for entry in entries}, official))
+
+
+def _unused(files: set[str], used: set[str], official: bool) -> Iterator[str]:
+    """Photos that lie where no class is."""
+    unused = sorted(path for path in files - used if PHOTO.search(path))
+    for why, found in {
+        "beside the class folders: without a class": [path for path in unused if "/" not in path],
+        "in images/ but not in meta/: without a split": [path for path in unused if path.startswith("images/")],
+    }.items():
+        if found and (official or "/" not in found[0]):
+            first = ", ".join(map(repr, found[:3])) + (", …" if len(found) > 3 else "")
+            yield f"{len(found)} photos lie {why} they are not used ({first})"
 
 
 def ignored(part: str) -> bool:

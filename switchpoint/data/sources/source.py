@@ -1,6 +1,6 @@
 """What every source of photos gives, and what the table of them asks of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -35,11 +35,13 @@ class Opened:
         count: Number of photos.
         photos: Starts an iteration over them, in an order that depends on nothing but the dataset's content; a photo of
             a stream is in memory until it is dropped.
+        notes: What a person should know of it, such as photos that have no class.
     """
 
     classes: list[str]
     count: int
     photos: Callable[[], Iterator[Photo]]
+    notes: Sequence[str] = ()
 
 
 class Reader(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from switchpoint.data import photos as images
 
@@ -87,6 +87,30 @@ def test_exif_turns_the_photo_upright(orientation: int) -> None:
     np.testing.assert_array_equal(np.asarray(image), np.asarray(upright))
 
 
+def tiff(bits: int, photometric: int, strip: bytes) -> bytes:
+    """24×16 levels of one colour; Pillow writes no 12 bits and no white that is zero."""
+    entries = [(256, 24), (257, 16), (258, bits), (259, 1), (262, photometric), (273, 8), (277, 1), (278, 16)]
+    entries.append((279, len(strip)))
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(strip))
+    return head + strip + struct.pack("<H", len(entries)) + directory + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (tiff(12, 1, bytes.fromhex("ffffff") * 192), 255),
+        (tiff(12, 1, bytes.fromhex("800800") * 192), 128),
+        (tiff(16, 1, struct.pack("<H", 64 * 257) * 384), 64),
+        (tiff(16, 0, struct.pack("<H", 64 * 257) * 384), 191),
+        (tiff(8, 0, bytes([64]) * 384), 191),
+    ],
+    ids=["white-of-12-bits", "grey-of-12-bits", "16-bits", "white-is-zero", "white-is-zero-of-8-bits"],
+)
+def test_a_tiffs_levels_are_scaled_by_what_the_file_says(data: bytes, expected: int) -> None:
+    np.testing.assert_allclose(np.asarray(images.decode(data)), expected, atol=1)
+
+
 def test_levels_of_16_bits_keep_their_order() -> None:
     ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(4, 0)
     decoded = np.asarray(images.decode(saved(Image.fromarray(ramp), "PNG")))[0, :, 0]
@@ -106,9 +130,10 @@ PHOTO = saved(Image.effect_noise((64, 64), 90).convert("RGB"), "JPEG")
         (PHOTO[:30], "(?i)not an image|truncated"),
         (saved(orange(), "PNG")[:60], "truncated|broken|not an image"),
         (saved(orange(), "EPS"), "not an image"),
-        (saved(Image.new("F", (4, 4), 0.5), "TIFF"), "floating-point"),
+        (saved(Image.new("F", (4, 4), 0.5), "TIFF"), "floating-point pixels have no agreed range; save it with 8 or"),
+        (saved(Image.new("I", (4, 4), 255), "TIFF"), "32-bit or signed pixels have no agreed range; save it with 8 or"),
     ],
-    ids=["empty", "text", "html", "half", "head", "half-png", "postscript", "float"],
+    ids=["empty", "text", "html", "half", "head", "half-png", "postscript", "float", "tiff32"],
 )
 def test_what_is_no_photo_says_why(data: bytes, reason: str) -> None:
     with pytest.raises(images.UnreadablePhotoError, match=reason) as first:
@@ -154,6 +179,38 @@ def test_a_record_keeps_the_colours() -> None:
     data = images.encode(Image.fromarray(pixels))
     assert np.abs(np.asarray(images.decode(data)).astype(int) - pixels).mean() < 3
     assert images.encode(Image.fromarray(pixels)) == data
+
+
+def test_noise_is_encoded_too_though_its_jpeg_is_longer_than_pillow_reckons() -> None:
+    pixels = np.random.default_rng(0).integers(0, 2, (300, 260, 3), dtype=np.uint8) * 255
+    data = images.encode(Image.fromarray(pixels))
+    assert len(data) > 2 * 300 * 260
+    assert images.decode(data).size == (260, 300)
+
+
+def test_the_longest_jpeg_that_a_record_can_need_is_encoded() -> None:
+    pixels = np.random.default_rng(0).integers(0, 2, (*images.record_size(1024), 3), dtype=np.uint8) * 255
+    assert images.decode(images.encode(Image.fromarray(pixels))).size == images.record_size(1024)[::-1]
+
+
+def test_what_cannot_be_encoded_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError("encoder error -2 when writing image file")
+
+    block = ImageFile.MAXBLOCK
+    monkeypatch.setattr(Image.Image, "save", broken)
+    with pytest.raises(images.UnreadablePhotoError, match="can't be written as a JPEG: encoder error -2"):
+        images.encode(orange())
+    assert block == ImageFile.MAXBLOCK
+
+
+def test_want_of_memory_is_no_fault_of_the_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "new", full)
+    with pytest.raises(MemoryError):
+        images.decode(saved(Image.new("RGBA", (4, 4)), "PNG"))
 
 
 @pytest.mark.food101

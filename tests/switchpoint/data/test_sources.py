@@ -90,6 +90,49 @@ def test_a_name_that_is_not_utf8_is_still_a_name(folder: Make, jpeg: Callable[..
     assert len(digest(str(root))) == 64
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="HFS+ and APFS refuse names that are not UTF-8")
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [(os.fsdecode(b"caf\xe9"), r"'caf\\udce9' .*not UTF-8\. Rename"), ("[UNK]", r"'\[UNK\]' .*no class\. Rename")],
+)
+def test_a_class_that_no_model_can_name_is_refused(folder: Make, official: Make, name: str, why: str) -> None:
+    with pytest.raises(DatasetError, match=why):
+        open_source(str(folder(**{"apple pie": 3, name: 3})), 0)
+    if name.isascii():
+        with pytest.raises(DatasetError, match=why):
+            open_source(str(official("apple_pie", name)), 0)
+
+
+def test_every_other_name_is_kept_by_keras(folder: Make) -> None:
+    import keras
+
+    names = ["", " a", "[unk]", "a\nb", "e\u0301", "\u00e9", "\x01", "nan"]
+    lookup = keras.layers.StringLookup(vocabulary=names, invert=True, num_oov_indices=0)
+    assert [str(name) for name in lookup.get_vocabulary()] == names
+
+
+def test_photos_without_a_class_are_counted(folder: Make, official: Make) -> None:
+    root = folder(a=3, b=3)
+    assert open_source(str(root), 0).notes == []
+    for name in ("one.JPG", "two.heic", "three.jpg", "four.png", "README.txt", ".hidden.jpg", "Thumbs.db"):
+        (root / name).touch()
+    assert open_source(str(root), 0).notes == [
+        "4 photos lie beside the class folders: without a class they are not used "
+        "('four.png', 'one.JPG', 'three.jpg', …)"
+    ]
+    root = official("apple_pie", "waffles")
+    (root / "images" / "waffles" / "new.jpg").touch()
+    assert open_source(str(root), 0).notes == [
+        "1 photos lie in images/ but not in meta/: without a split they are not used ('images/waffles/new.jpg')"
+    ]
+
+
+def test_a_folder_of_loose_photos_alone_is_no_dataset(tmp_path: Path, jpeg: Callable[..., bytes]) -> None:
+    (tmp_path / "one.jpg").write_bytes(jpeg(1))
+    with pytest.raises(DatasetError, match=r"has 0 classes .*one sub-folder a class"):
+        open_source(str(tmp_path), 0)
+
+
 def test_what_is_no_dataset_says_what_to_do(folder: Make, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"'nowhere' does not exist\. Pass sample, a folder"):
         open_source("nowhere", 0)

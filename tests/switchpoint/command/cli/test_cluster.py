@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,37 @@ def test_only_a_run_that_succeeded_is_exported(gcs: Any, run: dict[str, Any], tm
     assert result.exit_code == 1 and "only a run that succeeded" in result.output
 
 
-def test_the_card_marks_the_model_it_is_about(run: dict[str, Any]) -> None:
-    lines = model_card.card(run).splitlines()
+def test_the_card_marks_the_model_it_is_about(run: dict[str, Any], tmp_path: Path) -> None:
+    lines = model_card.card(run, tmp_path / "runs").splitlines()
     assert [line.startswith("| 2 |") for line in lines if line.endswith("← this model")] == [True]
+
+
+def test_a_run_that_was_moved_is_exported(run: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "runs").rename(tmp_path / "kept")
+    result = call("export", run["id"], str(tmp_path / "out"), "--runs-dir", str(tmp_path / "kept"))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "model.keras").read_bytes() == b"a model"
+
+
+def test_an_export_of_what_is_gone_says_so(run: dict[str, Any], tmp_path: Path) -> None:
+    flags = ("--runs-dir", str(tmp_path / "runs"))
+    Path(run["model"]).unlink()
+    result = call("export", run["id"], str(tmp_path / "out"), *flags)
+    assert result.exit_code == 1 and f"{run['model']} is gone. Run the pipeline again" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_exported_folder_has_the_permissions_of_new_ones(run: dict[str, Any], tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert call("export", run["id"], str(tmp_path / "out"), "--runs-dir", str(tmp_path / "runs")).exit_code == 0
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()} == {0o644}
+
+
+def test_an_export_to_where_nothing_can_be_written_says_so(run: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = call("export", run["id"], str(tmp_path / "file" / "out"), "--runs-dir", str(tmp_path / "runs"))
+    assert result.exit_code == 1 and f"{tmp_path}/file/out can't be written: Not a directory." in result.output

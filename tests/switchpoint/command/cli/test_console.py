@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from switchpoint.command.cli.console import Show, sparkline
+from switchpoint.command.cli.console import Show, runs_table, sparkline, wide
 from switchpoint.progress import Progress, say
 
 TRANSFER = {"name": "transfer", "switch_epoch": None, "why": "first run", "state": "ran", "seconds": 12.75}
@@ -116,3 +116,31 @@ def test_a_curve_is_drawn_from_its_lowest_to_its_highest() -> None:
     assert sparkline([0.1, 0.5, 0.8]) == "▁▅█"
     assert sparkline([0.5]) == "▁"
     assert sparkline([]) == ""
+
+
+def a_run(number: str) -> dict[str, Any]:
+    parameters = {"dataset": "/home/someone/photos of food/food-101", "switch_epochs": [1, 2, 4, 8, 14]}
+    return {"id": number, "state": "succeeded", "parameters": parameters, "results": []}
+
+
+@pytest.mark.parametrize(
+    "run", ["20261124-101502-3f9a", "0b5e1f9c-77aa-4c2b-9d10-8e6f5a4b3c2d"], ids=["here", "cluster"]
+)
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_id_of_a_run_is_never_cut(run: str, width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(runs_table([a_run(run)]))
+    lines = printed_by(console).splitlines()
+    assert any(f" {run} " in line for line in lines)
+    assert max(map(len, lines)) <= width
+
+
+def test_in_a_pipe_nothing_is_cut_or_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    wide().print(runs_table([a_run("20261124-101502-3f9a")]))
+    lines = capsys.readouterr().out.splitlines()
+    assert any("/home/someone/photos of food/food-101" in line and "1, 2, 4, 8, 14" in line for line in lines)
+    assert max(map(len, lines)) < 160
+
+
+def printed_by(console: Console) -> str:
+    return console.file.getvalue()  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -88,6 +89,27 @@ def test_a_step_ends_well_or_with_its_exit_code(either: Processes, tmp_path: Pat
     assert run(either, tmp_path, "sys.exit(7)").code == 7
     assert run(either, tmp_path, "sys.exit('no')").code == 1
     assert run(either, tmp_path, "os._exit(255)").code == 255
+
+
+def test_pythons_path_may_have_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "with space" / "python3"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(local, "SCRIPT", local.SCRIPT.replace(sys.executable, str(python)))
+    monkeypatch.setattr(sys, "executable", str(python))
+    code, log = run(Processes(), tmp_path, "print('here')")
+    assert (code, log.count("\nhere\n")) == (0, 1)
+
+
+def test_a_step_leaves_nothing_in_the_temporary_directory(
+    either: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    assert run(either, tmp_path, "pass", TMPDIR=str(tmp_path / "tmp")).code == 0
+    assert run(either, tmp_path, "raise ValueError", TMPDIR=str(tmp_path / "tmp")).code == 1
+    assert os.listdir(tmp_path / "tmp") == []
 
 
 def test_an_exception_is_one_with_its_traceback(either: Processes, tmp_path: Path) -> None:
