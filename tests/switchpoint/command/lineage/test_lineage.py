@@ -202,6 +202,21 @@ def test_what_is_as_it_was_verifies(place: Path, copy: Path, tmp_path: Path) -> 
     assert [line.split()[0] for line in done.stdout.splitlines()[-8:]] == ["matches", *["not"] * 4, *["matches"] * 3]
 
 
+def test_the_path_that_run_prints_verifies(place: Path, copy: Path) -> None:
+    for run in runs.every(place / "runs"):
+        done = call("lineage", run["model"], "--runs-dir", place / "runs", "--verify")
+        assert done.exit_code == 0, done.stdout
+        assert "DIFFERS" not in done.stdout
+    # What lies there is another start's: intact, and not the one that the report wrote down.
+    (copied,) = copy.glob("*/report/model/model.keras")
+    (tuned,), (alone,) = copy.glob(MODEL), copy.glob("*/transfer/model/model.keras")
+    other = alone if copied.read_bytes() == tuned.read_bytes() else tuned
+    shutil.copyfile(other, copied)
+    done = call("lineage", copied, "--runs-dir", copy, "--verify")
+    assert done.exit_code == 1
+    assert "report/model/model.keras is not what was saved" in done.stdout
+
+
 @contextlib.contextmanager
 def changed(path: Path, content: bytes | None) -> Iterator[None]:
     """Other content, or none, for a while."""
