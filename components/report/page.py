@@ -13,6 +13,7 @@ from components.report.columns import Comparison, comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.style import details, document, table
 from components.report.wording import answer, percent, points, unbroken
+from switchpoint import addresses
 
 if TYPE_CHECKING:
     from switchpoint.documents import ClassMeasures, Evaluation, History, Result, Row
@@ -222,8 +223,7 @@ def best_name(row: Result) -> str:
 
 def title(origin: Origin) -> str:
     """Dataset and backbone, as short as a person says them."""
-    dataset, backbone = origin.source["dataset"], origin.pretrained["backbone"]
-    return f"{dataset.rstrip('/').rsplit('/', 1)[-1]} · {backbone}"
+    return f"{addresses.last_part(origin.source['dataset'])} · {origin.pretrained['backbone']}"
 
 
 def about(origin: Origin, evaluation: Evaluation) -> str:

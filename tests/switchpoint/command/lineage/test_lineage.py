@@ -91,6 +91,10 @@ def test_a_copied_model_tells_by_itself(place: Path, tmp_path: Path) -> None:
     assert {"model", "checkpoint", "records", "dataset", "weights"} == set(known)
     assert not any(node["made_by_run"] for node in graph["nodes"])
     assert str(place) not in json.dumps(graph)
+    assert known["dataset"]["parameters"] == {"dataset_name": "photos"}
+    assert known["weights"]["parameters"] == {"backbone": "efficientnet_lite0", "weights_name": "weights.pth"}
+    tree = call("lineage", tmp_path / "copied.keras", "--runs-dir", tmp_path).stdout
+    assert "dataset photos  " in tree and "pretrained weights weights.pth  " in tree
     found = document(tmp_path, "copied.keras", "--runs-dir", str(place / "runs"))
     assert all(node["made_by_run"] for node in found["nodes"])
     assert next(node for node in found["nodes"] if node["kind"] == "dataset")["parameters"] == {
