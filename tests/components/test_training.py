@@ -268,6 +268,14 @@ def test_fine_tuning_warms_up_before_its_schedule(kind: str, middle: float, end:
     assert shares == pytest.approx([0, 0.25, 0.5, 1, middle, end], abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["cosine", "constant"])
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0.6), (1, 0.99), (2, 0.9)])
+def test_a_warm_up_longer_than_fine_tuning_ends_with_its_last_step(kind: str, epochs: int, warmup: float) -> None:
+    config = replace(FINETUNE, schedule=kind, warmup=warmup, epochs=epochs, learning_rate=0.5)
+    rates = finetune_schedule(config, photos=8)  # one step an epoch
+    assert [float(rates(step)) for step in range(epochs)] == pytest.approx([0.0, 0.5][2 - epochs :])
+
+
 def test_evaluate_counts_what_the_model_gets_right(small_records: Path, finetuned: Path, tmp_path: Path) -> None:
     result = evaluated(small_records, finetuned, tmp_path, 2)
     assert json.loads((tmp_path / "evaluation").read_text()) == result
