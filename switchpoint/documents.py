@@ -51,10 +51,12 @@ class Dataset(TypedDict):
 
 
 class Source(Dataset):
-    """prepare/source."""
+    """prepare/source. `duplicates` counts, by kind, the photos that are there more than once."""
 
     classes: int
     photos: int
+    left_out: int
+    duplicates: dict[str, int]
 
 
 class Shard(TypedDict):
@@ -81,7 +83,7 @@ class LeftOut(TypedDict):
 
 
 class Duplicates(TypedDict):
-    """Photos of the same bytes; `kind` is across classes or across splits."""
+    """Photos of the same bytes; `kind` is across classes, across splits, or within a class (and one split)."""
 
     photos: list[str]
     kind: str
@@ -306,8 +308,10 @@ class Run(TypedDict):
     parameters: Parameters
     steps: list[Step]
     results: list[Result]
+    best: NotRequired[Best]
     conclusion: NotRequired[str]
     left_out: NotRequired[list[LeftOut]]
+    duplicates: NotRequired[list[Duplicates]]
     report: NotRequired[str | None]
     model: NotRequired[str | None]
     started: str

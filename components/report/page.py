@@ -12,11 +12,11 @@ from components.report import charts, matrix
 from components.report.columns import Comparison, comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.style import details, document, table
-from components.report.wording import answer, percent, points, unbroken
+from components.report.wording import answer, percent, points, repeated, unbroken
 from switchpoint import addresses
 
 if TYPE_CHECKING:
-    from switchpoint.documents import ClassMeasures, Evaluation, History, Result, Row
+    from switchpoint.documents import ClassMeasures, Evaluation, History, Result, Row, Source
 
 DRAWS = 10_000  # of the bootstrap
 PAIRS = 12
@@ -190,6 +190,7 @@ def html(compared: Comparison, origin: Origin) -> str:
         f"When to start fine-tuning: {title(origin)}",
         f"""<p class="about">When to start fine-tuning · {escape(about(origin, evaluation))}</p>
 <h1><strong>{lead}:</strong> {unbroken(numbers)}</h1>
+{of_photos(origin.source)}
 {comparison(compared)}
 {everything if len(rows) > 1 else ""}
 <p class="note">Models are chosen on the validation photos; the test photos serve this report alone. Fine-tuning counts
@@ -213,6 +214,18 @@ paired bootstrap over the test photos ({DRAWS:,} draws); what another seed would
 {parameters(origin)}</section>""",
         light,
         dark,
+    )
+
+
+def of_photos(source: Source) -> str:
+    """What a reader should know of the photos before believing a figure, and where they are to be seen."""
+    said = [f"The same photo more than once: {repeated(source['duplicates'])}."] if source["duplicates"] else []
+    if left_out := source["left_out"]:
+        said.append(f"{left_out:,} of {source['photos']:,} photos could not be read and were left out.")
+    warned = f"<strong>{unbroken(' '.join(said))}</strong> " if said else ""
+    return (
+        f'<p class="note">{warned}The photos are on a page of their own, <a href="look.html">look.html</a> (in the '
+        "Kubeflow UI: the output <code>look</code> of the step that prepares them).</p>"
     )
 
 

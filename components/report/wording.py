@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -98,6 +98,17 @@ def markdown(rows: Sequence[Result], best: int, photos: int) -> str:
         accuracies = f"{percent(row['validation_accuracy'])} | {percent(row['test_accuracy'])}"
         lines.append(f"| {name}{', diverged' * row['diverged']} | {row['best_epoch']} | {accuracies} | {gained} |")
     return "\n".join(lines) + "\n"
+
+
+def repeated(counts: Mapping[str, int]) -> str:
+    """How many photos are there more than once, by kind as prepare counts them, and what comes of it."""
+    words = {
+        "across splits": "in more than one of train, validation and test, which flatters the result",
+        "across classes": "in more than one class, which no model can get right",
+        "within a class": "more than once in the same class and split",
+    }
+    found = [(counts[kind], text) for kind, text in words.items() if counts.get(kind)]
+    return "; ".join(f"{count:,} photo{'s are' if count > 1 else ' is'} {text}" for count, text in found)
 
 
 def unbroken(text: str) -> str:

@@ -109,6 +109,7 @@ class Study:
     def __init__(self, directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> None:
         self.directory, self.classes, self.photos_a_class = directory, classes, photos_a_class
         self.inputs: dict[int, Trained] = {}
+        self.left_out, self.duplicates = 0, dict[str, int]()
 
     def add(self, switch_epoch: int, accuracies: list[float], test: float, **changes: Any) -> "Study":
         paths = tuple(
@@ -129,7 +130,8 @@ class Study:
         finetunes = [self.inputs[key] for key in sorted(self.inputs, reverse=backwards) if key]
         outputs = Outputs(*(self.directory / name / kind for kind in Outputs._fields))
         source, pretrained = self.directory / "source", self.directory / "pretrained"
-        source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, "classes": 12, "photos": 13}))
+        counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
+        source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, **counts}))
         pretrained.write_text(json.dumps({"backbone": "lite0", "weights": "imagenet", "digest": "w" * 64}))
         evaluated = describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d")
         config = ReportConfig(meanings())
@@ -234,6 +236,19 @@ def test_class_names_are_data(tmp_path: Path) -> None:
     for page in (study.report()[0], study.photos):
         assert "<script" not in page
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_the_first_screen_tells_of_photos_that_are_there_twice_or_left_out(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
+    before, _, _ = study.report("before")
+    assert "more than once" not in before and "left out" not in before
+    study.left_out, study.duplicates = 7, {"across splits": 3, "within a class": 1}
+    page, _, _ = study.report()
+    first = unescape(page.split("</h1>")[1].split("<table")[0]).replace("\N{NO-BREAK SPACE}", " ")
+    assert "3 photos are in more than one of train, validation and test, which flatters the result" in first
+    assert "1 photo is more than once in the same class and split." in first
+    assert "7 of 1,300 photos could not be read and were left out." in first
+    assert 'href="look.html"' in first
 
 
 def test_order_changes_nothing_and_bytes_repeat(tmp_path: Path) -> None:

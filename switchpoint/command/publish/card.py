@@ -45,8 +45,8 @@ def card(document: Run, file: str = MODEL) -> str:
         Mitchell et al., Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993
     """
     parameters, results = document["parameters"], document["results"]
-    digest = _read(Path(_outputs(document, "report")["results"]))["best"]["model_digest"]
-    best = next(row for row in results if row["model_digest"] == digest)
+    chosen = _read(Path(_outputs(document, "report")["results"]))["best"]["switch_epoch"]
+    best = next(row for row in results if row["switch_epoch"] == chosen)
     start = "transfer learning alone" if best["switch_epoch"] is None else f"switch epoch {best['switch_epoch']}"
     manifest = _manifest(document)
     rows = "\n".join(
