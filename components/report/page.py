@@ -11,14 +11,15 @@ import numpy as np
 from components.report import charts, matrix
 from components.report.columns import Comparison, comparison
 from components.report.origin import Origin, lineage, nodes, parameters
+from components.report.paired import DRAWS, FEW
 from components.report.style import details, document, table
 from components.report.wording import answer, percent, points, repeated, unbroken
+from components.report.wording import compared as told
 from switchpoint import addresses
 
 if TYPE_CHECKING:
     from switchpoint.documents import ClassMeasures, Evaluation, History, Result, Row, Source
 
-DRAWS = 10_000  # of the bootstrap
 PAIRS = 12
 
 
@@ -181,7 +182,10 @@ def html(compared: Comparison, origin: Origin) -> str:
     document_, best, histories = compared.document, compared.best, compared.histories
     evaluation = compared.evaluations[best]
     rows, photos = document_["results"], document_["photos"]["test"]
-    lead, numbers = answer(rows, rows[best], photos)
+    said, numbers = answer(rows, rows[best], photos, document_["verdict"])
+    against = (
+        f'<p class="prose">{unbroken(sentence)}</p>' if (sentence := told(rows[best], document_["verdict"])) else ""
+    )
     light, dark = charts.palette(len(rows) - 1)
     name = best_name(rows[best])
     everything = f"<section><h2>Every switch epoch</h2>{figures('all', histories[0], histories[1:])}</section>"
@@ -189,13 +193,16 @@ def html(compared: Comparison, origin: Origin) -> str:
     return document(
         f"When to start fine-tuning: {title(origin)}",
         f"""<p class="about">When to start fine-tuning · {escape(about(origin, evaluation))}</p>
-<h1><strong>{lead}:</strong> {unbroken(numbers)}</h1>
+<h1><strong>{said}:</strong> {unbroken(numbers)}</h1>
+{against}
 {of_photos(origin.source)}
 {comparison(compared)}
 {everything if len(rows) > 1 else ""}
 <p class="note">Models are chosen on the validation photos; the test photos serve this report alone. Fine-tuning counts
-its epochs from 1; 0 is the model that it started from. Gain: test accuracy less that of transfer learning alone, with a
-paired bootstrap over the test photos ({DRAWS:,} draws); what another seed would change is not in the interval.</p>
+its epochs from 1; 0 is the model that it started from. Gain: test accuracy less that of transfer learning alone.
+Intervals: paired bootstrap over the photos ({DRAWS:,} draws), exact bounds where two models differ on fewer than {FEW}
+photos, and 0 in the interval wherever McNemar’s exact test shows no difference; what another seed would change is not
+in them. The chosen start is compared with the runner-up and with transfer learning alone, not with every other.</p>
 <section><h2>Transfer learning alone</h2>{figures("transfer", histories[0], [])}</section>
 <section><h2>Conclusion</h2><p class="prose">{unbroken(escape(document_["conclusion"]))}</p></section>
 <section><h2>What the best model takes for what</h2>

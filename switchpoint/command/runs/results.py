@@ -27,6 +27,7 @@ def collect(document: Run, report: Path) -> None:
     document["results"] = results["results"]
     document["conclusion"] = results["conclusion"]
     document["best"] = results["best"]
+    document["verdict"] = results["verdict"]
     document["left_out"] = manifest["left_out"]
     document["duplicates"] = manifest["duplicates"]
     # Beside each other: the pages link to each other by these names.
