@@ -32,6 +32,11 @@ def unsupported(address: str) -> str:
     return f"{address!r} has the scheme {scheme[1]!r}, which is not supported. Give gs://BUCKET/NAME, or a path."
 
 
+def last_part(address: str) -> str:
+    """What a person calls it wherever it lies: food-101 of /home/me/food-101/ and of gs://bucket/food-101."""
+    return address.rstrip("/").rsplit("/", 1)[-1]
+
+
 def parse(uri: str) -> tuple[str, str]:
     """Split gs://bucket/name; the name may be empty, or end in a slash to say "a prefix, not an object"."""
     match = re.fullmatch(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(.*))?", uri, re.DOTALL)

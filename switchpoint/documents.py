@@ -51,10 +51,12 @@ class Dataset(TypedDict):
 
 
 class Source(Dataset):
-    """prepare/source."""
+    """prepare/source. `duplicates` counts, by kind, the photos that are there more than once."""
 
     classes: int
     photos: int
+    left_out: int
+    duplicates: dict[str, int]
 
 
 class Shard(TypedDict):
@@ -81,7 +83,7 @@ class LeftOut(TypedDict):
 
 
 class Duplicates(TypedDict):
-    """Photos of the same bytes; `kind` is across classes or across splits."""
+    """Photos of the same bytes; `kind` is across classes, across splits, or within a class (and one split)."""
 
     photos: list[str]
     kind: str
@@ -157,8 +159,18 @@ class ConfusedPair(TypedDict):
     of: int
 
 
+class Answers(TypedDict):
+    """A model's answers on a split: an entry a photo, in the records' order."""
+
+    labels: list[int]
+    predicted: list[int]
+
+
 class Evaluation(TypedDict):
-    """evaluate/evaluation: see `components.evaluate.step`. The last lists have an entry a test photo."""
+    """evaluate/evaluation: see `components.evaluate.step`. The lists from `labels` on have an entry a test photo.
+
+    `model_digest` is of the model that was loaded and tried, `model_file` of that file's bytes.
+    """
 
     switch_epoch: int
     photos: int
@@ -174,6 +186,9 @@ class Evaluation(TypedDict):
     labels: list[int]
     predicted: list[int]
     confidence: list[float]
+    validation: Answers
+    model_digest: str
+    model_file: str
     digest: NotRequired[str]
 
 
@@ -198,7 +213,7 @@ class TellingPhotos(TypedDict):
 
 
 class Gain(TypedDict):
-    """Test accuracy over transfer learning alone, in points, with its 95 % interval."""
+    """Accuracy of a model less that of another on the same photos, in points, with its 95 % interval."""
 
     points: float
     low: float
@@ -206,7 +221,7 @@ class Gain(TypedDict):
 
 
 class Result(TypedDict):
-    """A start: `switch_epoch` and `gain` are None for transfer learning alone."""
+    """A start: `switch_epoch` and `gain` are None for transfer learning alone, over which `gain` is, on test."""
 
     switch_epoch: int | None
     best_epoch: int
@@ -227,11 +242,33 @@ class Best(TypedDict):
     model_digest: str
 
 
+class Against(Gain):
+    """The chosen start against another, on the validation photos; `switch_epoch` is the other's."""
+
+    switch_epoch: int | None
+    told_apart: bool
+
+
+class Verdict(TypedDict):
+    """Whether the chosen start is more than the first by chance.
+
+    `against` is the runner-up and, where that is another, transfer learning alone; `told_apart` that the chosen start
+    is ahead of both by more than the intervals; `photos` counts validation photos. `worse_on_test` is that it came out
+    behind transfer learning alone on test, with an interval that excludes 0.
+    """
+
+    told_apart: bool
+    against: list[Against]
+    photos: int
+    worse_on_test: bool
+
+
 class Results(TypedDict):
     """report/results."""
 
     results: list[Result]
     best: Best
+    verdict: Verdict
     metrics: dict[str, float]
     conclusion: str
     photos: dict[str, int]
@@ -306,8 +343,11 @@ class Run(TypedDict):
     parameters: Parameters
     steps: list[Step]
     results: list[Result]
+    best: NotRequired[Best]
+    verdict: NotRequired[Verdict]
     conclusion: NotRequired[str]
     left_out: NotRequired[list[LeftOut]]
+    duplicates: NotRequired[list[Duplicates]]
     report: NotRequired[str | None]
     model: NotRequired[str | None]
     started: str

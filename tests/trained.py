@@ -65,7 +65,7 @@ def train(place: Path, dataset: str, weights: str = "imagenet") -> None:
     )
     # The report keeps the best model; which one that is does not matter here.
     shutil.copytree(place / "finetune" / "0b5e1f9c" / "model", place / "report" / "0b5e1f9c" / "model")
-    (place / "report" / "0b5e1f9c" / "results").write_text('{"results": [], "conclusion": ""}')
+    (place / "report" / "0b5e1f9c" / "results").write_text('{"results": [], "best": null, "conclusion": ""}')
 
 
 if __name__ == "__main__":

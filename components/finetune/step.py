@@ -116,7 +116,7 @@ def schedule(config: FinetuneConfig, photos: int) -> float | keras.optimizers.sc
     if config.schedule == "constant" and not config.warmup:
         return config.learning_rate
     steps = loop.steps_per_epoch(photos, config.batch_size) * config.epochs
-    rising = round(steps * config.warmup)
+    rising = min(round(steps * config.warmup), steps - 1)  # of one or two steps the warm-up would be all
     return keras.optimizers.schedules.CosineDecay(
         0.0 if rising else config.learning_rate,
         steps - rising,

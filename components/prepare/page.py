@@ -56,7 +56,7 @@ def html(manifest: Manifest, photos: Iterable[tuple[str, str]]) -> str:
         "The same photo more than once",
         ("where", "photos"),
         [(entry["kind"], ", ".join(entry["photos"])) for entry in manifest["duplicates"]],
-        "No photo is in two classes or two splits.",
+        "No photo is there twice.",
     )
     figures = "".join(
         f'<figure><img src="{uri}" alt=""><figcaption>{escape(name)}</figcaption></figure>' for name, uri in photos

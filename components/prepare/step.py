@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from switchpoint.documents import Duplicates, LeftOut, Manifest
     from switchpoint.documents import Source as SourceDocument
 
+SAID = 100  # photos left out that the log names
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -99,6 +101,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         say("prepare", f"{config.dataset}: {note}")
     with writing(outputs.records) as directory, tempfile.TemporaryFile(dir=directory.parent) as spool:
         kept, left_out = _decode_all(photos, config, spool, workers or cores())
+        _say_left_out(left_out)
         _check_left_out(left_out, len(photos), photos.classes, kept, config)
         kept = _held_out(kept, config)
         _check_splits(kept, photos.classes, config)
@@ -130,7 +133,13 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         )
         thumbnails = page.thumbnails(examples(_one_a_class(splits["train"])), photos.classes)
         write_text(outputs.look, page.html(manifest, thumbnails))
-        source: SourceDocument = {**manifest["source"], "classes": len(photos.classes), "photos": len(photos)}
+        source: SourceDocument = {
+            **manifest["source"],
+            "classes": len(photos.classes),
+            "photos": len(photos),
+            "left_out": len(left_out),
+            "duplicates": dict(Counter(same["kind"] for same in manifest["duplicates"])),
+        }
         write_json(outputs.source, source)
     return manifest
 
@@ -189,6 +198,14 @@ def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> I
             yield pending.popleft().result()
 
 
+def _say_left_out(left_out: list[LeftOut]) -> None:
+    """In the log, one a line: a name is data, and may hold line breaks or be no UTF-8."""
+    for entry in left_out[:SAID]:
+        say("prepare", f"left out {entry['photo']!r}: {entry['reason']}")
+    if len(left_out) > SAID:
+        say("prepare", f"left out {len(left_out) - SAID} more; the manifest and the look at the data name all")
+
+
 def _check_left_out(
     left_out: list[LeftOut], count: int, classes: list[str], kept: list[_Kept], config: PrepareConfig
 ) -> None:
@@ -223,7 +240,10 @@ def _check_splits(kept: list[_Kept], classes: list[str], config: PrepareConfig) 
 
 
 def _duplicates(kept: list[_Kept]) -> list[Duplicates]:
-    """Same bytes under two labels, or in two splits: the one confuses training, the other flatters the result."""
+    """Same bytes under two labels, in two splits, or else twice in a class.
+
+    The first confuses training, the second flatters the result, the third only counts a photo twice.
+    """
     by_content: dict[bytes, list[_Kept]] = defaultdict(list)
     for photo in kept:
         by_content[photo.content].append(photo)
@@ -233,6 +253,7 @@ def _duplicates(kept: list[_Kept]) -> list[Duplicates]:
         for kind, differ in (
             ("across classes", {photo.label for photo in same}),
             ("across splits", {photo.split for photo in same}),
+            ("within a class", set(same) if len({(photo.label, photo.split) for photo in same}) == 1 else set()),
         )
         if len(differ) > 1
     ]

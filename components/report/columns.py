@@ -65,7 +65,7 @@ def comparison(compared: Comparison) -> str:
     body = []
     for number, row in enumerate(results):
         name = f"epoch {row['switch_epoch']}" if row["switch_epoch"] else "transfer alone"
-        tags = ["best"] * (number == compared.best) + ["diverged"] * row["diverged"]
+        tags = ["chosen"] * (number == compared.best) + ["diverged"] * row["diverged"]
         name += "".join(f' <b class="{tag}">{tag}</b>' for tag in tags)
         start = Start(row, compared.histories[number], compared.evaluations[number], gains)
         cells = "".join(f'<td data-label="{label}">{cell(start)}</td>' for label, cell in COLUMNS.items())

@@ -44,7 +44,7 @@ def parameters(origin: Origin) -> str:
         ("evaluate", origin.evaluated["parameters"]),
     ):
         for name, value in values.items():
-            if name != "switch_epoch":
+            if name not in ("switch_epoch", "dataset_name", "weights_name"):  # the last two are told in full
                 # The pipeline calls it by its step where several steps have one of their own.
                 name = f"{step}_{name}" if f"{step}_{name}" in origin.meanings else name
                 used.setdefault((name, shown(value)), []).append(step)

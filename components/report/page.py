@@ -11,13 +11,15 @@ import numpy as np
 from components.report import charts, matrix
 from components.report.columns import Comparison, comparison
 from components.report.origin import Origin, lineage, nodes, parameters
+from components.report.paired import DRAWS, FEW
 from components.report.style import details, document, table
-from components.report.wording import answer, percent, points, unbroken
+from components.report.wording import answer, percent, points, repeated, unbroken
+from components.report.wording import compared as told
+from switchpoint import addresses
 
 if TYPE_CHECKING:
-    from switchpoint.documents import ClassMeasures, Evaluation, History, Result, Row
+    from switchpoint.documents import ClassMeasures, Evaluation, History, Result, Row, Source
 
-DRAWS = 10_000  # of the bootstrap
 PAIRS = 12
 
 
@@ -180,7 +182,10 @@ def html(compared: Comparison, origin: Origin) -> str:
     document_, best, histories = compared.document, compared.best, compared.histories
     evaluation = compared.evaluations[best]
     rows, photos = document_["results"], document_["photos"]["test"]
-    lead, numbers = answer(rows, rows[best], photos)
+    said, numbers = answer(rows, rows[best], photos, document_["verdict"])
+    against = (
+        f'<p class="prose">{unbroken(sentence)}</p>' if (sentence := told(rows[best], document_["verdict"])) else ""
+    )
     light, dark = charts.palette(len(rows) - 1)
     name = best_name(rows[best])
     everything = f"<section><h2>Every switch epoch</h2>{figures('all', histories[0], histories[1:])}</section>"
@@ -188,12 +193,16 @@ def html(compared: Comparison, origin: Origin) -> str:
     return document(
         f"When to start fine-tuning: {title(origin)}",
         f"""<p class="about">When to start fine-tuning · {escape(about(origin, evaluation))}</p>
-<h1><strong>{lead}:</strong> {unbroken(numbers)}</h1>
+<h1><strong>{said}:</strong> {unbroken(numbers)}</h1>
+{against}
+{of_photos(origin.source)}
 {comparison(compared)}
 {everything if len(rows) > 1 else ""}
 <p class="note">Models are chosen on the validation photos; the test photos serve this report alone. Fine-tuning counts
-its epochs from 1; 0 is the model that it started from. Gain: test accuracy less that of transfer learning alone, with a
-paired bootstrap over the test photos ({DRAWS:,} draws); what another seed would change is not in the interval.</p>
+its epochs from 1; 0 is the model that it started from. Gain: test accuracy less that of transfer learning alone.
+Intervals: paired bootstrap over the photos ({DRAWS:,} draws), exact bounds where two models differ on fewer than {FEW}
+photos, and 0 in the interval wherever McNemar’s exact test shows no difference; what another seed would change is not
+in them. The chosen start is compared with the runner-up and with transfer learning alone, not with every other.</p>
 <section><h2>Transfer learning alone</h2>{figures("transfer", histories[0], [])}</section>
 <section><h2>Conclusion</h2><p class="prose">{unbroken(escape(document_["conclusion"]))}</p></section>
 <section><h2>What the best model takes for what</h2>
@@ -215,6 +224,18 @@ paired bootstrap over the test photos ({DRAWS:,} draws); what another seed would
     )
 
 
+def of_photos(source: Source) -> str:
+    """What a reader should know of the photos before believing a figure, and where they are to be seen."""
+    said = [f"The same photo more than once: {repeated(source['duplicates'])}."] if source["duplicates"] else []
+    if left_out := source["left_out"]:
+        said.append(f"{left_out:,} of {source['photos']:,} photos could not be read and were left out.")
+    warned = f"<strong>{unbroken(' '.join(said))}</strong> " if said else ""
+    return (
+        f'<p class="note">{warned}The photos are on a page of their own, <a href="look.html">look.html</a> (in the '
+        "Kubeflow UI: the output <code>look</code> of the step that prepares them).</p>"
+    )
+
+
 def best_name(row: Result) -> str:
     """What the best model is called."""
     return f"Fine-tuning from epoch {row['switch_epoch']}" if row["switch_epoch"] else "Transfer learning alone"
@@ -222,8 +243,7 @@ def best_name(row: Result) -> str:
 
 def title(origin: Origin) -> str:
     """Dataset and backbone, as short as a person says them."""
-    dataset, backbone = origin.source["dataset"], origin.pretrained["backbone"]
-    return f"{dataset.rstrip('/').rsplit('/', 1)[-1]} · {backbone}"
+    return f"{addresses.last_part(origin.source['dataset'])} · {origin.pretrained['backbone']}"
 
 
 def about(origin: Origin, evaluation: Evaluation) -> str:

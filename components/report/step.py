@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from components.report import page, photos
 from components.report.columns import Comparison
 from components.report.origin import Origin
-from components.report.wording import conclusion, markdown
+from components.report.paired import paired
+from components.report.wording import ahead, behind, conclusion, markdown, start
 from switchpoint.config import Config
 from switchpoint.errors import RecordsError
 from switchpoint.files import copy, write_json, write_text
@@ -22,7 +21,7 @@ from switchpoint.provenance.digests import file_digest
 from switchpoint.provenance.metadata import embedded, entry
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Evaluation, Gain, History, Result, Results
+    from switchpoint.documents import Against, Evaluation, Gain, History, Result, Results, Verdict
 
 
 class Trained(NamedTuple):
@@ -87,7 +86,7 @@ def report(
         The digest of each output.
 
     Raises:
-        RecordsError: The evaluations are not of the same photos, or not of these models.
+        RecordsError: The evaluations are not of the same photos, or not of these models, or a model file is another's.
         LineageError: A model file carries no lineage.
     """
     trained, compared = compare([transfer, *finetunes])
@@ -98,7 +97,7 @@ def report(
     write_text(outputs.page, page.html(compared, origin))
     name = page.best_name(document["results"][best])
     write_text(outputs.photos, photos.page(_read(trained[best].photos), name, page.about(origin, evaluation)))
-    write_text(outputs.summary, markdown(document["results"], best, evaluation["photos"]))
+    write_text(outputs.summary, markdown(document["results"], best, evaluation["photos"], document["verdict"]))
     copy(trained[best].model, outputs.model)
     written = outputs._asdict()
     return {name: file_digest(written[name]) for name in ("page", "photos", "summary", "results")} | {
@@ -110,31 +109,63 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
     """Put trainings in their order, transfer learning first, and make a result of each.
 
     Raises:
-        RecordsError: The evaluations are not of the same photos, or not of these models.
+        RecordsError: The evaluations are not of the same photos, or not of these models, or a model file is another's.
     """
     histories: list[History] = [_read(each.history) for each in trained]
     evaluations: list[Evaluation] = [_read(each.evaluation) for each in trained]
     of_history = [each["switch_epoch"] for each in histories]
     of_evaluation = [each["switch_epoch"] for each in evaluations]
-    if of_history != of_evaluation or any(each["labels"] != evaluations[0]["labels"] for each in evaluations):
+    labels = [(each["labels"], each["validation"]["labels"]) for each in evaluations]
+    if of_history != of_evaluation or any(each != labels[0] for each in labels):
         raise RecordsError(
-            "Only evaluations of the same test photos, each beside its own history, can be compared. Received "
-            f"histories of switch epochs {of_history} and evaluations of {of_evaluation}. Run evaluate again for all."
+            "Only evaluations of the same test photos and the same validation photos, each beside its own history, can "
+            f"be compared. Received histories of switch epochs {of_history} and evaluations of {of_evaluation}. "
+            "Run evaluate again for all."
         )
+    for files, history, evaluation in zip(trained, histories, evaluations, strict=True):
+        check_whole(files, history, evaluation)
     order = sorted(range(len(trained)), key=lambda number: of_history[number])
     histories, evaluations = [histories[number] for number in order], [evaluations[number] for number in order]
     rows = [
         result(history, evaluation, evaluations[0]) for history, evaluation in zip(histories, evaluations, strict=True)
     ]
-    best = min(range(len(rows)), key=lambda number: preference(histories[number]))
+    ranked = sorted(range(len(rows)), key=lambda number: preference(histories[number]))
+    best, judged = ranked[0], verdict(rows, ranked, evaluations)
     document: Results = {
         "results": rows,
         "best": {"switch_epoch": rows[best]["switch_epoch"], "model_digest": rows[best]["model_digest"]},
+        "verdict": judged,
         "metrics": metrics(rows[best], evaluations[best]),
-        "conclusion": conclusion(rows, histories, best, evaluations[best]["photos"]),
+        "conclusion": conclusion(rows, histories, best, evaluations[best]["photos"], judged),
         "photos": {"test": evaluations[best]["photos"]},
     }
     return [trained[number] for number in order], Comparison(document, best, histories, evaluations)
+
+
+def check_whole(files: Trained, history: History, evaluation: Evaluation) -> None:
+    """Check that history, evaluation and model file are of one model, and the file is the one that was tried.
+
+    Raises:
+        RecordsError: They are not; it says which is of which model.
+        LineageError: The model file carries no lineage.
+    """
+    carried = embedded(files.model)["model"]
+    said = {
+        "history": (history["switch_epoch"], history["model_digest"]),
+        "evaluation": (evaluation["switch_epoch"], evaluation["model_digest"]),
+        "model file": (carried["parameters"].get("switch_epoch", 0), str(carried["digest"])),
+    }
+    named = ", ".join(
+        f"the {what} is of {start(switch_epoch or None)} (model {digest[:16]})"
+        for what, (switch_epoch, digest) in said.items()
+    )
+    if len(set(said.values())) > 1:
+        raise RecordsError(f"The files of a training don't belong together: {named}. Run the pipeline again.")
+    if (found := file_digest(files.model)) != evaluation["model_file"]:
+        raise RecordsError(
+            f"{files.model} is not the file that was evaluated: its SHA-256 is {found[:16]}, that of the one evaluated "
+            f"{evaluation['model_file'][:16]}, though {named}. Run the pipeline again."
+        )
 
 
 def result(history: History, evaluation: Evaluation, baseline: Evaluation) -> Result:
@@ -179,19 +210,28 @@ def preference(history: History) -> tuple[float, float, int]:
 
 
 def gain(baseline: Evaluation, evaluation: Evaluation) -> Gain:
-    """Test accuracy gained over the baseline, in points, with its 95 % interval.
+    """Test accuracy gained over the baseline."""
+    return paired(baseline["labels"], baseline["predicted"], evaluation["predicted"])
 
-    Paired bootstrap over the test photos. A photo adds 1, 0 or −1 (now right, no change, now wrong), so that drawing
-    photos with replacement is one multinomial draw of three counts.
 
-    Source:
-        Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13 (percentile interval)
+def verdict(rows: Sequence[Result], ranked: Sequence[int], evaluations: Sequence[Evaluation]) -> Verdict:
+    """What the choice is worth: the chosen start against the runner-up and against transfer learning alone.
+
+    Args:
+        rows: Transfer learning alone first.
+        ranked: Their numbers, the chosen one first, then the runner-up.
+        evaluations: An evaluation for each row.
     """
-    labels, before, after = (
-        np.array(each) for each in (baseline["labels"], baseline["predicted"], evaluation["predicted"])
-    )
-    change = (after == labels).astype(int) - (before == labels)
-    shares = np.array([(change == value).mean() for value in (1, 0, -1)])
-    counts = np.random.default_rng(0).multinomial(len(change), shares, size=page.DRAWS)
-    low, high = np.percentile((counts[:, 0] - counts[:, 2]) / len(change) * 100, [2.5, 97.5])
-    return {"points": float(change.mean() * 100), "low": float(low), "high": float(high)}
+    best = ranked[0]
+    chosen = evaluations[best]["validation"]
+    against: list[Against] = []
+    for number in sorted({*ranked[1:2], 0} - {best}, key=ranked.index):
+        found = paired(chosen["labels"], evaluations[number]["validation"]["predicted"], chosen["predicted"])
+        against.append({**found, "switch_epoch": rows[number]["switch_epoch"], "told_apart": ahead(found)})
+    gained = rows[best]["gain"]
+    return {
+        "told_apart": bool(against) and all(each["told_apart"] for each in against),
+        "against": against,
+        "photos": len(chosen["labels"]),
+        "worse_on_test": gained is not None and behind(gained),
+    }

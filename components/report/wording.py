@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Gain, History, Result
+    from switchpoint.documents import Gain, History, Result, Verdict
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -34,30 +34,87 @@ def measured(row: Result, photos: int) -> str:
     return f"{text}, {points(gained['points'])} points against transfer learning alone ({interval})"
 
 
-def answer(rows: Sequence[Result], best: Result, photos: int) -> tuple[str, str]:
-    """The answer in one sentence, in two parts: what to do, and the numbers."""
-    numbers = f"best on validation ({percent(best['validation_accuracy'])}), it {measured(best, photos)}"
-    if best["switch_epoch"]:
-        return f"Start fine-tuning after epoch {best['switch_epoch']} of transfer learning", f"{numbers}."
+def start(switch_epoch: int | None) -> str:
+    """What a start is called in a sentence."""
+    return f"fine-tuning from epoch {switch_epoch}" if switch_epoch else "transfer learning alone"
+
+
+def ahead(gained: Gain) -> bool:
+    """Whether the interval, as the reader sees it, lies above 0."""
+    return bool(round(gained["low"], 1) > 0)
+
+
+def behind(gained: Gain) -> bool:
+    """Whether the interval, as the reader sees it, lies below 0."""
+    return bool(round(gained["high"], 1) < 0)
+
+
+def lead(rows: Sequence[Result], best: Result, verdict: Verdict) -> str:
+    """What to do; or, where the photos don't say it, that they don't."""
+    chosen = start(best["switch_epoch"])
+    if verdict["worse_on_test"]:
+        return f"{capital(chosen)} came out worse on test than transfer learning alone"
     if len(rows) == 1:
-        return "Transfer learning alone", f"{numbers}; no switch epoch was tried."
-    rival = max(rows[1:], key=lambda row: (row["validation_accuracy"], -(row["switch_epoch"] or 0)))
-    second = f"fine-tuning from epoch {rival['switch_epoch']} comes next ({percent(rival['validation_accuracy'])})"
-    return "Stay with transfer learning alone", f"{numbers}; {second} and {measured(rival, photos)}."
+        return capital(chosen)
+    if level := [start(each["switch_epoch"]) for each in verdict["against"] if not each["told_apart"]]:
+        return f"{capital(chosen)} is not told apart from {' and '.join(level)}"
+    if best["switch_epoch"]:
+        return f"Start fine-tuning after epoch {best['switch_epoch']} of transfer learning"
+    return "Stay with transfer learning alone"
 
 
-def conclusion(rows: Sequence[Result], histories: Sequence[History], best: int, photos: int) -> str:
+def capital(text: str) -> str:
+    """A sentence's beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def answer(rows: Sequence[Result], best: Result, photos: int, verdict: Verdict) -> tuple[str, str]:
+    """The answer in one sentence, in two parts: what to do, and the numbers."""
+    said = lead(rows, best, verdict)
+    numbers = f"best on validation ({percent(best['validation_accuracy'])}), it {measured(best, photos)}"
+    if verdict["worse_on_test"]:
+        return said, f"{numbers}. This run gives no reason to fine-tune."
+    if best["switch_epoch"]:
+        return said, f"{numbers}."
+    if len(rows) == 1:
+        return said, f"{numbers}; no switch epoch was tried."
+    rival = next(row for row in rows if row["switch_epoch"] == verdict["against"][0]["switch_epoch"])
+    second = f"{start(rival['switch_epoch'])} comes next ({percent(rival['validation_accuracy'])})"
+    return said, f"{numbers}; {second} and {measured(rival, photos)}."
+
+
+def compared(best: Result, verdict: Verdict) -> str:
+    """The chosen start against others, on the photos that chose it; empty where there is no other."""
+    if not verdict["against"]:
+        return ""
+    each = []
+    for gained in verdict["against"]:
+        doubt = "" if gained["told_apart"] else " includes 0: not told apart" if uncertain(gained) else ": it is behind"
+        interval = f"95 % interval {points(gained['low'])} to {points(gained['high'])}{doubt}"
+        each.append(f"{points(gained['points'])} points against {start(gained['switch_epoch'])} ({interval})")
+    return (
+        f"On the {verdict['photos']:,} validation photos {start(best['switch_epoch'])} comes to {', and '.join(each)}. "
+        "It was chosen by these photos, which favours it; what another seed would change is in no interval."
+    )
+
+
+def conclusion(rows: Sequence[Result], histories: Sequence[History], best: int, photos: int, verdict: Verdict) -> str:
     """The paragraph that ends the comparison."""
     alone, chosen = rows[0], rows[best]
     text = [
+        f"{lead(rows, chosen, verdict)}.",
         f"Transfer learning alone was best on the validation photos after epoch {alone['best_epoch']} "
-        f"({percent(alone['validation_accuracy'])}) and {measured(alone, photos)}."
+        f"({percent(alone['validation_accuracy'])}) and {measured(alone, photos)}.",
     ]
     if best:
         text.append(
-            f"Fine-tuning from epoch {chosen['switch_epoch']} was the best of all in its epoch {chosen['best_epoch']} "
-            f"({percent(chosen['validation_accuracy'])}) and {measured(chosen, photos)}."
+            f"Fine-tuning from epoch {chosen['switch_epoch']} came highest on them, in its epoch "
+            f"{chosen['best_epoch']} ({percent(chosen['validation_accuracy'])}), and {measured(chosen, photos)}."
         )
+    if verdict["against"]:
+        text.append(compared(chosen, verdict))
+    if verdict["worse_on_test"]:
+        text.append("This run gives no reason to fine-tune. The model kept is still the one that validation chose.")
     if others := [(row, row["gain"]) for row in rows[1:] if row is not chosen and row["gain"]]:
         each = (
             f"{points(gained['points'])} points from epoch {row['switch_epoch']}"
@@ -76,17 +133,35 @@ def conclusion(rows: Sequence[Result], histories: Sequence[History], best: int, 
                 f"{what} diverged in its epoch {stop['epoch']}, step {stop['step']}, at learning rate "
                 f"{stop['learning_rate']:.2g}: its loss stopped being a number, and what it had before counts here."
             )
-    if best and len(rows) > 2 and best in (1, len(rows) - 1):
-        text.append(f"{'Later' if best > 1 else 'Earlier'} switch epochs than the best one were not tried.")
+    if best and len(rows) > 2:
+        text += untried(rows, best, len(histories[0]["epochs"]))
     if chosen["best_epoch"] == len(histories[best]["epochs"]) and not chosen["diverged"]:
         text.append("The best model is that of its last epoch: more epochs may improve it.")
     return " ".join(text)
 
 
-def markdown(rows: Sequence[Result], best: int, photos: int) -> str:
+def untried(rows: Sequence[Result], best: int, epochs: int) -> list[str]:
+    """Whether the chosen switch epoch is the first or the last that was tried, though there are others beyond it.
+
+    Args:
+        rows: Transfer learning alone first.
+        best: The chosen one's number.
+        epochs: Of transfer learning: there is no later start.
+    """
+    switch_epoch = rows[best]["switch_epoch"] or 0
+    if best == 1 and switch_epoch > 1:
+        return ["Earlier switch epochs than the chosen one were not tried."]
+    if best == len(rows) - 1 and switch_epoch < epochs:
+        return ["Later switch epochs than the chosen one were not tried."]
+    return []
+
+
+def markdown(rows: Sequence[Result], best: int, photos: int, verdict: Verdict) -> str:
     """The answer and the table, short."""
-    lead, numbers = answer(rows, rows[best], photos)
-    lines = [f"**{lead}:** {numbers}", ""]
+    said, numbers = answer(rows, rows[best], photos, verdict)
+    lines = [f"**{said}:** {numbers}", ""]
+    if verdict["against"]:
+        lines += [compared(rows[best], verdict), ""]
     lines += [
         "| Fine-tuning from | Best epoch | Validation accuracy | Test accuracy | Gain in points |",
         "|---|--:|--:|--:|--:|",
@@ -98,6 +173,17 @@ def markdown(rows: Sequence[Result], best: int, photos: int) -> str:
         accuracies = f"{percent(row['validation_accuracy'])} | {percent(row['test_accuracy'])}"
         lines.append(f"| {name}{', diverged' * row['diverged']} | {row['best_epoch']} | {accuracies} | {gained} |")
     return "\n".join(lines) + "\n"
+
+
+def repeated(counts: Mapping[str, int]) -> str:
+    """How many photos are there more than once, by kind as prepare counts them, and what comes of it."""
+    words = {
+        "across splits": "in more than one of train, validation and test, which flatters the result",
+        "across classes": "in more than one class, which no model can get right",
+        "within a class": "more than once in the same class and split",
+    }
+    found = [(counts[kind], text) for kind, text in words.items() if counts.get(kind)]
+    return "; ".join(f"{count:,} photo{'s are' if count > 1 else ' is'} {text}" for count, text in found)
 
 
 def unbroken(text: str) -> str:

@@ -58,12 +58,17 @@ def describe(
 
 
 def entry(metadata: Mapping[str, Any]) -> Entry:
-    """An artifact's metadata, from `describe`, as a model file carries it: without what is an address only here."""
-    parameters = {
-        name: value
-        for name, value in json.loads(metadata["parameters"]).items()
-        if name not in _DIGESTS and (name not in _ADDRESSES or addresses.is_name(value))
-    }
+    """An artifact's metadata, from `describe`, as a model file carries it.
+
+    Of what is an address only here it keeps the last part, as `dataset_name` or `weights_name`: under a key of its own,
+    since a folder may be called `sample`. The same on a laptop and on a cluster, a model's bytes stay the same too.
+    """
+    parameters = {}
+    for name, value in json.loads(metadata["parameters"]).items():
+        if name in _ADDRESSES and not addresses.is_name(value):
+            parameters[f"{name}_name"] = addresses.last_part(value)
+        elif name not in _DIGESTS:
+            parameters[name] = value
     return {
         "step": metadata["step"],
         "digest": metadata.get("digest"),

@@ -248,9 +248,14 @@ def test_the_same_photo_in_two_places_is_reported(official: Make, tmp_path: Path
     photos = root / "images"
     shutil.copy(photos / "a" / "0.jpg", photos / "b" / "0.jpg")
     shutil.copy(photos / "a" / "1.jpg", photos / "a" / "5.jpg")
+    shutil.copy(photos / "b" / "4.jpg", photos / "b" / "5.jpg")
     duplicates = run(tmp_path / "out", root)["duplicates"]
     assert {"photos": ["a/0.jpg", "b/0.jpg"], "kind": "across classes"} in duplicates
     assert {"photos": ["a/1.jpg", "a/5.jpg"], "kind": "across splits"} in duplicates
+    within = [entry["photos"] for entry in duplicates if entry["kind"] == "within a class"]
+    assert within == [["b/4.jpg", "b/5.jpg"]]
+    counted = json.loads((tmp_path / "out" / "source").read_text())["duplicates"]
+    assert counted == Counter(entry["kind"] for entry in duplicates)
 
 
 def test_a_dataset_that_changed_is_refused(folder: Make, tmp_path: Path) -> None:
@@ -334,7 +339,23 @@ def test_the_source_says_where_the_photos_came_from(folder: Make, tmp_path: Path
         "digest": digest(str(root)),
         "classes": 2,
         "photos": 11,
+        "left_out": 0,
+        "duplicates": {},
     }
+
+
+def test_the_log_names_what_was_left_out(
+    folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(step, "SAID", 2)
+    root = folder(a=9, b=9)
+    for name in ("1.jpg", "2\n3.jpg", "3.jpg"):
+        (root / "a" / name).write_bytes(b"no photo")
+    run(tmp_path / "out", root, max_left_out=0.5)
+    said = [text for line in capfd.readouterr().out.splitlines() if (text := progress.read(line))]
+    left_out = [text for text in said if isinstance(text, str)]
+    assert [text.split(":")[0] for text in left_out[:2]] == ["left out 'a/1.jpg'", r"left out 'a/2\n3.jpg'"]
+    assert left_out[2:] == ["left out 1 more; the manifest and the look at the data name all"]
 
 
 def test_the_drawn_dishes_can_be_prepared(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
+from components.report.paired import mcnemar, paired
 from components.report.step import Outputs, ReportConfig, Trained, gain, report
 from switchpoint.command.parameters import meanings, parameters
 from switchpoint.errors import RecordsError
+from switchpoint.provenance.digests import file_digest
 from switchpoint.provenance.metadata import MEMBER, describe
 from tests.support import unavailable
 
@@ -26,7 +28,7 @@ def write_model(path: Path, switch_epoch: int) -> None:
     """A file with the lineage of a model, and nothing that Keras could load."""
 
     def entry(step: str, **parameters: Any) -> dict[str, Any]:
-        return {"step": step, "digest": f"{step}-digest", "code_digest": "c" * 64, "parameters": parameters}
+        return {"step": step, "digest": f"digest-of-{switch_epoch}", "code_digest": "c" * 64, "parameters": parameters}
 
     document: dict[str, Any] = {
         "format": 1,
@@ -67,7 +69,9 @@ def write_history(path: Path, switch_epoch: int, accuracies: list[float], **chan
     path.write_text(json.dumps(history | changes))
 
 
-def write_evaluation(path: Path, switch_epoch: int, classes: list[str], accuracy: float, photos_a_class: int) -> None:
+def write_evaluation(
+    path: Path, switch_epoch: int, classes: list[str], accuracy: float, photos_a_class: int, **more: Any
+) -> None:
     """Predictions that are right at about `accuracy`; mistakes prefer a class's two neighbours."""
     random = np.random.default_rng(switch_epoch)
     labels = np.repeat(np.arange(len(classes)), photos_a_class)
@@ -94,9 +98,18 @@ def write_evaluation(path: Path, switch_epoch: int, classes: list[str], accuracy
         "per_class": per_class(confusion.tolist(), classes),
         "confused_pairs": confused_pairs(confusion.tolist(), classes),
         "most_confused": most_confused(confusion.tolist()),
+        "model_digest": f"digest-of-{switch_epoch}",
         "digest": "d",
     }
-    path.write_text(json.dumps(evaluation))
+    path.write_text(json.dumps(evaluation | more))
+
+
+def answers(right: int, photos: int, classes: int, first: int = 0) -> dict[str, list[int]]:
+    """Labels and predictions of photos of which those from `first` on, `right` of them, are named right."""
+    labels = [number % classes for number in range(photos)]
+    hit = {(first + number) % photos for number in range(right)}
+    predicted = [label if number in hit else (label + 1) % classes for number, label in enumerate(labels)]
+    return {"labels": labels, "predicted": predicted}
 
 
 CLASSES = ["Apple pie", "Baby back ribs", "Beet salad", "Bibimbap", "Edamame", "French toast"]
@@ -109,6 +122,8 @@ class Study:
     def __init__(self, directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> None:
         self.directory, self.classes, self.photos_a_class = directory, classes, photos_a_class
         self.inputs: dict[int, Trained] = {}
+        self.held_out = 400  # validation photos
+        self.left_out, self.duplicates = 0, dict[str, int]()
 
     def add(self, switch_epoch: int, accuracies: list[float], test: float, **changes: Any) -> "Study":
         paths = tuple(
@@ -121,7 +136,10 @@ class Study:
         shares = {"true_probability": 0.1, "predicted_probability": 0.8, "runner_up_probability": 0.1}
         photo = {"name": f"{self.classes[0]}/1", "jpeg": PIXEL} | said | shares
         photos.write_text(json.dumps({"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}))
-        write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class)
+        right = round(json.loads(history.read_text())["validation_accuracy"] * self.held_out)
+        validation = answers(right, self.held_out, len(self.classes), first=switch_epoch)
+        more = {"validation": validation, "model_file": file_digest(model)}
+        write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class, **more)
         self.inputs[switch_epoch] = Trained(history, model, evaluation, photos)
         return self
 
@@ -129,7 +147,8 @@ class Study:
         finetunes = [self.inputs[key] for key in sorted(self.inputs, reverse=backwards) if key]
         outputs = Outputs(*(self.directory / name / kind for kind in Outputs._fields))
         source, pretrained = self.directory / "source", self.directory / "pretrained"
-        source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, "classes": 12, "photos": 13}))
+        counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
+        source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, **counts}))
         pretrained.write_text(json.dumps({"backbone": "lite0", "weights": "imagenet", "digest": "w" * 64}))
         evaluated = describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d")
         config = ReportConfig(meanings())
@@ -176,7 +195,8 @@ def test_numbers_on_the_page_are_those_of_the_results(tmp_path: Path) -> None:
     best = rows[3]
     page = unescape(page).replace("\N{NO-BREAK SPACE}", " ")
     sentence = re.sub("<[^>]+>", "", page.split("<h1>")[1].split("</h1>")[0])
-    assert sentence.startswith("Start fine-tuning after epoch 4 of transfer learning: best on validation (")
+    lead = "Fine-tuning from epoch 4 is not told apart from fine-tuning from epoch 8"
+    assert sentence.startswith(f"{lead}: best on validation (")
     for number in (best["validation_accuracy"], best["test_accuracy"]):
         assert f"{number * 100:.1f} %" in sentence
     assert f"+{best['gain']['points']:.1f} points" in sentence
@@ -190,7 +210,7 @@ def test_the_best_is_chosen_on_validation_not_on_test(tmp_path: Path) -> None:
     page, results, model = study.report()
     assert results["best"] == {"switch_epoch": 1, "model_digest": "digest-of-1"}
     assert model == study.inputs[1].model.read_bytes()
-    assert "<strong>Start fine-tuning after epoch 1 " in page
+    assert "<strong>Fine-tuning from epoch 1 is not told apart from fine-tuning from epoch 2:" in page
 
 
 @pytest.mark.parametrize(("losses", "best"), [((1.0, 0.9), 2), ((1.0, 1.0), 1), ((None, 1.0), 2)])
@@ -236,6 +256,19 @@ def test_class_names_are_data(tmp_path: Path) -> None:
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
+def test_the_first_screen_tells_of_photos_that_are_there_twice_or_left_out(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
+    before, _, _ = study.report("before")
+    assert "more than once" not in before and "left out" not in before
+    study.left_out, study.duplicates = 7, {"across splits": 3, "within a class": 1}
+    page, _, _ = study.report()
+    first = unescape(page.split("</h1>")[1].split("<table")[0]).replace("\N{NO-BREAK SPACE}", " ")
+    assert "3 photos are in more than one of train, validation and test, which flatters the result" in first
+    assert "1 photo is more than once in the same class and split." in first
+    assert "7 of 1,300 photos could not be read and were left out." in first
+    assert 'href="look.html"' in first
+
+
 def test_order_changes_nothing_and_bytes_repeat(tmp_path: Path) -> None:
     study = whole_study(tmp_path)
     first = study.report("first"), study.digests
@@ -254,6 +287,132 @@ def test_an_evaluation_beside_another_history_is_refused(tmp_path: Path) -> None
     study.inputs[1] = study.inputs[1]._replace(evaluation=study.inputs[2].evaluation)
     with pytest.raises(RecordsError, match=r"histories of switch epochs \[0, 1, 2\] and evaluations of \[0, 2, 2\]"):
         study.report()
+
+
+def test_the_verdict_of_a_few_photos_is_that_nothing_is_told_apart(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.held_out = 10_000
+    study.add(0, [0.5, 0.7500], 0.60).add(1, [0.7501], 0.763).add(2, [0.7499], 0.7)
+    page, results, _ = study.report()
+    verdict = results["verdict"]
+    assert results["best"]["switch_epoch"] == 1
+    assert [each["switch_epoch"] for each in verdict["against"]] == [None]  # the runner-up
+    assert verdict["photos"] == 10_000 and not verdict["told_apart"] and not verdict["worse_on_test"]
+    (against,) = verdict["against"]
+    assert against["points"] == pytest.approx(0.01) and against["low"] < 0 < against["high"]
+    said = "Fine-tuning from epoch 1 is not told apart from transfer learning alone"
+    assert results["conclusion"].startswith(f"{said}. ")
+    assert "includes 0: not told apart" in results["conclusion"]
+    assert f"<h1><strong>{said}:</strong>" in page
+    summary = (tmp_path / "out" / "summary").read_text()
+    assert summary.startswith(f"**{said}:** ") and "includes 0: not told apart" in summary
+    for text in (page, summary, results["conclusion"]):
+        assert "Start fine-tuning after" not in text
+    assert "Earlier switch epochs" not in results["conclusion"]
+
+
+def test_the_chosen_start_is_compared_with_the_runner_up_and_with_transfer_learning(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5, 0.6], 0.6).add(2, [0.7], 0.7).add(4, [0.705], 0.72).add(8, [0.65], 0.7)
+    _, results, _ = study.report()
+    against = results["verdict"]["against"]
+    assert [(each["switch_epoch"], each["told_apart"]) for each in against] == [(2, False), (None, True)]
+    said = "Fine-tuning from epoch 4 is not told apart from fine-tuning from epoch 2. "
+    assert results["conclusion"].startswith(said)
+
+
+def test_a_start_that_is_told_apart_is_advised(tmp_path: Path) -> None:
+    _, results, _ = Study(tmp_path).add(0, [0.5, 0.6], 0.6).add(2, [0.7], 0.7).report()
+    assert results["verdict"]["told_apart"]
+    assert results["conclusion"].startswith("Start fine-tuning after epoch 2 of transfer learning. ")
+    assert "not told apart" not in results["conclusion"]
+
+
+def test_a_start_that_is_worse_on_test_is_not_advised(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5, 0.6], 0.75).add(2, [0.7], 0.61)
+    page, results, model = study.report()
+    assert results["results"][1]["gain"]["high"] < 0 and results["verdict"]["worse_on_test"]
+    said = "Fine-tuning from epoch 2 came out worse on test than transfer learning alone"
+    assert results["conclusion"].startswith(said) and f"<h1><strong>{said}:</strong>" in page
+    for text in (page, results["conclusion"], (tmp_path / "out" / "summary").read_text()):
+        assert "This run gives no reason to fine-tune." in text
+        assert "Start fine-tuning after" not in text
+    assert model == study.inputs[2].model.read_bytes()  # chosen on validation all the same
+
+
+@pytest.mark.parametrize(
+    ("best", "untried"), [(1, None), (2, "Earlier"), (6, None), (10, "Later"), (14, None)]
+)  # of 14 epochs of transfer learning
+def test_no_start_is_missed_where_there_is_none(tmp_path: Path, best: int, untried: str | None) -> None:
+    others = {1: (2, 4), 2: (3, 4), 6: (4, 8), 10: (4, 6), 14: (4, 6)}[best]
+    study = Study(tmp_path).add(0, rising(0.4, 0.6, 14), 0.6).add(best, [0.7], 0.7)
+    for other in others:
+        study.add(other, [0.6], 0.6)
+    conclusion = study.report()[1]["conclusion"]
+    said = re.search(r"(\w+) switch epochs than the chosen one were not tried", conclusion)
+    assert (said and said[1]) == untried
+
+
+@pytest.mark.parametrize("kind", ["history", "model", "evaluation"])
+def test_files_of_two_trainings_are_refused(tmp_path: Path, kind: str) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6).add(2, [0.65], 0.65)
+    first, second = study.inputs[1], study.inputs[2]
+    study.inputs[1] = first._replace(**{kind: getattr(second, kind)})
+    study.inputs[2] = second._replace(**{kind: getattr(first, kind)})
+    one, two = (f"fine-tuning from epoch {epoch} \\(model digest-of-{epoch}\\)" for epoch in (1, 2))
+    message = f"the history is of {one}, the evaluation is of {one}, the model file is of {two}. Run the"
+    message = message if kind == "model" else "histories of switch epochs"
+    with pytest.raises(RecordsError, match=message):
+        study.report()
+
+
+def test_an_evaluation_of_another_model_of_the_same_start_is_refused(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6, model_digest="digest-of-another-seed")
+    with pytest.raises(RecordsError, match=r"history is of fine-tuning from epoch 1 \(model digest-of-anoth"):
+        study.report()
+
+
+def test_a_model_file_that_was_changed_since_it_was_evaluated_is_refused(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
+    with zipfile.ZipFile(study.inputs[1].model, "a") as archive:
+        archive.writestr("model.weights.h5", b"other weights")
+    with pytest.raises(RecordsError, match="model-1 is not the file that was evaluated"):
+        study.report()
+
+
+def test_mcnemar_by_hand() -> None:
+    assert mcnemar(0, 0) == mcnemar(3, 3) == 1
+    assert mcnemar(5, 0) == pytest.approx(2 / 32) and mcnemar(0, 6) == pytest.approx(2 / 64)
+    assert mcnemar(7, 1) == mcnemar(1, 7) == pytest.approx(2 * (1 + 8) / 256)
+    assert 0 < mcnemar(2000, 3000) < 1e-40
+
+
+def interval(photos: int, won: int, lost: int) -> tuple[float, float]:
+    before = [1] * won + [0] * (photos - won)
+    after = [0] * won + [1] * lost + [0] * (photos - won - lost)
+    found = paired([0] * photos, before, after)
+    assert found["points"] == pytest.approx((won - lost) / photos * 100)
+    return found["low"], found["high"]
+
+
+@pytest.mark.parametrize(("won", "lost"), [(0, 0), (3, 0), (4, 0), (0, 5), (5, 0), (7, 1), (9, 2)])
+def test_a_few_photos_show_no_difference(won: int, lost: int) -> None:
+    low, high = interval(300, won, lost)
+    assert low <= 0 <= high
+
+
+def test_photos_that_all_agree_leave_room_for_a_difference() -> None:
+    # Clopper and Pearson's bound of none in 300, where each may miss in 1.25 %.
+    share = 1 - 0.0125 ** (1 / 300)
+    assert interval(300, 0, 0) == pytest.approx((-100 * share, 100 * share))
+
+
+def test_intervals_of_a_few_photos_hold_the_difference_as_often_as_they_say() -> None:
+    random, photos, shares = np.random.default_rng(3), 60, (0.06, 0.02)
+    drawn = random.multinomial(photos, [*shares, 1 - sum(shares)], 400)
+    held = [
+        low <= 100 * (shares[0] - shares[1]) <= high for low, high in (interval(photos, *each[:2]) for each in drawn)
+    ]
+    assert np.mean(held) >= 0.95
 
 
 def test_the_interval_is_that_of_drawing_photos() -> None:

@@ -16,7 +16,7 @@ from components.finetune.step import schedule as finetune_schedule
 from components.transfer.step import schedule
 from switchpoint.data.manifest import read_manifest
 from switchpoint.errors import CheckpointNotFoundError, WeightsError
-from switchpoint.provenance.digests import ROOT
+from switchpoint.provenance.digests import ROOT, file_digest
 from switchpoint.training import checkpoints, loop, network
 from switchpoint.training import saved_model as models
 from switchpoint.training.backbones.blocks import blocks
@@ -268,6 +268,14 @@ def test_fine_tuning_warms_up_before_its_schedule(kind: str, middle: float, end:
     assert shares == pytest.approx([0, 0.25, 0.5, 1, middle, end], abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["cosine", "constant"])
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0.6), (1, 0.99), (2, 0.9)])
+def test_a_warm_up_longer_than_fine_tuning_ends_with_its_last_step(kind: str, epochs: int, warmup: float) -> None:
+    config = replace(FINETUNE, schedule=kind, warmup=warmup, epochs=epochs, learning_rate=0.5)
+    rates = finetune_schedule(config, photos=8)  # one step an epoch
+    assert [float(rates(step)) for step in range(epochs)] == pytest.approx([0.0, 0.5][2 - epochs :])
+
+
 def test_evaluate_counts_what_the_model_gets_right(small_records: Path, finetuned: Path, tmp_path: Path) -> None:
     result = evaluated(small_records, finetuned, tmp_path, 2)
     assert json.loads((tmp_path / "evaluation").read_text()) == result
@@ -279,6 +287,12 @@ def test_evaluate_counts_what_the_model_gets_right(small_records: Path, finetune
     model.compile(loss="categorical_crossentropy", metrics=["categorical_accuracy"])
     loss, accuracy = model.evaluate(plain_batches(small_records, "test", 8), verbose=0)
     assert (result["loss"], result["top_1"]) == (pytest.approx(loss, rel=1e-4), pytest.approx(accuracy))
+    _, held_out = model.evaluate(plain_batches(small_records, "validation", 8), verbose=0)
+    validation = {name: np.array(each) for name, each in result["validation"].items()}
+    assert (validation["labels"] == validation["predicted"]).mean() == pytest.approx(held_out)
+    assert held_out == pytest.approx(history(finetuned)["validation_accuracy"])
+    assert result["model_digest"] == history(finetuned)["model_digest"]
+    assert result["model_file"] == file_digest(finetuned / "model" / "model.keras")
 
 
 def test_every_label_is_one_of_the_classes(small_records: Path) -> None:

@@ -161,7 +161,7 @@ def finish(
     if trouble:
         say(trouble)
     elif wait:
-        output.print(console.results_table(results["results"]))
+        output.print(console.results_table(results["results"], results["best"]))
         say(results["conclusion"])
         say(f"Report: {results['report']}\nModel:  {results['model']}")
 

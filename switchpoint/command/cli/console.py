@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ from rich.progress import Progress, ProgressColumn, Task, TaskID, TextColumn, Ti
 from rich.table import Column, Table
 from rich.text import Text
 
+from components.report.wording import repeated
 from switchpoint import progress
+from switchpoint.command.runs.results import chosen
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Result, Run, Step
+    from switchpoint.documents import Best, Result, Run, Step
 
 
 def title(step: Step) -> str:
@@ -131,16 +134,32 @@ def steps_table(steps: list[Step]) -> Table:
     return table
 
 
-def results_table(results: list[Result]) -> Table:
-    """A row for transfer learning alone and one for each switch epoch."""
+def about_photos(document: Run) -> list[str]:
+    """What a person should know of the photos: those left out, and those that are there more than once."""
+    said = []
+    if left_out := document.get("left_out"):
+        said.append(f"{len(left_out)} photos were left out; prepare's log and look.html name them.")
+    if duplicates := document.get("duplicates"):
+        counts = Counter(same["kind"] for same in duplicates)
+        said.append(f"The same photo more than once: {repeated(counts)}; look.html names them.")
+    return said
+
+
+def start(switch_epoch: int | None) -> str:
+    """A start in a table."""
+    return "transfer alone" if switch_epoch is None else f"epoch {switch_epoch}"
+
+
+def results_table(results: list[Result], best: Best | None = None) -> Table:
+    """A row for transfer learning alone and one for each switch epoch; `best` is marked as the chosen one."""
     table = Table()
     table.add_column("fine-tuning from", no_wrap=True)
     for name in ("best epoch", "validation accuracy", "test accuracy", "test loss", "seconds"):
         table.add_column(name, justify="right")
     for row in results:
-        start = "transfer alone" if row["switch_epoch"] is None else f"epoch {row['switch_epoch']}"
+        chosen = best is not None and best["switch_epoch"] == row["switch_epoch"]
         table.add_row(
-            start + (", diverged" if row["diverged"] else ""),
+            start(row["switch_epoch"]) + ", chosen" * chosen + ", diverged" * row["diverged"],
             str(row["best_epoch"]),
             f"{row['validation_accuracy']:.1%}",
             f"{row['test_accuracy']:.1%}",
@@ -152,16 +171,16 @@ def results_table(results: list[Result]) -> Table:
 
 def runs_table(documents: list[Run]) -> Table:
     """Runs, as given."""
-    table = Table("run", "state", "dataset", "switch epochs", "best test accuracy")
+    table = Table("run", "state", "dataset", "switch epochs", "chosen", "its test accuracy")
     for document in documents:
-        parameters = document["parameters"]
-        best = max((row["test_accuracy"] for row in document["results"]), default=None)
+        parameters, best = document["parameters"], chosen(document)
         table.add_row(
             document["id"],
             document["state"],
             str(parameters["dataset"]),
             ", ".join(map(str, parameters["switch_epochs"])),
-            "" if best is None else f"{best:.1%}",
+            "" if best is None else start(best["switch_epoch"]),
+            "" if best is None else f"{best['test_accuracy']:.1%}",
         )
     # Nothing is cut: on a narrow terminal the id, which one copies, stays in one piece and the others are wrapped.
     for column in table.columns:

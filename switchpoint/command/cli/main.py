@@ -95,9 +95,9 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
         click.echo(f"Error: {console.title(step)} failed: {step['error']}\nIts log: {log}", err=True)
     if document["state"] != "succeeded":
         sys.exit(1)
-    if document["left_out"]:
-        output.print(f"{len(document['left_out'])} photos were left out; prepare's log and the manifest name them.")
-    output.print(console.results_table(document["results"]))
+    for line in console.about_photos(document):
+        output.print(line, markup=False, highlight=False, soft_wrap=not output.is_terminal)
+    output.print(console.results_table(document["results"], document["best"]))
     # On a terminal between words; in a file it stays one line.
     output.print(document["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
     output.print(f"Report: {document['report']}\nModel:  {document['model']}", markup=False, soft_wrap=True)

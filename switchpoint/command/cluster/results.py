@@ -25,7 +25,7 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
         pipeline_root: Where artifacts go when the run names no root itself.
 
     Returns:
-        `results` and `conclusion`, and where `report` and `model` are.
+        `results`, `best`, `verdict` and `conclusion`, and where `report` and `model` are.
 
     Raises:
         ClusterError: Says why they can't be had from here, and where they are to be seen.
@@ -39,7 +39,8 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
                     content, _ = storage.read_json(found)
                     base = found.rpartition("/")[0]
                     found_at = {"report": f"{base}/page", "photos": f"{base}/photos", "model": f"{base}/model/{MODEL}"}
-                    return {"results": content["results"], "conclusion": content["conclusion"], **found_at}
+                    told = ("results", "best", "verdict", "conclusion")  # an older pipeline's report has no verdict
+                    return {key: content[key] for key in told if key in content} | found_at
             except StorageError as error:
                 raise ClusterError(f"{error} {seen}") from error
         elif candidate is run:

@@ -22,7 +22,7 @@ from switchpoint.training import saved_model as models
 from switchpoint.training.backbones.table import weights_digest
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Check, Graph, Node
+    from switchpoint.documents import Check, Entry, Graph, Node
 
     Test = Callable[[Node, "_Copies"], str | None]  # what no longer matches, if anything
 
@@ -102,9 +102,17 @@ def _model(node: Node, copies: _Copies) -> str | None:
     if said["digest"] != node["digest"]:
         return f"{path} carries the lineage of another model ({str(said['digest'])[:16]}…)"
     written = metadata(path.parent)
-    if not sealed(path) or (written and said != entry(written)):
+    if not sealed(path) or (written and not _describes(entry(written), said)):
         return f"{path} is not what was saved: its lineage (switchpoint.json) or its architecture was changed"
     return _differs(models.digest(keras.models.load_model(path, compile=False)), node["digest"], path)
+
+
+def _describes(written: Entry, said: Entry) -> bool:
+    """Whether what KFP wrote down beside a model file agrees with what the file says of itself.
+
+    The report keeps a copy of the best model: what is written there is of the report, and shares the digest alone.
+    """
+    return written == said or (written["step"] == "report" and written["digest"] == said["digest"])
 
 
 def _checkpoint(node: Node, copies: _Copies) -> str | None:

@@ -59,6 +59,7 @@ def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> Grap
     given = cluster_rerun.look_at(cluster, run).parameters
     for node in graph["nodes"]:
         if node["kind"] in ("dataset", "weights"):  # a model file carries no addresses
+            node["parameters"].pop(f"{node['kind']}_name", None)
             node["parameters"] = node["parameters"] | {node["kind"]: given[node["kind"]]}
     graph["nodes"][0]["path"] = graph["nodes"][0]["path"] or uri
     graph["run"], graph["uri"] = run.run_id, uri

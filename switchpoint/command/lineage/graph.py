@@ -148,7 +148,7 @@ class _Builder:
         """The records that were trained on, and their dataset."""
         added = [self.add("records", "records", made, user) for user in users][-1]
         self.nodes[-1]["classes"], self.nodes[-1]["photos"] = made.get("classes"), made.get("photos")
-        named = {key: value for key, value in made["parameters"].items() if key == "dataset"}
+        named = {key: value for key, value in made["parameters"].items() if key in ("dataset", "dataset_name")}
         source: Entry = {
             "step": made["step"],
             "digest": made["inputs"].get("dataset"),
@@ -161,7 +161,8 @@ class _Builder:
     def weights(self, made: Entry, user: str) -> None:
         """The pretrained weights that transfer learning began with."""
         if digest := made["inputs"].get("weights"):
-            named = {key: value for key, value in made["parameters"].items() if key in ("backbone", "weights")}
+            told = ("backbone", "weights", "weights_name")
+            named = {key: value for key, value in made["parameters"].items() if key in told}
             self.add("weights", "pretrained", {**made, "step": "transfer", "digest": digest, "parameters": named}, user)
             self.nodes[-1]["parameters"] = {"backbone": named.get("backbone")} | self.nodes[-1]["parameters"]
 
@@ -182,5 +183,7 @@ def inputs(graph: Graph, node: str) -> Iterator[Node]:
 def title(node: Node) -> str:
     """A node in a few words: its kind, and what a person calls it."""
     words = {"weights": "pretrained weights"}.get(node["kind"], node["kind"])
-    name = node["name"] or node["parameters"].get(node["kind"], "")
+    # A model file from elsewhere knows the last part of the address alone.
+    known = (node["parameters"].get(key) for key in (node["kind"], f"{node['kind']}_name"))
+    name = node["name"] or next(filter(None, known), "")
     return f"{words} {name}".strip() if node["kind"] != "model" else f"model, {name}"

@@ -70,8 +70,8 @@ def card(document: Run, runs_directory: Path, file: str = MODEL) -> str:
         Mitchell et al., Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993
     """
     parameters, results = document["parameters"], document["results"]
-    digest = _read(located(_outputs(document, "report")["results"], runs_directory))["best"]["model_digest"]
-    best = next(row for row in results if row["model_digest"] == digest)
+    report = _read(located(_outputs(document, "report")["results"], runs_directory))
+    best = next(row for row in results if row["switch_epoch"] == report["best"]["switch_epoch"])
     start = "transfer learning alone" if best["switch_epoch"] is None else f"switch epoch {best['switch_epoch']}"
     manifest = _manifest(document, runs_directory)
     rows = "\n".join(

@@ -10,24 +10,39 @@ from switchpoint.files import copy
 from switchpoint.provenance.metadata import MODEL
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Run
+    from switchpoint.documents import Result, Run
 
 
 def collect(document: Run, report: Path) -> None:
-    """Put results, photos left out, the report and the best model into a run's document.
+    """Put results, what was found about the photos, the report and the best model into a run's document.
 
     Args:
         document: A run's, whose steps have all ended well.
-        report: Where to put the page under a name that browsers know, and photos.html beside it; KFP's have no suffix.
+        report: Where to put the page under a name that browsers know, and photos.html and look.html beside it; KFP's
+            have no suffix.
     """
     outputs = {step["name"]: step["outputs"] for step in document["steps"] if step["name"] in ("prepare", "report")}
     manifest = json.loads((Path(outputs["prepare"]["records"]) / "manifest.json").read_text())
     results = json.loads(Path(outputs["report"]["results"]).read_text())
     document["results"] = results["results"]
     document["conclusion"] = results["conclusion"]
+    document["best"] = results["best"]
+    document["verdict"] = results["verdict"]
     document["left_out"] = manifest["left_out"]
+    document["duplicates"] = manifest["duplicates"]
     # Beside each other: the pages link to each other by these names.
-    for output, page in (("photos", report.with_name("photos.html")), ("page", report)):
-        copy(Path(outputs["report"][output]), page)
+    for step, output, page in (
+        ("prepare", "look", report.with_name("look.html")),
+        ("report", "photos", report.with_name("photos.html")),
+        ("report", "page", report),
+    ):
+        copy(Path(outputs[step][output]), page)
     document["report"] = str(report)
     document["model"] = str(Path(outputs["report"]["model"]) / MODEL)
+
+
+def chosen(document: Run) -> Result | None:
+    """The start that a run chose, by its validation photos; None where the document does not say it."""
+    if not (best := document.get("best")):
+        return None
+    return next((row for row in document["results"] if row["switch_epoch"] == best["switch_epoch"]), None)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from switchpoint.command.cli.console import Show, runs_table, sparkline, wide
+from switchpoint.command.cli.console import Show, about_photos, results_table, runs_table, sparkline, wide
 from switchpoint.progress import Progress, say
 
 TRANSFER = {"name": "transfer", "switch_epoch": None, "why": "first run", "state": "ran", "seconds": 12.75}
@@ -144,3 +144,44 @@ def test_in_a_pipe_nothing_is_cut_or_wrapped(capsys: pytest.CaptureFixture[str])
 
 def printed_by(console: Console) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def shown(what: Any) -> list[str]:
+    output = io.StringIO()
+    Console(file=output, width=120).print(what)
+    return output.getvalue().splitlines()
+
+
+def row(switch_epoch: int | None, validation: float, test: float) -> dict[str, Any]:
+    numbers = {"validation_accuracy": validation, "test_accuracy": test, "test_loss": 1.0, "seconds": 9.0}
+    return numbers | {"switch_epoch": switch_epoch, "best_epoch": 3, "diverged": False}
+
+
+def test_runs_show_the_chosen_starts_test_accuracy_not_the_highest() -> None:
+    run: dict[str, Any] = {
+        "id": "20261124-101502-3f9a",
+        "state": "succeeded",
+        "parameters": {"dataset": "sample", "switch_epochs": [1, 2]},
+        "results": [row(None, 0.70, 0.80), row(1, 0.75, 0.66), row(2, 0.74, 0.91)],
+        "best": {"switch_epoch": 1, "model_digest": "b"},
+    }
+    text = "\n".join(shown(runs_table([run])))
+    assert "66.0%" in text and "epoch 1" in text
+    assert "91.0%" not in text and "80.0%" not in text
+    chosen = [line for line in shown(results_table(run["results"], run["best"])) if "chosen" in line]
+    assert len(chosen) == 1 and "epoch 1, chosen" in chosen[0]
+
+
+def test_photos_that_are_there_twice_are_told() -> None:
+    kinds = ["across splits", "across splits", "across classes", "within a class"]
+    document: Any = {
+        "left_out": [{"photo": "a/1.jpg", "reason": "empty"}] * 3,
+        "duplicates": [{"kind": kind, "photos": ["a/1.jpg", "a/2.jpg"]} for kind in kinds],
+    }
+    assert about_photos(document) == [
+        "3 photos were left out; prepare's log and look.html name them.",
+        "The same photo more than once: 2 photos are in more than one of train, validation and test, which flatters "
+        "the result; 1 photo is in more than one class, which no model can get right; "
+        "1 photo is more than once in the same class and split; look.html names them.",
+    ]
+    assert about_photos({"left_out": [], "duplicates": []}) == []  # type: ignore[typeddict-item]

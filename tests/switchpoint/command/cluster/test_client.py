@@ -339,6 +339,7 @@ REPORT = {
         {"switch_epoch": 2, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.79, "test_loss": 0.7,
          "diverged": False, "seconds": 90.0, "model_digest": "b"},
     ],
+    "best": {"switch_epoch": 2, "model_digest": "b"},
     "conclusion": "Switch after epoch 2.",
 }  # fmt: skip
 

@@ -91,6 +91,10 @@ def test_a_copied_model_tells_by_itself(place: Path, tmp_path: Path) -> None:
     assert {"model", "checkpoint", "records", "dataset", "weights"} == set(known)
     assert not any(node["made_by_run"] for node in graph["nodes"])
     assert str(place) not in json.dumps(graph)
+    assert known["dataset"]["parameters"] == {"dataset_name": "photos"}
+    assert known["weights"]["parameters"] == {"backbone": "efficientnet_lite0", "weights_name": "weights.pth"}
+    tree = call("lineage", tmp_path / "copied.keras", "--runs-dir", tmp_path).stdout
+    assert "dataset photos  " in tree and "pretrained weights weights.pth  " in tree
     found = document(tmp_path, "copied.keras", "--runs-dir", str(place / "runs"))
     assert all(node["made_by_run"] for node in found["nodes"])
     assert next(node for node in found["nodes"] if node["kind"] == "dataset")["parameters"] == {
@@ -200,6 +204,21 @@ def test_what_is_as_it_was_verifies(place: Path, copy: Path, tmp_path: Path) -> 
     done = call("lineage", tmp_path / "copied.keras", "--runs-dir", tmp_path, "--verify")
     assert done.exit_code == 0
     assert [line.split()[0] for line in done.stdout.splitlines()[-8:]] == ["matches", *["not"] * 4, *["matches"] * 3]
+
+
+def test_the_path_that_run_prints_verifies(place: Path, copy: Path) -> None:
+    for run in runs.every(place / "runs"):
+        done = call("lineage", run["model"], "--runs-dir", place / "runs", "--verify")
+        assert done.exit_code == 0, done.stdout
+        assert "DIFFERS" not in done.stdout
+    # What lies there is another start's: intact, and not the one that the report wrote down.
+    (copied,) = copy.glob("*/report/model/model.keras")
+    (tuned,), (alone,) = copy.glob(MODEL), copy.glob("*/transfer/model/model.keras")
+    other = alone if copied.read_bytes() == tuned.read_bytes() else tuned
+    shutil.copyfile(other, copied)
+    done = call("lineage", copied, "--runs-dir", copy, "--verify")
+    assert done.exit_code == 1
+    assert "report/model/model.keras is not what was saved" in done.stdout
 
 
 @contextlib.contextmanager

@@ -96,7 +96,9 @@ def test_a_run_is_what_its_document_says(project: Project, first: dict[str, Any]
     assert all(step["seconds"] > 0 and step["why"] == "first run" for step in first["steps"])
     assert [row["switch_epoch"] for row in first["results"]] == [None, 1]
     assert all(0 <= row["test_accuracy"] <= 1 and len(row["model_digest"]) == 64 for row in first["results"])
-    assert Path(first["report"]).read_text().lstrip().startswith("<!")
+    for page in ("report.html", "photos.html", "look.html"):
+        assert Path(first["report"]).with_name(page).read_text().lstrip().startswith("<!")
+    assert first["duplicates"] == [] and first["best"]["switch_epoch"] in (None, 1)
     assert Path(first["model"]).suffix == ".keras"
     manifest = project.place / "runs" / first["id"] / "run.json"
     assert json.loads(manifest.read_text()) == first
