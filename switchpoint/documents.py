@@ -271,6 +271,21 @@ class Lineage(TypedDict):
     seal: NotRequired[str]
 
 
+class RememberedFile(TypedDict):
+    """A file of an artifact when its step ended; `modified` in nanoseconds, as `os.stat` has it."""
+
+    bytes: int
+    modified: int
+    sha256: str
+
+
+class RememberedOutput(TypedDict):
+    """runs/ID/STEP/files.json, for each output: the digest in its metadata, and its files by their names inside."""
+
+    digest: str | None
+    files: dict[str, RememberedFile]
+
+
 class Step(TypedDict):
     """A step of a run. `inputs` and `outputs` are URIs; `log` is relative to the run's directory.
 

@@ -37,7 +37,13 @@ class Watcher(Protocol):
         """A step has its final state."""
 
 
-def run(parameters: Parameters, runs_directory: Path, watcher: Watcher, runner: str = "subprocess") -> Run:
+def run(
+    parameters: Parameters,
+    runs_directory: Path,
+    watcher: Watcher,
+    runner: str = "subprocess",
+    verify: bool = False,
+) -> Run:
     """Run the pipeline and return the run's document, whether it succeeded or failed.
 
     Args:
@@ -45,16 +51,17 @@ def run(parameters: Parameters, runs_directory: Path, watcher: Watcher, runner: 
         runs_directory: Where runs and the cache live.
         watcher: Told of every step and every line.
         runner: `subprocess`, or `docker` for a container a step.
+        verify: Read all that is cached: see `switchpoint.command.local.outputs`.
     """
     runs_directory = runs_directory.resolve()
-    expected = plan(parameters, runs_directory, runner)
+    expected = plan(parameters, runs_directory, runner, verify)
     with Processes() as processes:
         # The report is drawn without TensorFlow: alone it has ended before the server would be warm.
         if runner == "subprocess" and any(
             step["state"] == "will run" and step["name"] != "report" for step in expected
         ):
             processes.warm_up()
-        return _run(parameters, runs_directory, watcher, runner, expected, processes)
+        return _run(parameters, runs_directory, watcher, runner, verify, expected, processes)
 
 
 def _run(
@@ -62,6 +69,7 @@ def _run(
     runs_directory: Path,
     watcher: Watcher,
     runner: str,
+    verify: bool,
     expected: list[Step],
     processes: Processes,
 ) -> Run:
@@ -75,7 +83,7 @@ def _run(
             started_by(going, document["id"]),
             environment({RESUME: os.environ.get(RESUME) or str(runs_directory / ".resume")}),
         ):
-            orchestrate(parameters, runs_directory, runs_directory / ".cache", runner, going)
+            orchestrate(parameters, runs_directory, runs_directory / ".cache", runner, going, verify=verify)
         document["state"] = "succeeded"
         collect(document, going.directory / "report.html")
     except RuntimeError as error:  # kfp's "Inner task failed: …"; the step's own error is in the step
@@ -108,7 +116,7 @@ class _Run:
 
     def execute(self, task: Task) -> Outputs | None:
         step = task.step
-        step["why"] = explain(step, self.earlier)
+        step["why"] = task.broken or explain(step, self.earlier)
         if self.interrupted.is_set():  # kfp would go on with the next switch epoch
             step["state"] = "skipped"
             raise KeyboardInterrupt
