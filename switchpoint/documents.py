@@ -289,8 +289,8 @@ class RememberedOutput(TypedDict):
 class Step(TypedDict):
     """A step of a run. `inputs` and `outputs` are URIs; `log` is relative to the run's directory.
 
-    `state` is planned as cached or will run; a run's is running, then cached, ran, failed or skipped; a cluster's also
-    pending or canceled, and there `node` is the workflow's.
+    `state` is planned as cached or will run; a run's is running, then cached, ran, failed, interrupted or skipped; a
+    cluster's also pending or canceled, and there `node` is the workflow's.
     """
 
     name: str
@@ -312,7 +312,8 @@ class Step(TypedDict):
 class Run(TypedDict):
     """runs/ID/run.json, and what `switchpoint runs --json` shows. Times are ISO 8601 in UTC.
 
-    `state` is running, succeeded or failed; on a cluster in the API's words. Of a run on a cluster some keys are not
+    `state` is running, succeeded, failed (a step did) or interrupted (Ctrl-C, SIGTERM, or its process is gone: the same
+    command goes on from there); on a cluster in the API's words. Of a run on a cluster some keys are not
     known, and it has a `name` and a `url`.
     """
 

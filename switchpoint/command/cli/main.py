@@ -28,9 +28,11 @@ from switchpoint.command.cli.flags import (
 )
 from switchpoint.errors import ParameterError, SwitchpointError
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
 
 class Commands(click.Group):
-    """Turns our errors into a message and an exit code: 2 for wrong arguments, 1 for what failed."""
+    """Turns our errors into a message and an exit code: 2 for wrong arguments, 1 for what failed, 130 for Ctrl-C."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -39,6 +41,9 @@ class Commands(click.Group):
         except SwitchpointError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2 if isinstance(error, ParameterError) else 1)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -65,7 +70,7 @@ def changed(runs_directory: Path, run: str | None, flags: Values) -> Values:
 
 
 def execute(values: Values, runs_directory: Path, runner: str, verify: bool, as_json: bool) -> None:
-    """Run, show, and exit 1 when a step failed."""
+    """Run, show, and exit 1 when a step failed, 130 when it was interrupted."""
     from rich.console import Console
 
     from switchpoint.command.cli import console
@@ -82,6 +87,9 @@ def execute(values: Values, runs_directory: Path, runner: str, verify: bool, as_
     for step in failed:
         log = Path(runs_directory, document["id"], step["log"] or "")
         click.echo(f"Error: {console.title(step)} failed: {step['error']}\nIts log: {log}", err=True)
+    if document["state"] == "interrupted":
+        click.echo("Interrupted. What has finished is kept: the same command goes on from there.", err=True)
+        sys.exit(INTERRUPTED)
     if document["state"] != "succeeded":
         sys.exit(1)
     if document["left_out"]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kfp import dsl, local
-from kfp.local import cache, docker_task_handler, executor_input_utils, status, subprocess_task_handler
+from kfp.local import cache, docker_task_handler, executor_input_utils, logging_utils, status, subprocess_task_handler
 from kfp.local import task_dispatcher as dispatcher
 from kfp.local.orchestrator import orchestrator_utils, task_executor
 
@@ -93,10 +93,10 @@ def orchestrate(
         writes: Whether what is done goes to the cache.
         verify: Read every file of what is cached, also where its size and time are those of when it was written.
     """
-    handlers, level = logging.root.handlers[:], logging.root.level
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
+        _quiet(),
         _observed(observer),
         _checked_cache(writes, verify),
     ):
@@ -109,8 +109,24 @@ def orchestrate(
             enable_caching=True,
             cache_root=str(cache_directory),
         )
+        pipeline(**parameters)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing that kfp logs comes through.
+
+    It exchanges the root logger's handlers, and Python's print, while a task runs; two rounds of a loop then leave each
+    other's behind, or none, and what is logged without one goes to the terminal.
+    """
+    handlers, level = logging.root.handlers[:], logging.root.level
+    logging.root.handlers[:] = [logging.NullHandler()]
+    with (
+        _replaced(logging_utils, "local_logger_context", contextlib.nullcontext),
+        _replaced(logging_utils, "indented_print", contextlib.nullcontext),
+    ):
         try:
-            pipeline(**parameters)
+            yield
         finally:
             logging.root.handlers[:] = handlers
             logging.root.setLevel(level)
@@ -181,7 +197,7 @@ def _observed(observer: Observer) -> Iterator[None]:
             return made if state == status.Status.SUCCESS else None
 
         step: Step = _this_thread.step
-        step["state"] = "ran"
+        step["state"] = "running"
         names = list(arguments["component_spec"].output_definitions.artifacts)
         made = observer.execute(Task(step, names, run, _this_thread.broken))
         return ({}, status.Status.FAILURE) if made is None else (made, status.Status.SUCCESS)
@@ -211,10 +227,15 @@ def _ending(step: Step, observer: Observer) -> Iterator[None]:
     clock = time.monotonic()
     try:
         yield
+    except KeyboardInterrupt:
+        step["state"] = "interrupted" if step["state"] == "running" else step["state"]
+        raise
     except BaseException as error:
         step["error"] = step["error"] or f"{type(error).__name__}: {error}"
         raise
     finally:
+        if step["state"] == "running":
+            step["state"] = "ran"
         step["ended"], step["seconds"] = now(), round(time.monotonic() - clock, 3)
         if step["state"] == "cached":
             step["why"] = "nothing that it depends on has changed"
