@@ -308,11 +308,26 @@ class Lineage(TypedDict):
     seal: NotRequired[str]
 
 
+class RememberedFile(TypedDict):
+    """A file of an artifact when its step ended; `modified` in nanoseconds, as `os.stat` has it."""
+
+    bytes: int
+    modified: int
+    sha256: str
+
+
+class RememberedOutput(TypedDict):
+    """runs/ID/STEP/files.json, for each output: the digest in its metadata, and its files by their names inside."""
+
+    digest: str | None
+    files: dict[str, RememberedFile]
+
+
 class Step(TypedDict):
     """A step of a run. `inputs` and `outputs` are URIs; `log` is relative to the run's directory.
 
-    `state` is planned as cached or will run; a run's is running, then cached, ran, failed or skipped; a cluster's also
-    pending or canceled, and there `node` is the workflow's.
+    `state` is planned as cached or will run; a run's is running, then cached, ran, failed, interrupted or skipped; a
+    cluster's also pending or canceled, and there `node` is the workflow's.
     """
 
     name: str
@@ -334,7 +349,8 @@ class Step(TypedDict):
 class Run(TypedDict):
     """runs/ID/run.json, and what `switchpoint runs --json` shows. Times are ISO 8601 in UTC.
 
-    `state` is running, succeeded or failed; on a cluster in the API's words. Of a run on a cluster some keys are not
+    `state` is running, succeeded, failed (a step did) or interrupted (Ctrl-C, SIGTERM, or its process is gone: the same
+    command goes on from there); on a cluster in the API's words. Of a run on a cluster some keys are not
     known, and it has a `name` and a `url`.
     """
 

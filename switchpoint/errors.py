@@ -50,3 +50,11 @@ class ProcessEndedError(SwitchpointError):
 
 class StorageError(SwitchpointError):
     """An object or a bucket can't be read or written."""
+
+
+def again(step: str) -> str:
+    """What to do about an artifact of `step` that is not what it was: a sentence for the end of an error."""
+    return (
+        f"Run {step} again: on this machine the next run does. A cluster's cache does not look into artifacts, and "
+        "gives this one again: docs/kubeflow.md, A broken artifact, says what to do."
+    )

@@ -15,6 +15,7 @@ from switchpoint.training.backbones.blocks import unfreeze
 from switchpoint.training.batches import feed
 from switchpoint.training.replicas import strategy
 from switchpoint.training.resume import Resume
+from switchpoint.training.surroundings import surroundings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +96,7 @@ def finetune(
         "checkpoints": checkpoints.digest(checkpoint_directory),
         "precision": backbone.layers[-1].compute_dtype,
     }
-    resume.open("finetune", config, inputs)
+    resume.open("finetune", config, inputs, surroundings())
     seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
     phase = loop.Phase(f"finetune {config.switch_epoch}", config.epochs, config.batch_size, seed)
     trained = loop.fit(model, seen, phase, outputs.logs, resume)

@@ -22,6 +22,7 @@ from switchpoint.training.batches import Feed, feed
 from switchpoint.training.features import Views, on_features
 from switchpoint.training.replicas import strategy
 from switchpoint.training.resume import Resume
+from switchpoint.training.surroundings import surroundings
 
 if TYPE_CHECKING:
     import keras
@@ -97,7 +98,8 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
 
     resume = resume or Resume()
     precision = backbone.layers[-1].compute_dtype
-    resume.open("transfer", config, {"records": manifest["digest"], "weights": weights, "precision": precision})
+    inputs = {"records": manifest["digest"], "weights": weights, "precision": precision}
+    resume.open("transfer", config, inputs, surroundings())
     seen, computing = _feed(records, backbone, head, config)
     phase = loop.Phase("transfer", config.epochs, config.batch_size, config.seed, keep_every=True)
     trained = loop.fit(trainee, seen, phase, outputs.logs, resume)

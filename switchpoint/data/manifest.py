@@ -13,7 +13,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from switchpoint.errors import RecordsError
+from switchpoint.errors import RecordsError, again
 from switchpoint.provenance.digests import file_digest
 
 if TYPE_CHECKING:
@@ -70,17 +70,17 @@ def read_manifest(records: Path) -> Manifest:
         digest = _digest(manifest)
         sizes = {s["file"]: s["bytes"] for name in SPLITS for s in manifest["splits"][name]["shards"]}
     except FileNotFoundError:
-        raise RecordsError(f"No {MANIFEST} in {records}: not records, or not whole. Run prepare again.") from None
+        raise RecordsError(f"No {MANIFEST} in {records}: not records, or not whole. {again('prepare')}") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RecordsError(f"{path} is not a manifest ({error!r}). Run prepare again.") from error
+        raise RecordsError(f"{path} is not a manifest ({error!r}). {again('prepare')}") from error
     if digest != manifest.get("digest"):
-        raise RecordsError(f"{path} was changed after it was written. Run prepare again.")
+        raise RecordsError(f"{path} was changed after it was written. {again('prepare')}")
     for name, size in sizes.items():
         shard = records / name
         found = shard.stat().st_size if shard.is_file() else None
         if found != size:
             received = "is missing" if found is None else f"has {found} bytes, not {size}"
-            raise RecordsError(f"{shard} {received}. Run prepare again.")
+            raise RecordsError(f"{shard} {received}. {again('prepare')}")
     return manifest
 
 
@@ -90,5 +90,5 @@ def verify_records(records: Path) -> Manifest:
     for split in manifest["splits"].values():
         for shard in split["shards"]:
             if file_digest(records / shard["file"]) != shard["sha256"]:
-                raise RecordsError(f"{records / shard['file']} is not what its digest says. Run prepare again.")
+                raise RecordsError(f"{records / shard['file']} is not what its digest says. {again('prepare')}")
     return manifest

@@ -13,7 +13,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
-from switchpoint.errors import CheckpointNotFoundError, DamagedCheckpointError
+from switchpoint.errors import CheckpointNotFoundError, DamagedCheckpointError, again
 from switchpoint.files import write_json
 from switchpoint.training.network import head, variables_digest
 
@@ -92,7 +92,7 @@ def read(directory: Path) -> Checkpoints:
     path = directory / MANIFEST
     if not path.is_file():
         raise CheckpointNotFoundError(
-            f"{directory} holds no finished checkpoints ({MANIFEST} is missing). Run transfer."
+            f"{directory} holds no finished checkpoints ({MANIFEST} is missing). {again('transfer')}"
         )
     manifest: Checkpoints = json.loads(path.read_text())
     return manifest
@@ -123,6 +123,6 @@ def load(directory: Path, epoch: int) -> tuple[keras.Model, keras.Model]:
         if variables_digest(part) != expected:
             raise DamagedCheckpointError(
                 f"{directory}: the {part.name} of epoch {epoch} is not what transfer saved (its digest differs). "
-                "Run transfer again."
+                f"{again('transfer')}"
             )
     return backbone, model

@@ -56,13 +56,16 @@ class Resume:
         """At $SWITCHPOINT_RESUME."""
         return cls(os.environ.get(RESUME) or None)
 
-    def open(self, step: str, config: Any, inputs: Mapping[str, str]) -> None:
+    def open(
+        self, step: str, config: Any, inputs: Mapping[str, str], surroundings: Mapping[str, str] | None = None
+    ) -> None:
         """Take the lock of this training; when another process trains the same, go on without one.
 
         Args:
             step: transfer or finetune.
             config: Its parameters, a dataclass; addresses are left out, `inputs` has the digests of what lies there.
             inputs: For each input its digest.
+            surroundings: What computes it: see `switchpoint.training.surroundings`.
 
         Raises:
             StorageError: The root can't be read or written.
@@ -75,7 +78,13 @@ class Resume:
             for name, value in dataclasses.asdict(config).items()
             if name not in ("weights", "weights_digest")
         }
-        made_of = [step, os.environ.get(DIGEST) or code_digest(step), parameters, dict(inputs)]
+        made_of = [
+            step,
+            os.environ.get(DIGEST) or code_digest(step),
+            parameters,
+            dict(inputs),
+            dict(surroundings or {}),
+        ]
         key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:32]
         store = (
             _Bucket(f"{self._root}/{key}", step)

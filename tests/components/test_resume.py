@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from components.finetune import step
 from switchpoint.documents import Row
-from switchpoint.training import checkpoints
+from switchpoint.provenance.digests import ROOT
+from switchpoint.training import checkpoints, surroundings
 from switchpoint.training.batches import Feed
 from switchpoint.training.logs import Logs
 from switchpoint.training.resume import Resume
@@ -110,6 +113,77 @@ def test_fine_tuning_goes_on_from_the_state_before_a_torn_one(
         tune(small_records, transferred, tmp_path, resume=kept)
     assert "goes on after epoch 1:" in capsys.readouterr().out
     assert {**history(tmp_path), "seconds": 0} == {**history(finetuned), "seconds": 0}
+
+
+ON_DEVICES = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+import tensorflow as tf
+from components.finetune import step
+from switchpoint.training.resume import Resume
+from tests.components.trainings import FINETUNE, tune
+records, transferred, place, devices = *map(Path, sys.argv[1:4]), int(sys.argv[4])
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
+)
+feed = step.feed
+def preempted(*arguments):
+    seen = feed(*arguments)
+    def training(epoch):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return seen.training(epoch)
+    return replace(seen, training=training)
+if devices > 1:
+    step.feed = preempted
+with Resume(str(place / "resume")) as kept:
+    tune(records, transferred, place, resume=kept)
+"""
+
+
+def test_what_two_devices_began_one_does_not_go_on_with(
+    small_records: Path, transferred: Path, finetuned: Path, tmp_path: Path
+) -> None:
+    def tuned(devices: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", ON_DEVICES, small_records, transferred, tmp_path, str(devices)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert tuned(2).returncode == 128 + signal.SIGTERM
+    assert states(tmp_path)
+    alone = tuned(1)
+    assert alone.returncode == 0, alone.stderr
+    assert "goes on" not in alone.stdout
+    assert {**history(tmp_path), "seconds": 0} == {**history(finetuned), "seconds": 0}
+    assert tuned(2).returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"devices": lambda: ["NVIDIA L4", "NVIDIA L4"]},
+        {"devices": lambda: ["NVIDIA A100"]},
+        {"versions": lambda: {"python": "3.11.2", "numpy": "3.0"}},
+        {"threads": lambda: "64"},
+        {"VARIABLES": ("HOME",)},
+    ],
+    ids=["number", "kind", "packages", "threads", "variables"],
+)
+def test_what_computes_is_in_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]) -> None:
+    def latest() -> bool:
+        with pytest.raises(KeyboardInterrupt), Resume(str(tmp_path)) as kept:
+            kept.open("finetune", FINETUNE, {}, surroundings.surroundings())
+            found = kept.latest() is not None
+            kept.save(1, 0, {}, {})
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(surroundings, "devices", lambda: ["NVIDIA L4"])
+    assert [latest(), latest()] == [False, True]
+    for name, value in other.items():
+        monkeypatch.setattr(surroundings, name, value)
+    assert not latest()
 
 
 def test_a_changed_training_starts_from_its_own_beginning(

@@ -114,7 +114,7 @@ class Show:
 
     def ended(self, step: Step) -> None:
         """A step has its final state."""
-        words = {"cached": "cached", "ran": f"done in {step['seconds'] or 0:.1f} s", "failed": "failed"}[step["state"]]
+        words = f"done in {step['seconds'] or 0:.1f} s" if step["state"] == "ran" else step["state"]
         if id(step) in self.bars:
             self.progress.remove_task(self.bars.pop(id(step)))
         if curve := self.curves.pop(id(step), None):

@@ -93,6 +93,10 @@ runner = click.option(
     help="How each step runs: a process, or a container of its image.",
 )  # fmt: skip
 
+verify = click.option(
+    "--verify", is_flag=True, help="Read all that is cached, also where sizes and times say that nothing changed."
+)
+
 
 def given(flags: Values) -> Values:
     """The flags that were given, by the parameters' names."""

@@ -27,12 +27,15 @@ from switchpoint.command.cli.flags import (
     recipe_flag,
     runner,
     runs_dir,
+    verify,
 )
 from switchpoint.errors import ParameterError, SwitchpointError
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
 
 class Commands(click.Group):
-    """Turns our errors into a message and an exit code: 2 for wrong arguments, 1 for what failed."""
+    """Turns our errors into a message and an exit code: 2 for wrong arguments, 1 for what failed, 130 for Ctrl-C."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -46,6 +49,9 @@ class Commands(click.Group):
                 raise
             click.echo(f"Error: {os.fspath(error.filename)}: {error.strerror}", err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -71,8 +77,8 @@ def changed(runs_directory: Path, run: str | None, flags: Values) -> Values:
     return located(pipeline_parameters.checked(base | given(flags)))
 
 
-def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) -> None:
-    """Run, show, and exit 1 when a step failed."""
+def execute(values: Values, runs_directory: Path, runner: str, verify: bool, as_json: bool) -> None:
+    """Run, show, and exit 1 when a step failed, 130 when it was interrupted."""
     from rich.console import Console
 
     kfp_alone.load()
@@ -86,13 +92,16 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output)
     with show.live():
-        document = run(values, runs_directory, show, runner)
+        document = run(values, runs_directory, show, runner, verify)
     if as_json:
         click.echo(json.dumps(document, indent=1))
     failed = [step for step in document["steps"] if step["state"] == "failed"]
     for step in failed:
         log = Path(runs_directory, document["id"], step["log"] or "")
         click.echo(f"Error: {console.title(step)} failed: {step['error']}\nIts log: {log}", err=True)
+    if document["state"] == "interrupted":
+        click.echo("Interrupted. What has finished is kept: the same command goes on from there.", err=True)
+        sys.exit(INTERRUPTED)
     if document["state"] != "succeeded":
         sys.exit(1)
     for line in console.about_photos(document):
@@ -108,10 +117,11 @@ def execute(values: Values, runs_directory: Path, runner: str, as_json: bool) ->
 @parameter_flags
 @runner
 @runs_dir
+@verify
 @as_json
-def run(recipe: str, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -> None:
+def run(recipe: str, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any) -> None:
     """Run the pipeline on this machine."""
-    execute(located(pipeline_parameters.resolve(recipe, given(flags))), runs_dir, runner, as_json)
+    execute(located(pipeline_parameters.resolve(recipe, given(flags))), runs_dir, runner, verify, as_json)
 
 
 @main.command()
@@ -119,13 +129,14 @@ def run(recipe: str, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -
 @parameter_flags
 @runner
 @runs_dir
+@verify
 @connection_flags
 @profile_flag(default=None)
 @package_flags
 @click.option("--allow-code-change", is_flag=True, help="With --host: use today's code, though steps run again.")
 @follow_flags
 @as_json
-def rerun(run: str | None, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -> None:
+def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any) -> None:
     """Run RUN (by default the newest) again with what the flags change; what is not concerned comes from the cache.
 
     With --host, RUN is the id of a run on Kubeflow Pipelines, and a run there is submitted.
@@ -135,7 +146,7 @@ def rerun(run: str | None, runner: str, runs_dir: Path, as_json: bool, **flags: 
         given_options = [name for name, value in options.items() if value and name not in ("token", "cookies")]
         if given_options:
             raise click.UsageError(f"--{given_options[0].replace('_', '-')} goes with --host.")
-        execute(changed(runs_dir, run, flags), runs_dir, runner, as_json)
+        execute(changed(runs_dir, run, flags), runs_dir, runner, verify, as_json)
         return
     if not run:
         raise click.UsageError("With --host give the id of a run; `switchpoint runs --host …` lists them.")
@@ -149,8 +160,18 @@ def rerun(run: str | None, runner: str, runs_dir: Path, as_json: bool, **flags: 
 @parameter_flags
 @runner
 @runs_dir
+@verify
 @as_json
-def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path, as_json: bool, **flags: Any) -> None:
+def plan(
+    again: bool,
+    run: str | None,
+    recipe: str,
+    runner: str,
+    runs_dir: Path,
+    verify: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
     """Say for each step whether it is cached or will run, and why. Takes the flags of `run`."""
     if run and not again:
         raise click.UsageError("RUN goes with --rerun.")
@@ -159,7 +180,7 @@ def plan(again: bool, run: str | None, recipe: str, runner: str, runs_dir: Path,
     from switchpoint.command.cli import console
     from switchpoint.command.local.plan import plan
 
-    steps = plan(values, runs_dir.resolve(), runner)
+    steps = plan(values, runs_dir.resolve(), runner, verify)
     if as_json:
         click.echo(json.dumps({"parameters": values, "steps": steps}, indent=1))
     else:

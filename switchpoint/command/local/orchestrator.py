@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kfp import dsl, local
-from kfp.local import cache, docker_task_handler, executor_input_utils, status, subprocess_task_handler
+from kfp.local import cache, docker_task_handler, executor_input_utils, logging_utils, status, subprocess_task_handler
 from kfp.local import task_dispatcher as dispatcher
 from kfp.local.orchestrator import orchestrator_utils, task_executor
 
 from pipeline import switchpoint as pipeline
-from switchpoint.command.local import containers
+from switchpoint.command.local import containers, outputs
 from switchpoint.command.runs.store import now
 
 if TYPE_CHECKING:
@@ -41,11 +41,13 @@ class Task(NamedTuple):
         step: The task as the run's document shows it.
         outputs: Names of the artifacts it makes.
         run: Runs it the way kfp does; gives its outputs, or None when it failed.
+        broken: Why what is in the cache does not count, if anything is.
     """
 
     step: Step
     outputs: list[str]
     run: Callable[[], Outputs | None]
+    broken: str
 
 
 class Observer(Protocol):
@@ -71,14 +73,32 @@ class Starter(Protocol):
 
 
 def orchestrate(
-    parameters: Parameters, runs_directory: Path, cache_directory: Path, runner: str, observer: Observer
+    parameters: Parameters,
+    runs_directory: Path,
+    cache_directory: Path,
+    runner: str,
+    observer: Observer,
+    *,
+    writes: bool = True,
+    verify: bool = False,
 ) -> None:
-    """Run the pipeline under kfp.local, with its own chatter kept off the terminal."""
-    handlers, level = logging.root.handlers[:], logging.root.level
+    """Run the pipeline under kfp.local, with its own chatter kept off the terminal.
+
+    Args:
+        parameters: All of the pipeline's.
+        runs_directory: Where runs write.
+        cache_directory: Where kfp's cache is.
+        runner: `subprocess` or `docker`.
+        observer: Does what is not cached.
+        writes: Whether what is done goes to the cache.
+        verify: Read every file of what is cached, also where its size and time are those of when it was written.
+    """
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
+        _quiet(),
         _observed(observer),
+        _checked_cache(writes, verify),
     ):
         warnings.simplefilter("ignore")
         workspace = runs_directory / ".workspace"
@@ -89,18 +109,52 @@ def orchestrate(
             enable_caching=True,
             cache_root=str(cache_directory),
         )
+        pipeline(**parameters)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing that kfp logs comes through.
+
+    It exchanges the root logger's handlers, and Python's print, while a task runs; two rounds of a loop then leave each
+    other's behind, or none, and what is logged without one goes to the terminal.
+    """
+    handlers, level = logging.root.handlers[:], logging.root.level
+    logging.root.handlers[:] = [logging.NullHandler()]
+    with (
+        _replaced(logging_utils, "local_logger_context", contextlib.nullcontext),
+        _replaced(logging_utils, "indented_print", contextlib.nullcontext),
+    ):
         try:
-            pipeline(**parameters)
+            yield
         finally:
             logging.root.handlers[:] = handlers
             logging.root.setLevel(level)
 
 
 @contextlib.contextmanager
-def nothing_is_cached() -> Iterator[None]:
-    """The cache is read, and not written."""
-    with _replaced(cache.LocalCache, "put", lambda *_: None):
+def _checked_cache(writes: bool, verify: bool) -> Iterator[None]:
+    """A hit is what its step left behind: kfp's own takes whatever is there, and checks that the path exists."""
+    get, put = cache.LocalCache.get, cache.LocalCache.put
+
+    def checked(self: cache.LocalCache, key: str) -> Outputs | None:
+        found = get(self, key)
+        if found is None:
+            return None
+        _this_thread.broken = outputs.changed(_described(found), contents=verify, refresh=writes)
+        return None if _this_thread.broken else found
+
+    def remembered(self: cache.LocalCache, key: str, made: Outputs) -> None:
+        if writes:
+            outputs.remember(_described(made))
+            put(self, key, made)
+
+    with _replaced(cache.LocalCache, "get", checked), _replaced(cache.LocalCache, "put", remembered):
         yield
+
+
+def _described(made: Outputs) -> dict[str, outputs.Output]:
+    return {name: outputs.Output(Path(each.uri), each.metadata.get("digest")) for name, each in made.items()}
 
 
 @contextlib.contextmanager
@@ -139,13 +193,14 @@ def _observed(observer: Observer) -> Iterator[None]:
 
     def dispatch(**arguments: Any) -> tuple[Outputs, Any]:
         def run() -> Outputs | None:
-            outputs, state = run_single_task(**arguments)
-            return outputs if state == status.Status.SUCCESS else None
+            made, state = run_single_task(**arguments)
+            return made if state == status.Status.SUCCESS else None
 
         step: Step = _this_thread.step
-        step["state"] = "ran"
-        outputs = observer.execute(Task(step, list(arguments["component_spec"].output_definitions.artifacts), run))
-        return ({}, status.Status.FAILURE) if outputs is None else (outputs, status.Status.SUCCESS)
+        step["state"] = "running"
+        names = list(arguments["component_spec"].output_definitions.artifacts)
+        made = observer.execute(Task(step, names, run, _this_thread.broken))
+        return ({}, status.Status.FAILURE) if made is None else (made, status.Status.SUCCESS)
 
     def come_to(**arguments: Any) -> tuple[Outputs, Any]:
         spec = arguments["task_spec"]
@@ -153,11 +208,11 @@ def _observed(observer: Observer) -> Iterator[None]:
         inputs = orchestrator_utils.OrchestratorUtils.make_task_arguments(spec.inputs, arguments["io_store"])
         step = _step(spec.component_ref.name, arguments["executors"][component.executor_label].container, inputs)
         observer.steps.append(step)
-        _this_thread.step = step
+        _this_thread.step, _this_thread.broken = step, ""
         with _ending(step, observer):
-            outputs, state = execute_single_task(**arguments)
-            step["outputs"] = {name: artifact.uri for name, artifact in outputs.items()}
-        return outputs, state
+            made, state = execute_single_task(**arguments)
+            step["outputs"] = {name: artifact.uri for name, artifact in made.items()}
+        return made, state
 
     with (
         _replaced(task_executor, "execute_single_task", come_to),
@@ -172,10 +227,15 @@ def _ending(step: Step, observer: Observer) -> Iterator[None]:
     clock = time.monotonic()
     try:
         yield
+    except KeyboardInterrupt:
+        step["state"] = "interrupted" if step["state"] == "running" else step["state"]
+        raise
     except BaseException as error:
         step["error"] = step["error"] or f"{type(error).__name__}: {error}"
         raise
     finally:
+        if step["state"] == "running":
+            step["state"] = "ran"
         step["ended"], step["seconds"] = now(), round(time.monotonic() - clock, 3)
         if step["state"] == "cached":
             step["why"] = "nothing that it depends on has changed"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfp import dsl
 
-from switchpoint.command.local.orchestrator import Outputs, Task, nothing_is_cached, orchestrate
+from switchpoint.command.local.orchestrator import Outputs, Task, orchestrate
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
 from switchpoint.provenance.digests import STEPS
@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     from switchpoint.documents import Parameters, Run, Step
 
 
-def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess") -> list[Step]:
+def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess", verify: bool = False) -> list[Step]:
     """What a run with these parameters would do: for each step `cached` or `will run`, and why.
 
     Nothing is run and nothing is written.
+
+    Args:
+        parameters: All of the pipeline's parameters, checked.
+        runs_directory: Where runs and the cache live.
+        runner: `subprocess` or `docker`.
+        verify: Read all that is cached: see `switchpoint.command.local.outputs`.
     """
     planner = _Planner(store.every(runs_directory))
-    with tempfile.TemporaryDirectory() as empty, nothing_is_cached():
+    with tempfile.TemporaryDirectory() as empty:
         cache_directory = runs_directory / ".cache"
         # LocalCache would make the directory, and a plan leaves nothing behind.
         usable = cache_directory if cache_directory.exists() else Path(empty)
-        orchestrate(parameters, runs_directory, usable, runner, planner)
+        orchestrate(parameters, runs_directory, usable, runner, planner, writes=False, verify=verify)
     return sorted(planner.steps, key=order)
 
 
@@ -45,7 +51,7 @@ class _Planner:
         self.earlier = earlier
 
     def execute(self, task: Task) -> Outputs:
-        task.step["why"] = explain(task.step, self.earlier)
+        task.step["why"] = task.broken or explain(task.step, self.earlier)
         return {name: dsl.Artifact(name=name, uri=f"planned://{uuid.uuid4()}") for name in task.outputs}
 
     def ended(self, step: Step) -> None:

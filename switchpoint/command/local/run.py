@@ -37,24 +37,31 @@ class Watcher(Protocol):
         """A step has its final state."""
 
 
-def run(parameters: Parameters, runs_directory: Path, watcher: Watcher, runner: str = "subprocess") -> Run:
-    """Run the pipeline and return the run's document, whether it succeeded or failed.
+def run(
+    parameters: Parameters,
+    runs_directory: Path,
+    watcher: Watcher,
+    runner: str = "subprocess",
+    verify: bool = False,
+) -> Run:
+    """Run the pipeline and return the run's document, whether it succeeded, failed or was interrupted.
 
     Args:
         parameters: All of the pipeline's parameters, checked.
         runs_directory: Where runs and the cache live.
         watcher: Told of every step and every line.
         runner: `subprocess`, or `docker` for a container a step.
+        verify: Read all that is cached: see `switchpoint.command.local.outputs`.
     """
     runs_directory = runs_directory.resolve()
-    expected = plan(parameters, runs_directory, runner)
+    expected = plan(parameters, runs_directory, runner, verify)
     with Processes() as processes:
         # The report is drawn without TensorFlow: alone it has ended before the server would be warm.
         if runner == "subprocess" and any(
             step["state"] == "will run" and step["name"] != "report" for step in expected
         ):
             processes.warm_up()
-        return _run(parameters, runs_directory, watcher, runner, expected, processes)
+        return _run(parameters, runs_directory, watcher, runner, verify, expected, processes)
 
 
 def _run(
@@ -62,24 +69,28 @@ def _run(
     runs_directory: Path,
     watcher: Watcher,
     runner: str,
+    verify: bool,
     expected: list[Step],
     processes: Processes,
 ) -> Run:
     """Run what `plan` expects, with the server there or warming up if one is needed."""
-    earlier = store.every(runs_directory)
     document = store.create(runs_directory, parameters, runner)
-    going = _Run(document, runs_directory, earlier, watcher, processes)
+    going = _Run(document, runs_directory, watcher, processes)
     going.save()
     try:
         with (
             started_by(going, document["id"]),
             environment({RESUME: os.environ.get(RESUME) or str(runs_directory / ".resume")}),
         ):
-            orchestrate(parameters, runs_directory, runs_directory / ".cache", runner, going)
+            orchestrate(parameters, runs_directory, runs_directory / ".cache", runner, going, verify=verify)
         document["state"] = "succeeded"
         collect(document, going.directory / "report.html")
+    except KeyboardInterrupt:
+        document["state"] = "interrupted"
     except RuntimeError as error:  # kfp's "Inner task failed: …"; the step's own error is in the step
-        if not any(step["state"] == "failed" for step in document["steps"]):
+        if going.interrupted.is_set():
+            document["state"] = "interrupted"
+        elif not any(step["state"] == "failed" for step in document["steps"]):
             raise RunnerError(f"Kubeflow's local runner stopped: {error}") from error
     finally:
         going.close(expected)
@@ -93,14 +104,12 @@ class _Run:
         self,
         document: Run,
         runs_directory: Path,
-        earlier: list[Run],
         watcher: Watcher,
         processes: Processes,
     ) -> None:
         self.document = document
         self.steps: list[Step] = document["steps"]
         self.runs_directory, self.directory = runs_directory, runs_directory / document["id"]
-        self.earlier = earlier
         self.watcher = watcher
         self.processes = processes
         self.interrupted = threading.Event()
@@ -108,7 +117,7 @@ class _Run:
 
     def execute(self, task: Task) -> Outputs | None:
         step = task.step
-        step["why"] = explain(step, self.earlier)
+        step["why"] = task.broken or explain(step, self._others())
         if self.interrupted.is_set():  # kfp would go on with the next switch epoch
             step["state"] = "skipped"
             raise KeyboardInterrupt
@@ -118,20 +127,28 @@ class _Run:
         self.save()
         self.watcher.started(step)
         outputs = task.run()
-        if outputs is None:
+        if outputs is None and step["state"] != "interrupted":
             step["error"] = _own_error(self._log(step).read_text(encoding="utf-8"))
         return outputs
 
     def process(self, step: Step, command: list[str], variables: dict[str, str]) -> int:
         with _Log(self._log(step), step, self.watcher) as log:
-            code = self.processes.run(command, variables, log.add)
-        if {-code, code - 128} & {signal.SIGINT, signal.SIGTERM}:
-            self.interrupted.set()
-        return code
+            return self._ended(step, self.processes.run(command, variables, log.add))
 
     def container(self, step: Step, *arguments: Any, **keywords: Any) -> int:
         with _Log(self._log(step), step, self.watcher) as log:
-            return containers.run(log.add, *arguments, **keywords)
+            return self._ended(step, containers.run(log.add, *arguments, **keywords))
+
+    def _ended(self, step: Step, code: int) -> int:
+        """Note whether a step was told to end; gives its exit code."""
+        if {-code, code - 128} & {signal.SIGINT, signal.SIGTERM}:
+            self.interrupted.set()
+            step["state"] = "interrupted"
+        return code
+
+    def _others(self) -> list[Run]:
+        """The other runs, newest first, as they are now: one may be at work."""
+        return [each for each in store.every(self.runs_directory) if each["id"] != self.document["id"]]
 
     def ended(self, step: Step) -> None:
         if step["state"] == "ran" and step["error"]:
@@ -143,6 +160,9 @@ class _Run:
         """The run is over: what was expected and never came is skipped."""
         if self.document["state"] == "running":
             self.document["state"] = "failed"
+        for step in self.steps:
+            if step["state"] == "running":  # a second Ctrl-C does not wait for it
+                step["state"] = "interrupted"
         seen = {(step["name"], step["switch_epoch"]) for step in self.steps}
         self.steps += [
             {**step, "state": "skipped", "seconds": None, "inputs": {}, "outputs": {}}  # they were planned, not made

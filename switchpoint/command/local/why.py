@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from switchpoint.documents import Run, Step
 
 
+_UNDER_WAY = {"running": "run {} is making it now", "interrupted": "run {} was interrupted while it made it"}
+
+
 def explain(step: Step, earlier: list[Run]) -> str:
     """In a few words, against the most similar step of an earlier run.
 
@@ -15,6 +18,11 @@ def explain(step: Step, earlier: list[Run]) -> str:
         step: The step that is not cached.
         earlier: Documents of earlier runs, newest first.
     """
+    for document in earlier:
+        for old in document["steps"]:
+            same = old["name"] == step["name"] and old["switch_epoch"] == step["switch_epoch"]
+            if same and old["state"] in _UNDER_WAY and not differences(step, old):
+                return _UNDER_WAY[old["state"]].format(document["id"])
     same_name = [
         old
         for document in earlier

@@ -86,11 +86,14 @@ def write(runs_directory: Path, document: Run) -> None:
 
 
 def every(runs_directory: Path) -> list[Run]:
-    """All runs, newest first. One whose process is gone before it ended counts as failed."""
+    """All runs, newest first. One whose process is gone before it ended was interrupted, and so were its steps."""
     documents = [_read(path) for path in runs_directory.glob(f"*/{MANIFEST}")]
     for document in documents:
         if document["state"] == "running" and not Path(f"/proc/{document['process']}").exists():
-            document["state"] = "failed"
+            document["state"] = "interrupted"
+            for step in document["steps"]:
+                if step["state"] == "running":
+                    step["state"] = "interrupted"
     return sorted(documents, key=lambda document: document["started"], reverse=True)
 
 

@@ -38,7 +38,7 @@ def dishes(tmp_path: Path) -> Path:
     return tmp_path / "dishes"
 
 
-def start(dishes: Path, runs: Path, switch_epochs: str = "1") -> subprocess.Popen[str]:
+def start(dishes: Path, runs: Path, switch_epochs: str = "1", says: bool = False) -> subprocess.Popen[str]:
     flags = {
         "dataset": dishes,
         "backbone": "efficientnet_lite0",
@@ -55,7 +55,7 @@ def start(dishes: Path, runs: Path, switch_epochs: str = "1") -> subprocess.Pope
         cwd=ROOT,
         start_new_session=True,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE if says else subprocess.DEVNULL,
         text=True,
     )
 
@@ -137,16 +137,20 @@ def test_killed_at_any_moment_a_run_ends_as_if_it_never_was(dishes: Path, tmp_pa
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_state_and_starts_nothing_more(dishes: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    process = start(dishes, runs, "1,2,3")
+    process = start(dishes, runs, "1,2,3", says=True)
     wait(process, runs, "finetune-01", 1, set())
+    under_way = json.loads(next(runs.glob("2*/run.json")).read_text())
+    assert next(step["state"] for step in under_way["steps"] if step["name"] == "finetune") == "running"
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 1
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.rstrip().endswith("Interrupted. What has finished is kept: the same command goes on from there.")
+    assert not [noise for noise in ("ERROR", "Traceback", "Aborted", "Error", "KeyError") if noise in said], said
     document = json.loads(next(runs.glob("2*/run.json")).read_text())
     states = {(step["name"], step["switch_epoch"]): step["state"] for step in document["steps"]}
-    assert document["state"] == "failed"
+    assert document["state"] == "interrupted"
     assert states["transfer", None] == "ran"
-    assert states["finetune", 1] == "failed"
+    assert states["finetune", 1] == "interrupted"
     assert states["finetune", 3] == states["report", None] == "skipped"
     assert "the state is kept" in next(runs.glob("2*/logs/finetune-01.log")).read_text()
     assert list((runs / ".resume").glob("*/*.npz"))
