@@ -1,6 +1,7 @@
 """What an address of a dataset or of weights is: a word, SCHEME:NAME, an object in a bucket, or a path here."""
 
 import re
+from pathlib import Path
 
 from switchpoint.errors import StorageError
 
@@ -14,12 +15,16 @@ def is_remote(address: str) -> bool:
 
 
 def is_local(address: str, kind: str) -> bool:
-    """Whether it is a path of this machine; `kind` is dataset or weights."""
-    return address not in WORDS[kind] and not _SCHEME.match(address)
+    """Whether it is a path of this machine; `kind` is dataset or weights. What is there is one, whatever its name."""
+    known = address in WORDS[kind] or is_remote(address)
+    return not known and (not _SCHEME.match(address) or Path(address).exists())
 
 
 def is_name(address: str) -> bool:
-    """Whether it means the same everywhere: a word, or SCHEME:NAME such as tfds:food101; no path and no bucket."""
+    """Whether it means the same everywhere: a word, or SCHEME:NAME such as tfds:food101; no path and no bucket.
+
+    A step is given paths of this machine as absolute ones.
+    """
     word = any(address in words for words in WORDS.values())
     return word or (bool(_SCHEME.match(address)) and "://" not in address)
 

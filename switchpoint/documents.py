@@ -366,7 +366,7 @@ class Run(TypedDict):
     duplicates: NotRequired[list[Duplicates]]
     report: NotRequired[str | None]
     model: NotRequired[str | None]
-    started: str
+    started: str | None
     ended: str | None
     runner: NotRequired[str]
     process: NotRequired[int]

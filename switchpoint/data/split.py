@@ -21,6 +21,3 @@ def cut(names: Iterable[tuple[str, int]], fraction: float, seed: int) -> set[str
         members.sort(key=partial(draw, seed))
         chosen.update(members[: min(max(1, round(len(members) * fraction)), len(members) - 1)])
     return chosen
-
-
-# Layouts: the same for a folder, an archive and a bucket, for they see only relative paths.

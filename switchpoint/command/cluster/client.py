@@ -64,7 +64,7 @@ class Cluster(Connection):
             "parameters": values,
             "steps": self.steps(run),
             "results": [],
-            "started": run.created_at.isoformat() if run.created_at else "",
+            "started": run.created_at.isoformat() if run.created_at else None,
             "ended": run.finished_at.isoformat() if run.state in FINISHED and run.finished_at else None,
             "url": self.url(run.run_id),
         }

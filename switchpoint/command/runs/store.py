@@ -94,7 +94,7 @@ def every(runs_directory: Path) -> list[Run]:
             for step in document["steps"]:
                 if step["state"] == "running":
                     step["state"] = "interrupted"
-    return sorted(documents, key=lambda document: document["started"], reverse=True)
+    return sorted(documents, key=lambda document: document["started"] or "", reverse=True)
 
 
 def _read(path: Path) -> Run:

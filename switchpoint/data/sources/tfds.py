@@ -42,9 +42,9 @@ class Tfds:
 
     def open(self, seed: int) -> Opened:
         """Download and prepare it, if need be."""
+        info = self.builder.info  # first: it says so if the package is not installed
         import tensorflow_datasets as tfds
 
-        info = self.builder.info
         if not {"image", "label"} <= set(info.features or ()) or not hasattr(info.features["label"], "names"):
             raise DatasetError(f"{self.dataset} has no image and label features. Pass a classification dataset.")
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from switchpoint import addresses
 from switchpoint.data import sources
 from switchpoint.data.photos import decode
 from switchpoint.data.sources import Source, digest, open_source
@@ -412,3 +413,17 @@ def test_an_unknown_tfds_name_says_so() -> None:
     pytest.importorskip("tensorflow_datasets")
     with pytest.raises(DatasetError, match=r"tfds:no_such_dishes: .*not found"):
         digest("tfds:no_such_dishes")
+
+
+def test_what_is_here_is_local_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos:2024").mkdir()
+    assert addresses.is_local("photos:2024", "dataset")
+    assert not addresses.is_local("tfds:food101", "dataset")
+    assert not addresses.is_name(str(tmp_path / "photos:2024"))
+
+
+def test_tfds_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(DatasetError, match="tfds:mnist needs the package tensorflow-datasets"):
+        open_source("tfds:mnist", 0)
