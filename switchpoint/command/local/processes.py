@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,13 +70,18 @@ class Processes:
         """
         self._preload = list(preload)
         self._warm = False
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Processes":
-        """Itself."""
+        """Itself; ended by a signal, the command takes the server's directory with it, which it would leave."""
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the server."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         # Not by closing its pipe, as multiprocessing does: it looks at that only when it has imported everything.
         with _lock:
             if _server._forkserver_pid is not None:
@@ -238,6 +244,14 @@ def _own_server(preload: list[str]) -> Iterator[None]:
         yield
     finally:
         util.spawnv_passfds, spawn.get_preparation_data = spawnv_passfds, get_preparation_data
+
+
+def _end(number: int, _: object) -> None:
+    """End by a signal as without a handler, but for multiprocessing's directory: it is removed only by an exit."""
+    if directory := multiprocessing.process.current_process()._config.get("tempdir"):  # type: ignore[attr-defined]
+        shutil.rmtree(directory, ignore_errors=True)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _end_of(server: int | None) -> int | None:

@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,6 +18,18 @@ PREFIX = "tfds:"
 def find(address: str) -> "Tfds | None":
     """The dataset of this name, if the address is one."""
     return Tfds(address) if address.startswith(PREFIX) else None
+
+
+@contextmanager
+def _nothing_left() -> Iterator[None]:
+    """Remove the temporary directories into which a builder fetches metadata, and which it leaves behind."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as directory:
+        tempfile.tempdir = directory
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 class Tfds:
@@ -32,7 +46,8 @@ class Tfds:
         except ImportError as error:
             raise DatasetError(f"{self.dataset} needs the package tensorflow-datasets: {error}.") from error
         try:
-            return tfds.builder(self.dataset.removeprefix(PREFIX))
+            with _nothing_left():
+                return tfds.builder(self.dataset.removeprefix(PREFIX))
         except Exception as error:  # unknown name, version, configuration: its own classes, with a telling first line
             raise DatasetError(f"{self.dataset}: {str(error).strip().splitlines()[0]}") from error
 
@@ -48,7 +63,8 @@ class Tfds:
         if not {"image", "label"} <= set(info.features or ()) or not hasattr(info.features["label"], "names"):
             raise DatasetError(f"{self.dataset} has no image and label features. Pass a classification dataset.")
         try:
-            self.builder.download_and_prepare()
+            with _nothing_left():
+                self.builder.download_and_prepare()
         except Exception as error:  # network, disk, checksum, a manual download: say what it says
             reason = str(error).strip().splitlines()[:1]
             raise DatasetError(f"{self.dataset} can't be downloaded or prepared: {''.join(reason)}.") from error

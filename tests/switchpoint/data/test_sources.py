@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -378,6 +379,26 @@ def test_tfds_without_a_test_split_gets_one(local_builder: Callable[..., str]) -
     assert Counter((label, split) for _, label, split in listing(source)) == {
         (0, "train"): 4, (0, "test"): 1, (1, "train"): 4, (1, "test"): 1,
     }  # fmt: skip
+
+
+def test_tfds_leaves_nothing_in_the_temporary_directory(
+    local_builder: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    import tensorflow_datasets as tfds
+
+    name = local_builder("train")
+    builder = tfds.builder(name)
+
+    def make(_: str) -> object:
+        tempfile.mkdtemp("tfds")  # as DatasetInfo.initialize_from_bucket does
+        return builder
+
+    monkeypatch.setattr(tfds, "builder", make)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    contents(open_source(name, 0))
+    assert os.listdir(tmp_path / "tmp") == []
+    assert tempfile.gettempdir() == str(tmp_path / "tmp")
 
 
 def test_tfds_digest_is_of_name_and_version(local_builder: Callable[..., str]) -> None:

@@ -112,6 +112,22 @@ def test_a_step_leaves_nothing_in_the_temporary_directory(
     assert os.listdir(tmp_path / "tmp") == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_takes_the_servers_directory_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    code = (
+        "import time; from switchpoint.command.local.processes import Processes\n"
+        "with Processes(['json']) as processes:\n"
+        "    processes.warm_up(); print('warm', flush=True); time.sleep(60)"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "warm\n"
+        assert [path.name[:5] for path in tmp_path.iterdir()] == ["pymp-"]
+        process.send_signal(number)
+        assert process.wait(10) == -number
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_exception_is_one_with_its_traceback(either: Processes, tmp_path: Path) -> None:
     code, log = run(either, tmp_path, "raise ValueError('what went wrong')  # here")
     assert code == 1
