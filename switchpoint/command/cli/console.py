@@ -162,7 +162,10 @@ def results_table(results: list[Result], best: Best | None = None) -> Table:
 
 def runs_table(documents: list[Run]) -> Table:
     """Runs, as given."""
-    table = Table("run", "state", "dataset", "switch epochs", "chosen", "its test accuracy")
+    table = Table()
+    table.add_column("run", no_wrap=True)  # an id that is cut finds no run
+    for name in ("state", "dataset", "switch epochs", "chosen: its test accuracy"):
+        table.add_column(name)
     for document in documents:
         parameters, best = document["parameters"], chosen(document)
         table.add_row(
@@ -170,7 +173,6 @@ def runs_table(documents: list[Run]) -> Table:
             document["state"],
             str(parameters["dataset"]),
             ", ".join(map(str, parameters["switch_epochs"])),
-            "" if best is None else start(best["switch_epoch"]),
-            "" if best is None else f"{best['test_accuracy']:.1%}",
+            "" if best is None else f"{start(best['switch_epoch'])}: {best['test_accuracy']:.1%}",
         )
     return table
