@@ -169,7 +169,8 @@ class Answers(TypedDict):
 class Evaluation(TypedDict):
     """evaluate/evaluation: see `components.evaluate.step`. The lists from `labels` on have an entry a test photo.
 
-    `model_digest` is of the model that was loaded and tried, `model_file` of that file's bytes.
+    `model_digest` is of the model that was loaded and tried; `model_file` is of that file's bytes, `photos_file` of
+    those of evaluate/photos.
     """
 
     switch_epoch: int
@@ -189,6 +190,7 @@ class Evaluation(TypedDict):
     validation: Answers
     model_digest: str
     model_file: str
+    photos_file: str
     digest: NotRequired[str]
 
 

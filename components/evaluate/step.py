@@ -69,7 +69,7 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
         matrix in photos (rows: true class, columns: predicted), what `components.evaluate.measures` makes of these, and
         for each photo, in the records' order, its label, the predicted class and that class's probability. Labels and
         predicted classes of the validation photos, too; and which model it was: its digest, computed from what was
-        loaded, and that of its file.
+        loaded, that of its file, and that of the photos that tell most of it.
 
     Raises:
         RecordsError: The records are not whole.
@@ -91,6 +91,7 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1).astype(float)
     confusion = tf.math.confusion_matrix(labels, predicted, len(classes)).numpy().tolist()
+    write_json(outputs.photos, telling(records, classes, probabilities, labels))
     result: Evaluation = {
         "switch_epoch": config.switch_epoch,
         "photos": len(labels),
@@ -109,9 +110,9 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
         "validation": {"labels": validation_labels.tolist(), "predicted": on_validation.argmax(axis=1).tolist()},
         "model_digest": digest(loaded),
         "model_file": file_digest(model),
+        "photos_file": file_digest(outputs.photos),
     }
     result["digest"] = hashlib.sha256(json.dumps(result).encode()).hexdigest()
     write_json(outputs.evaluation, result)
-    write_json(outputs.photos, telling(records, classes, probabilities, labels))
     say("evaluate", f"{len(labels)} photos, top-1 accuracy {result['top_1']:.3f}, loss {result['loss']:.4f}")
     return result

@@ -143,7 +143,7 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
 
 
 def check_whole(files: Trained, history: History, evaluation: Evaluation) -> None:
-    """Check that history, evaluation and model file are of one model, and the file is the one that was tried.
+    """Check that history, evaluation, model file and photos are of one model, and the file is the one that was tried.
 
     Raises:
         RecordsError: They are not; it says which is of which model.
@@ -161,11 +161,12 @@ def check_whole(files: Trained, history: History, evaluation: Evaluation) -> Non
     )
     if len(set(said.values())) > 1:
         raise RecordsError(f"The files of a training don't belong together: {named}. Run the pipeline again.")
-    if (found := file_digest(files.model)) != evaluation["model_file"]:
-        raise RecordsError(
-            f"{files.model} is not the file that was evaluated: its SHA-256 is {found[:16]}, that of the one evaluated "
-            f"{evaluation['model_file'][:16]}, though {named}. Run the pipeline again."
-        )
+    for file, expected in ((files.model, evaluation["model_file"]), (files.photos, evaluation["photos_file"])):
+        if (found := file_digest(file)) != expected:
+            raise RecordsError(
+                f"{file} is not the file that belongs to the evaluation: its SHA-256 is {found[:16]}, not "
+                f"{expected[:16]}, though {named}. Run the pipeline again."
+            )
 
 
 def result(history: History, evaluation: Evaluation, baseline: Evaluation) -> Result:

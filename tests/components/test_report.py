@@ -138,7 +138,7 @@ class Study:
         photos.write_text(json.dumps({"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}))
         right = round(json.loads(history.read_text())["validation_accuracy"] * self.held_out)
         validation = answers(right, self.held_out, len(self.classes), first=switch_epoch)
-        more = {"validation": validation, "model_file": file_digest(model)}
+        more = {"validation": validation, "model_file": file_digest(model), "photos_file": file_digest(photos)}
         write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class, **more)
         self.inputs[switch_epoch] = Trained(history, model, evaluation, photos)
         return self
@@ -375,7 +375,14 @@ def test_a_model_file_that_was_changed_since_it_was_evaluated_is_refused(tmp_pat
     study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
     with zipfile.ZipFile(study.inputs[1].model, "a") as archive:
         archive.writestr("model.weights.h5", b"other weights")
-    with pytest.raises(RecordsError, match="model-1 is not the file that was evaluated"):
+    with pytest.raises(RecordsError, match="model-1 is not the file that belongs to the evaluation"):
+        study.report()
+
+
+def test_photos_of_another_evaluation_are_refused(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
+    study.inputs[1].photos.write_text(json.dumps({"mistakes": [], "hits": []}))
+    with pytest.raises(RecordsError, match="photos-1 is not the file that belongs to the evaluation"):
         study.report()
 
 

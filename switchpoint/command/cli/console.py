@@ -171,7 +171,7 @@ def results_table(results: list[Result], best: Best | None = None) -> Table:
 
 def runs_table(documents: list[Run]) -> Table:
     """Runs, as given."""
-    table = Table("run", "state", "dataset", "switch epochs", "chosen", "its test accuracy")
+    table = Table("run", "state", "dataset", "switch epochs", "chosen: its test accuracy")
     for document in documents:
         parameters, best = document["parameters"], chosen(document)
         table.add_row(
@@ -179,8 +179,7 @@ def runs_table(documents: list[Run]) -> Table:
             document["state"],
             str(parameters["dataset"]),
             ", ".join(map(str, parameters["switch_epochs"])),
-            "" if best is None else start(best["switch_epoch"]),
-            "" if best is None else f"{best['test_accuracy']:.1%}",
+            "" if best is None else f"{start(best['switch_epoch'])}: {best['test_accuracy']:.1%}",
         )
     # Nothing is cut: on a narrow terminal the id, which one copies, stays in one piece and the others are wrapped.
     for column in table.columns:

@@ -146,9 +146,9 @@ def printed_by(console: Console) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def shown(what: Any) -> list[str]:
+def shown(what: Any, width: int = 120) -> list[str]:
     output = io.StringIO()
-    Console(file=output, width=120).print(what)
+    Console(file=output, width=width).print(what)
     return output.getvalue().splitlines()
 
 
@@ -168,6 +168,7 @@ def test_runs_show_the_chosen_starts_test_accuracy_not_the_highest() -> None:
     text = "\n".join(shown(runs_table([run])))
     assert "66.0%" in text and "epoch 1" in text
     assert "91.0%" not in text and "80.0%" not in text
+    assert run["id"] in "\n".join(shown(runs_table([run]), width=80))
     chosen = [line for line in shown(results_table(run["results"], run["best"])) if "chosen" in line]
     assert len(chosen) == 1 and "epoch 1, chosen" in chosen[0]
 
