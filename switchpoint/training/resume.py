@@ -227,26 +227,34 @@ class _Bucket:
         try:
             self._sign(seen if storage.read_json(self.lock_uri)[1] else 0)
         except StorageError:
-            if storage.read_json(self.lock_uri)[0] is None:
+            owner = self._owner()
+            if owner is None:
                 raise
-            return False
+            if owner != self.owner:  # else it was signed, and only the answer was lost
+                return False
         threading.Thread(target=self._live, daemon=True).start()
         return True
 
     def _sign(self, generation: int) -> None:
         storage.write_json(self.lock_uri, {"owner": self.owner, "sign": uuid.uuid4().hex}, generation)
-        value, self.generation = storage.read_json(self.lock_uri)
-        if value is None or value["owner"] != self.owner:
+        if self._owner() != self.owner:
             raise StorageError(f"{self.lock_uri} was taken by another process.")
+
+    def _owner(self) -> str | None:
+        """Whose the lock is; of an own one the generation is noted, which the next sign replaces."""
+        value, generation = storage.read_json(self.lock_uri)
+        if value is not None and value["owner"] == self.owner:
+            self.generation = generation
+        return None if value is None else str(value["owner"])
 
     def _live(self) -> None:
         while not self.ended.wait(BEAT):
             try:
                 self._sign(self.generation)
             except StorageError as error:
+                # It may have been written all the same: then the lock has a generation that is not known yet.
                 with suppress(StorageError):
-                    value = storage.read_json(self.lock_uri)[0]
-                    if value is None or value["owner"] != self.owner:
+                    if self._owner() != self.owner:
                         self.lost = True
                         say(self.step, f"no states are saved any more: {error}")
                         return

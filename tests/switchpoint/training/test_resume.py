@@ -173,6 +173,43 @@ def test_who_lost_its_lock_in_a_bucket_writes_no_more(
     assert gcs.get(lock) == b'{"owner": "somebody else"}'
 
 
+@pytest.mark.parametrize("request_that_fails", ["GET .*lock.json", "POST .*"], ids=["read-back", "write"])
+def test_a_lock_is_renewed_after_a_failure(gcs: Any, monkeypatch: pytest.MonkeyPatch, request_that_fails: str) -> None:
+    monkeypatch.setattr(resume, "BEAT", 0.1)
+    monkeypatch.setattr(resume, "LEASE", 1.0)
+    root = gcs.uri("resume")
+    with opened(root) as kept:
+        lock = next(name for name in files(root) if name.endswith("lock.json"))
+        gcs.fail(403, request_that_fails, message="not now")
+        deadline = time.monotonic() + 10
+        while gcs.faults[0].times:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.3)
+        signed = gcs.get(lock)
+        time.sleep(0.5)
+        assert gcs.get(lock) != signed
+        assert not opened(root).keeps
+        save(kept, 1)
+        assert [name for name in files(root) if "epoch-0001" in name]
+
+
+def test_a_lock_whose_answer_was_lost_is_held(gcs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "BEAT", 0.1)
+    original = resume._Bucket._owner
+    calls = []
+
+    def fails_once(bucket: Any) -> str | None:
+        calls.append(bucket)
+        if len(calls) == 1:
+            raise StorageError("not now")
+        return original(bucket)
+
+    monkeypatch.setattr(resume._Bucket, "_owner", fails_once)
+    with opened(gcs.uri("resume")) as kept:
+        assert kept.keeps
+
+
 def test_a_place_that_breaks_costs_the_state_but_not_the_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
