@@ -1,5 +1,6 @@
 """Where the state of a training is kept: a directory, and a real GCS server."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def epoch_of(state: tuple[dict[str, Any], Any] | None) -> int | None:
     return state and state[0]["epoch"]
 
 
-def test_a_state_comes_back_as_it_was_and_goes_with_the_training(root: str) -> None:
+def test_a_state_comes_back_as_it_was(root: str) -> None:
     with pytest.raises(KeyboardInterrupt), opened(root) as kept:
         assert kept.latest() is None
         for epoch in range(1, 5):
@@ -65,7 +66,36 @@ def test_a_state_comes_back_as_it_was_and_goes_with_the_training(root: str) -> N
         assert values == {"epoch": 4}
         np.testing.assert_array_equal(arrays["weights/0000"], np.full(3, 4, np.float32))
         assert arrays["weights/0000"].dtype == np.float32
+
+
+def test_the_last_state_of_a_training_that_ended_stays_until_it_is_old(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(root) as kept:
+        for epoch in (1, 2):
+            save(kept, epoch)
+    assert sorted(name.rpartition("/")[2][:10] for name in files(root)) == ["ended.json", "epoch-0002"]
+    with pytest.raises(KeyboardInterrupt), opened(root, Config(seed=2)):
+        raise KeyboardInterrupt
+    assert len(files(root)) == 2
+    with opened(root) as kept:
+        assert epoch_of(kept.latest()) == 2
+        assert not [name for name in files(root) if name.endswith("ended.json")]
+    monkeypatch.setattr(resume, "DAYS", 0.0)
+    with pytest.raises(KeyboardInterrupt), opened(root, Config(seed=2)):
+        raise KeyboardInterrupt
     assert files(root) == []
+
+
+def test_the_command_removes_what_it_has_the_outputs_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run, seed in (("a", 1), ("b", 2)):
+        monkeypatch.setenv(resume.RUN, run)
+        with opened(str(tmp_path), Config(seed)) as kept:
+            save(kept, 1)
+    with opened(str(tmp_path), Config(3)):
+        resume.forget(tmp_path, lambda mark: mark["run"] == "a" and mark["step"] == "finetune")
+        marks = [json.loads(Path(name).read_text()) for name in files(str(tmp_path)) if name.endswith("ended.json")]
+        assert [mark["run"] for mark in marks] == ["b"]
 
 
 def test_another_training_does_not_find_it(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
