@@ -328,6 +328,7 @@ class RememberedOutput(TypedDict):
 class Step(TypedDict):
     """A step of a run. `inputs` and `outputs` are URIs; `log` is relative to the run's directory.
 
+    `packages` is a digest of what is installed on this machine, where a process runs the step and not a container.
     `state` is planned as cached or will run; a run's is running, then cached, ran, failed, interrupted or skipped; a
     cluster's also pending or canceled, and there `node` is the workflow's.
     """
@@ -341,6 +342,7 @@ class Step(TypedDict):
     started: NotRequired[str]
     ended: NotRequired[str | None]
     image: NotRequired[str]
+    packages: NotRequired[str]
     parameters: NotRequired[Parameters]
     inputs: NotRequired[dict[str, list[str]]]
     outputs: NotRequired[dict[str, str]]

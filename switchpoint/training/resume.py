@@ -1,11 +1,15 @@
 """Where a killed training left off: its state after each epoch, where it outlives the process.
 
 ROOT/KEY/epoch-0003-step-000000-SHA256.npz   the newest two; a file whose digest is not its name's is not read
+ROOT/KEY/ended.json                          the training is over; its outputs may still be on their way
 ROOT/KEY.lock                                in a directory: held with flock by the process that trains
 ROOT/KEY/lock.json                           in a bucket: rewritten every few seconds by the process that trains
 
 ROOT comes from the environment, not from a parameter: parameters key KFP's cache, and where a state lies changes no
 result. KEY is a digest of all that decides the result, so another training never finds this state.
+
+The last state stays when a training has ended: KFP has its outputs only some time later, and a step killed in between
+does not train again. The command on this machine removes it when it has the outputs; elsewhere it goes after `DAYS`.
 """
 
 import dataclasses
@@ -15,8 +19,9 @@ import json
 import os
 import shutil
 import threading
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -34,13 +39,17 @@ if TYPE_CHECKING:
 
 # The environment variable that names ROOT; without it none is kept.
 RESUME = "SWITCHPOINT_RESUME"
+# The environment variable that names the run: whoever has its outputs removes the states that ended in it.
+RUN = "SWITCHPOINT_RUN"
+ENDED = "ended.json"
+DAYS = 7.0  # that the last state of a training that has ended is kept
 KEPT = 2  # should the newest state be torn, the one before is used
 BEAT = 10.0  # seconds between two signs of life in a bucket
 LEASE = 45.0  # seconds without one, after which a training in a bucket counts as dead
 
 
 class Resume:
-    """The saved states of one training. As a context: left without an error, the training is over and they go."""
+    """The saved states of one training. As a context: left without an error, the training is over."""
 
     def __init__(self, root: str | None = None) -> None:
         """Nothing is touched before `open`.
@@ -91,8 +100,10 @@ class Resume:
             if addresses.is_remote(self._root)
             else _Directory(Path(self._root, key))
         )
+        _sweep(self._root)
         if store.lock():
             self._store = store
+            store.delete(ENDED)
         else:
             say(step, "another process trains the same: this one keeps no state to go on from")
 
@@ -145,10 +156,49 @@ class Resume:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the lock free; after an error what is saved stays there."""
+        """Give the lock free; when the training is over, note that."""
         if self._store is not None:
-            self._store.unlock(remove=kind is None)
+            if kind is None:
+                self._end()
+            self._store.unlock()
             self._store = None
+
+    def _end(self) -> None:
+        mark = {"step": self._step, "run": os.environ.get(RUN, ""), "ended": time.time()}
+        with suppress(OSError, StorageError):
+            if self._store:
+                for old in sorted(self._store.names())[:-1]:
+                    self._store.delete(old)
+                self._store.write(ENDED, json.dumps(mark).encode())
+
+
+def forget(root: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Remove the states of trainings that have ended and whose mark (step, run, ended) is wanted, from a directory."""
+    for path in root.glob(f"*/{ENDED}"):
+        with suppress(OSError, ValueError, LookupError, StorageError):
+            store = _Directory(path.parent)
+            if wanted(json.loads(path.read_bytes())) and store.lock():
+                if path.exists():  # else it is being trained anew, or was
+                    store.remove()
+                store.unlock()
+
+
+def _sweep(root: str) -> None:
+    """Remove states of trainings that ended long ago."""
+
+    def old(mark: dict[str, Any]) -> bool:
+        return bool(time.time() - mark["ended"] > DAYS * 86400)
+
+    if not addresses.is_remote(root):
+        forget(Path(root), old)
+        return
+    with suppress(StorageError):
+        uris = [f"{root}/{'/'.join(item.name.split('/')[-2:])}" for item in storage.listing(f"{root}/")]
+        for mark in (uri for uri in uris if uri.endswith(f"/{ENDED}")):
+            place = mark.removesuffix(ENDED)
+            if f"{place}lock.json" not in uris and old(storage.read_json(mark)[0]):
+                for uri in (uri for uri in uris if uri.startswith(place)):
+                    storage.delete(uri)
 
 
 class _Directory:
@@ -182,11 +232,12 @@ class _Directory:
             raise StorageError(f"{RESUME} names {self.path.parent}, which can't be used: {error}") from error
         return True
 
-    def unlock(self, remove: bool) -> None:
-        if remove:
-            shutil.rmtree(self.path, ignore_errors=True)
-            self.lock_path.unlink(missing_ok=True)
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def unlock(self) -> None:
         if self.lock_file is not None:
+            self.lock_path.unlink(missing_ok=True)
             self.lock_file.close()
 
     def names(self) -> list[str]:
@@ -204,7 +255,7 @@ class _Directory:
         temporary.replace(self.path / name)
 
     def delete(self, name: str) -> None:
-        (self.path / name).unlink()
+        (self.path / name).unlink(missing_ok=True)
 
 
 class _Bucket:
@@ -227,36 +278,42 @@ class _Bucket:
         try:
             self._sign(seen if storage.read_json(self.lock_uri)[1] else 0)
         except StorageError:
-            if storage.read_json(self.lock_uri)[0] is None:
+            owner = self._owner()
+            if owner is None:
                 raise
-            return False
+            if owner != self.owner:  # else it was signed, and only the answer was lost
+                return False
         threading.Thread(target=self._live, daemon=True).start()
         return True
 
     def _sign(self, generation: int) -> None:
         storage.write_json(self.lock_uri, {"owner": self.owner, "sign": uuid.uuid4().hex}, generation)
-        value, self.generation = storage.read_json(self.lock_uri)
-        if value is None or value["owner"] != self.owner:
+        if self._owner() != self.owner:
             raise StorageError(f"{self.lock_uri} was taken by another process.")
+
+    def _owner(self) -> str | None:
+        """Whose the lock is; of an own one the generation is noted, which the next sign replaces."""
+        value, generation = storage.read_json(self.lock_uri)
+        if value is not None and value["owner"] == self.owner:
+            self.generation = generation
+        return None if value is None else str(value["owner"])
 
     def _live(self) -> None:
         while not self.ended.wait(BEAT):
             try:
                 self._sign(self.generation)
             except StorageError as error:
+                # It may have been written all the same: then the lock has a generation that is not known yet.
                 with suppress(StorageError):
-                    value = storage.read_json(self.lock_uri)[0]
-                    if value is None or value["owner"] != self.owner:
+                    if self._owner() != self.owner:
                         self.lost = True
                         say(self.step, f"no states are saved any more: {error}")
                         return
 
-    def unlock(self, remove: bool) -> None:
+    def unlock(self) -> None:
         self.ended.set()
         if not self.lost:
             with suppress(StorageError):
-                for name in self.names() if remove else ():
-                    self.delete(name)
                 storage.delete(self.lock_uri)
 
     def names(self) -> list[str]:

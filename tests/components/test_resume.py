@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -53,7 +54,7 @@ def test_transfer_goes_on_after_any_epoch(
     assert {**history(tmp_path), "seconds": 0} == {**history(transferred), "seconds": 0}
     events = EventAccumulator(str(tmp_path / "logs" / "validation"), size_guidance={"tensors": 0}).Reload()
     assert [event.step for event in events.Tensors("epoch_loss")] == [1, 2, 3]
-    assert list((tmp_path / "resume").iterdir()) == []
+    assert len(states(tmp_path / "resume")) == 1
 
 
 def test_transfer_on_features_goes_on_with_the_same_views(
@@ -93,7 +94,7 @@ def test_fine_tuning_stops_in_the_middle_of_an_epoch_and_goes_on_there(
     with Resume(str(tmp_path / "r")) as kept:
         tune(small_records, transferred, tmp_path, resume=kept)
     assert {**history(tmp_path), "seconds": 0} == {**history(finetuned), "seconds": 0}
-    assert list((tmp_path / "r").iterdir()) == []
+    assert len(states(tmp_path / "r")) == 1
 
 
 def test_fine_tuning_goes_on_from_the_state_before_a_torn_one(
@@ -113,6 +114,25 @@ def test_fine_tuning_goes_on_from_the_state_before_a_torn_one(
         tune(small_records, transferred, tmp_path, resume=kept)
     assert "goes on after epoch 1:" in capsys.readouterr().out
     assert {**history(tmp_path), "seconds": 0} == {**history(finetuned), "seconds": 0}
+
+
+def test_a_step_killed_after_its_training_and_before_its_outputs_are_known_does_not_train_again(
+    small_records: Path, transferred: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise AssertionError("it trains")
+
+    with Resume(str(tmp_path / "r")) as kept:
+        digests = train(small_records, tmp_path / "a", resume=kept)
+    with monkeypatch.context() as patch, Resume(str(tmp_path / "r")) as kept:
+        patch.setattr(keras.Model, "fit", refused)
+        assert train(small_records, tmp_path / "b", resume=kept) == digests
+    assert history(tmp_path / "b") == history(tmp_path / "a")
+    with Resume(str(tmp_path / "r")) as kept:
+        digests = tune(small_records, transferred, tmp_path / "c", resume=kept)
+    with monkeypatch.context() as patch, Resume(str(tmp_path / "r")) as kept:
+        patch.setattr(keras.Model, "fit", refused)
+        assert tune(small_records, transferred, tmp_path / "d", resume=kept) == digests
 
 
 ON_DEVICES = """

@@ -7,7 +7,7 @@ from typing import Any
 
 from kfp import local
 
-from switchpoint.training.resume import RESUME
+from switchpoint.training.resume import RESUME, RUN
 
 
 def runner(parameters: dict[str, Any]) -> local.DockerRunner:
@@ -20,7 +20,7 @@ def runner(parameters: dict[str, Any]) -> local.DockerRunner:
         for path in paths
         if path.is_absolute() and path.exists()
     ]
-    variables = {"HOME": "/tmp", RESUME: os.environ.get(RESUME, "")}
+    variables = {"HOME": "/tmp", RESUME: os.environ.get(RESUME, ""), RUN: os.environ.get(RUN, "")}
     return local.DockerRunner(mounts=mounts, user=f"{os.getuid()}:{os.getgid()}", environment=variables)
 
 

@@ -23,7 +23,7 @@ from kfp.local import task_dispatcher as dispatcher
 from kfp.local.orchestrator import orchestrator_utils, task_executor
 
 from pipeline import switchpoint as pipeline
-from switchpoint.command.local import containers, outputs
+from switchpoint.command.local import containers, outputs, packages
 from switchpoint.command.runs.store import now
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def orchestrate(
         contextlib.redirect_stdout(io.StringIO()),
         _quiet(),
         _observed(observer),
-        _checked_cache(writes, verify),
+        _checked_cache(writes, verify, packages.digest() if runner == "subprocess" else None),
     ):
         warnings.simplefilter("ignore")
         workspace = runs_directory / ".workspace"
@@ -133,9 +133,21 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _checked_cache(writes: bool, verify: bool) -> Iterator[None]:
-    """A hit is what its step left behind: kfp's own takes whatever is there, and checks that the path exists."""
-    get, put = cache.LocalCache.get, cache.LocalCache.put
+def _checked_cache(writes: bool, verify: bool, installed: str | None) -> Iterator[None]:
+    """A hit is what its step left behind: kfp's own takes whatever is there, and checks that the path exists.
+
+    Args:
+        writes: Whether what is done goes to the cache.
+        verify: Read every file of a hit.
+        installed: Digest of the packages that run the steps; None: those of their images, whose names have it.
+    """
+    get, put, compute_key = cache.LocalCache.get, cache.LocalCache.put, cache.LocalCache.compute_key
+
+    def keyed(self: cache.LocalCache, *, env_vars: dict[str, str], **arguments: Any) -> str:
+        if installed:
+            _this_thread.step["packages"] = installed
+            env_vars = env_vars | {"SWITCHPOINT_PACKAGES": installed}
+        return str(compute_key(self, env_vars=env_vars, **arguments))
 
     def checked(self: cache.LocalCache, key: str) -> Outputs | None:
         found = get(self, key)
@@ -149,7 +161,11 @@ def _checked_cache(writes: bool, verify: bool) -> Iterator[None]:
             outputs.remember(_described(made))
             put(self, key, made)
 
-    with _replaced(cache.LocalCache, "get", checked), _replaced(cache.LocalCache, "put", remembered):
+    with (
+        _replaced(cache.LocalCache, "get", checked),
+        _replaced(cache.LocalCache, "put", remembered),
+        _replaced(cache.LocalCache, "compute_key", keyed),
+    ):
         yield
 
 

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from switchpoint import addresses
 from switchpoint.command.compilation import environment
 from switchpoint.command.errors import RunnerError
 from switchpoint.command.local import containers
@@ -18,7 +19,7 @@ from switchpoint.command.local.processes import Processes
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
 from switchpoint.command.runs.results import collect
-from switchpoint.training.resume import RESUME
+from switchpoint.training.resume import RESUME, RUN, forget
 
 if TYPE_CHECKING:
     from switchpoint.documents import Parameters, Run, Step
@@ -77,11 +78,9 @@ def _run(
     document = store.create(runs_directory, parameters, runner)
     going = _Run(document, runs_directory, watcher, processes)
     going.save()
+    states = os.environ.get(RESUME) or str(runs_directory / ".resume")
     try:
-        with (
-            started_by(going, document["id"]),
-            environment({RESUME: os.environ.get(RESUME) or str(runs_directory / ".resume")}),
-        ):
+        with started_by(going, document["id"]), environment({RESUME: states, RUN: document["id"]}):
             orchestrate(parameters, runs_directory, runs_directory / ".cache", runner, going, verify=verify)
         document["state"] = "succeeded"
         collect(document, going.directory / "report.html")
@@ -94,7 +93,20 @@ def _run(
             raise RunnerError(f"Kubeflow's local runner stopped: {error}") from error
     finally:
         going.close(expected)
+    if not addresses.is_remote(states):
+        _forget_states(Path(states), store.every(runs_directory))
     return document
+
+
+def _forget_states(states: Path, documents: list[Run]) -> None:
+    """Remove the states of trainings whose outputs the cache has: their steps ended well."""
+    runs = {document["id"]: document["steps"] for document in documents}
+
+    def cached(mark: dict[str, Any]) -> bool:
+        steps = [step for step in runs.get(mark["run"], []) if step["name"] == mark["step"]]
+        return bool(steps) and all(step["state"] in ("ran", "cached", "skipped") for step in steps)
+
+    forget(states, cached)
 
 
 class _Run:

@@ -38,10 +38,12 @@ def explain(step: Step, earlier: list[Run]) -> str:
 
 
 def differences(step: Step, old: Step) -> list[str]:
-    """What of a step's image, parameters and inputs is not as it was."""
+    """What of a step's image, packages, parameters and inputs is not as it was."""
     found = []
     if step["image"] != old["image"]:
         found.append("code changed")
+    if step.get("packages") != old.get("packages"):
+        found.append("packages changed")
     for name, value in step["parameters"].items():
         before = old["parameters"].get(name)
         if value == before:

@@ -1,5 +1,6 @@
 """Where the state of a training is kept: a directory, and a real GCS server."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def epoch_of(state: tuple[dict[str, Any], Any] | None) -> int | None:
     return state and state[0]["epoch"]
 
 
-def test_a_state_comes_back_as_it_was_and_goes_with_the_training(root: str) -> None:
+def test_a_state_comes_back_as_it_was(root: str) -> None:
     with pytest.raises(KeyboardInterrupt), opened(root) as kept:
         assert kept.latest() is None
         for epoch in range(1, 5):
@@ -65,7 +66,36 @@ def test_a_state_comes_back_as_it_was_and_goes_with_the_training(root: str) -> N
         assert values == {"epoch": 4}
         np.testing.assert_array_equal(arrays["weights/0000"], np.full(3, 4, np.float32))
         assert arrays["weights/0000"].dtype == np.float32
+
+
+def test_the_last_state_of_a_training_that_ended_stays_until_it_is_old(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(root) as kept:
+        for epoch in (1, 2):
+            save(kept, epoch)
+    assert sorted(name.rpartition("/")[2][:10] for name in files(root)) == ["ended.json", "epoch-0002"]
+    with pytest.raises(KeyboardInterrupt), opened(root, Config(seed=2)):
+        raise KeyboardInterrupt
+    assert len(files(root)) == 2
+    with opened(root) as kept:
+        assert epoch_of(kept.latest()) == 2
+        assert not [name for name in files(root) if name.endswith("ended.json")]
+    monkeypatch.setattr(resume, "DAYS", 0.0)
+    with pytest.raises(KeyboardInterrupt), opened(root, Config(seed=2)):
+        raise KeyboardInterrupt
     assert files(root) == []
+
+
+def test_the_command_removes_what_it_has_the_outputs_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run, seed in (("a", 1), ("b", 2)):
+        monkeypatch.setenv(resume.RUN, run)
+        with opened(str(tmp_path), Config(seed)) as kept:
+            save(kept, 1)
+    with opened(str(tmp_path), Config(3)):
+        resume.forget(tmp_path, lambda mark: mark["run"] == "a" and mark["step"] == "finetune")
+        marks = [json.loads(Path(name).read_text()) for name in files(str(tmp_path)) if name.endswith("ended.json")]
+        assert [mark["run"] for mark in marks] == ["b"]
 
 
 def test_another_training_does_not_find_it(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +201,43 @@ def test_who_lost_its_lock_in_a_bucket_writes_no_more(
         save(kept, 2)
         assert [name for name in files(root) if "epoch-0002" in name] == []
     assert gcs.get(lock) == b'{"owner": "somebody else"}'
+
+
+@pytest.mark.parametrize("request_that_fails", ["GET .*lock.json", "POST .*"], ids=["read-back", "write"])
+def test_a_lock_is_renewed_after_a_failure(gcs: Any, monkeypatch: pytest.MonkeyPatch, request_that_fails: str) -> None:
+    monkeypatch.setattr(resume, "BEAT", 0.1)
+    monkeypatch.setattr(resume, "LEASE", 1.0)
+    root = gcs.uri("resume")
+    with opened(root) as kept:
+        lock = next(name for name in files(root) if name.endswith("lock.json"))
+        gcs.fail(403, request_that_fails, message="not now")
+        deadline = time.monotonic() + 10
+        while gcs.faults[0].times:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.3)
+        signed = gcs.get(lock)
+        time.sleep(0.5)
+        assert gcs.get(lock) != signed
+        assert not opened(root).keeps
+        save(kept, 1)
+        assert [name for name in files(root) if "epoch-0001" in name]
+
+
+def test_a_lock_whose_answer_was_lost_is_held(gcs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "BEAT", 0.1)
+    original = resume._Bucket._owner
+    calls = []
+
+    def fails_once(bucket: Any) -> str | None:
+        calls.append(bucket)
+        if len(calls) == 1:
+            raise StorageError("not now")
+        return original(bucket)
+
+    monkeypatch.setattr(resume._Bucket, "_owner", fails_once)
+    with opened(gcs.uri("resume")) as kept:
+        assert kept.keeps
 
 
 def test_a_place_that_breaks_costs_the_state_but_not_the_training(

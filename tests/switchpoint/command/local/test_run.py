@@ -165,6 +165,18 @@ def test_a_cached_artifact_that_was_changed_is_made_again(project: Project, firs
     assert that_run(project.agree()) == set()
 
 
+def test_other_packages_run_everything_again(project: Project, first: dict[str, Any], tmp_path: Path) -> None:
+    def planned(*flags: str) -> list[tuple[str, str]]:
+        done = project.command("plan", "--rerun", "--json", *flags, path=str(tmp_path))
+        return [(step["state"], step["why"]) for step in json.loads(done.stdout)["steps"]]
+
+    assert {state for state, _ in planned()} == {"cached"}
+    (tmp_path / "pillow-99.0.dist-info").mkdir()
+    steps = planned()
+    assert {state for state, _ in steps} == {"will run"}
+    assert steps[0] == ("will run", "packages changed")
+
+
 def test_plan_and_run_agree(project: Project, first: dict[str, Any]) -> None:
     assert that_run(project.agree()) == set()
 

@@ -23,6 +23,7 @@ def run(name: str, *steps: Any) -> Any:
         ([run("a", step("ran"))], "its outputs are gone"),
         ([run("b", step("running")), run("a", step("ran"))], "run b is making it now"),
         ([run("b", step("running", image="b")), run("a", step("ran", image="c"))], "code changed"),
+        ([run("a", step("ran", packages="b"))], "packages changed"),
         ([run("b", step("interrupted"))], "run b was interrupted while it made it"),
         ([run("b", step("failed"))], "first run"),
     ],
