@@ -25,7 +25,7 @@ bench: .venv/.installed ## Measure against the lab's way: ONLY=name,name PHOTOS=
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: .venv/.installed ## Set up, then run the tests (those whose part is missing here are skipped, saying why)
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --durations 25 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 25 $(PYTEST_ARGS)
 
 quick: .venv/.installed ## The tests that need no TensorFlow, no Docker and no browser: under a minute
 	$(BIN)/python -m pytest --quick --numprocesses $(PROCESSES) -q -rfE $(PYTEST_ARGS)

@@ -45,6 +45,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    # Files that take minutes come first, or one process would still be at one of them when the other is done.
+    long = {item.path for item in items if {"slow", "docker"} & {mark.name for mark in item.iter_markers()}}
+    items.sort(key=lambda item: item.path not in long)
 
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

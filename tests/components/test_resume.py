@@ -21,6 +21,8 @@ from switchpoint.training.logs import Logs
 from switchpoint.training.resume import Resume
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, history, train, tune
 
+pytestmark = pytest.mark.slow
+
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     """As if the process ended when that epoch's state is saved, and before anything else."""

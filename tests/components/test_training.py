@@ -26,6 +26,8 @@ from switchpoint.training.batches import plain_batches, training_batches
 from switchpoint.training.replicas import even_size
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, evaluated, history, train, tune
 
+pytestmark = pytest.mark.slow
+
 
 def test_transfer_keeps_every_epochs_head_and_leaves_the_backbone_as_it_was(transferred: Path) -> None:
     manifest = checkpoints.read(transferred / "checkpoints")

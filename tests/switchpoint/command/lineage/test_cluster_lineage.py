@@ -19,6 +19,8 @@ from tests.kfp_server import Server, tasks
 from tests.support import output, starts_steps
 from tests.trained import photos
 
+pytestmark = pytest.mark.slow
+
 DATASET, WEIGHTS = "gs://dishes/photos", "gs://dishes/weights.pth"
 
 

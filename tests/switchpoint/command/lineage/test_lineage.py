@@ -29,6 +29,8 @@ from switchpoint.provenance.digests import ROOT
 from tests.support import starts_steps
 from tests.trained import photos
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ["--backbone=efficientnet_lite0", "--image-size=32", "--batch-size=8", "--transfer-epochs=1"]
 FLAGS += ["--finetune-epochs=1", "--switch-epochs=1"]
 

@@ -14,6 +14,8 @@ from switchpoint.data.sources import dishes as sample
 from switchpoint.provenance.digests import ROOT
 from tests.support import starts_steps
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [
     "--backbone=efficientnet_lite0",
     "--image-size=32",
