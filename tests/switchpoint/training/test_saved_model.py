@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from switchpoint.command.publish.card import USE
 from switchpoint.command.publish.h5 import write_h5
 from switchpoint.data import photos as images
 from switchpoint.data import records
@@ -83,10 +84,11 @@ def _decode(example: dict[str, Any]) -> Any:
     return tf.io.decode_jpeg(example["image"], dct_method="INTEGER_ACCURATE")
 
 
-def run_elsewhere(code: str, place: Path) -> str:
-    """What a process prints in which this project can't be imported."""
-    code = f"import sys\nsys.modules['switchpoint'] = None\n{code}"
+def run_elsewhere(code: str, place: Path, alone: bool = True) -> str:
+    """What a process prints in which this project can't be imported, if it is to be `alone`."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    where = "sys.modules['switchpoint'] = None" if alone else f"sys.path.insert(0, {str(ROOT)!r})"
+    code = f"import sys\n{where}\n{code}"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], cwd=place, env=environment, capture_output=True, text=True, check=False
     )
@@ -94,13 +96,16 @@ def run_elsewhere(code: str, place: Path) -> str:
     return done.stdout
 
 
-def test_keras_alone_classifies_a_photo_of_any_size(saved: Path, tmp_path: Path) -> None:
-    """With the lines that README shows."""
+@pytest.mark.parametrize("page", ["README", "card"])
+def test_keras_alone_classifies_a_photo_of_any_size(saved: Path, tmp_path: Path, page: str) -> None:
+    """With the lines that README shows, and with those of the card, which need nothing of this project."""
+    (tmp_path / "classes.json").write_text(json.dumps(MANIFEST["classes"]))
     shutil.copy(saved, tmp_path / "model.keras")
     Image.open(io.BytesIO(sample.photograph("ramen/train-000.jpg"))).resize((331, 217)).save(tmp_path / "photo.jpg")
-    shown = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
+    readme = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
+    shown = readme if page == "README" else USE.format(file="model.keras")
     code = f"import keras\nkeras.config.disable_interactive_logging()\n{shown}\nprint(probabilities.tolist())"
-    name, probabilities = run_elsewhere(code, tmp_path).splitlines()
+    name, probabilities = run_elsewhere(code, tmp_path, alone=page == "card").splitlines()
     assert sum(json.loads(probabilities)) == pytest.approx(1, abs=1e-5)
     assert name == MANIFEST["classes"][np.argmax(json.loads(probabilities))]
     photo = np.asarray(Image.open(tmp_path / "photo.jpg"))[None]
