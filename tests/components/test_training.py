@@ -1,9 +1,11 @@
 """transfer, finetune and evaluate on a few small photos, with a small network and real `fit`."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +138,9 @@ def test_a_loss_that_is_no_number_is_a_result(small_records: Path, transferred: 
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+# In one process for each number of devices: TensorFlow is imported, and told of its devices, once a process.
 SPLIT = """
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -144,63 +148,73 @@ import tensorflow as tf
 from switchpoint.training.logs import Logs
 from switchpoint.training.resume import Resume
 from tests.components.trainings import FINETUNE, TRANSFER, train, tune
-records, place, devices, mixed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+records, root, devices, jobs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
 )
-changes = {"batch_size": int(sys.argv[5]), "dropout": 0.0, "epochs": 2, "mixed_precision": mixed}
 original = Logs.add
-def whole(phase, *arguments):
-    for add in [original] if sys.argv[6] == "once" else [stop, original]:
+def whole(place, interrupted, phase, *arguments):
+    for add in [stop, original] if interrupted else [original]:
         Logs.add = add
         try:
             with Resume(str(place / "resume")) as kept:
                 phase(*arguments, kept)
         except KeyboardInterrupt:
-            print("stopped")
+            (place / f"{phase.__name__} was stopped").touch()
 def stop(*_):
     raise KeyboardInterrupt
-whole(train, records, place, replace(TRANSFER, **changes, feature_views=int(sys.argv[7])))
-whole(tune, records, place, place / "tuned", replace(FINETUNE, **changes))
+for name, job in jobs.items():
+    place, interrupted, views = root / name, job.pop("interrupted", False), job.pop("views", 0)
+    place.mkdir()
+    changes = {"batch_size": 11, "dropout": 0.0, "epochs": 2, "mixed_precision": "off"} | job
+    whole(place, interrupted, train, records, place, replace(TRANSFER, **changes, feature_views=views))
+    whole(place, interrupted, tune, records, place, place / "tuned", replace(FINETUNE, **changes))
 """
+JOBS: dict[str, dict[str, Any]] = {
+    "0 views": {},
+    "2 views": {"views": 2},
+    "a last photo alone": {"batch_size": 13},
+    "mixed": {"mixed_precision": "on"},
+    "mixed, interrupted after each first epoch": {"mixed_precision": "on", "interrupted": True},
+}
 
 
-def split(
-    small_records: Path,
-    place: Path,
-    devices: int,
-    mixed: str = "off",
-    batch_size: int = 11,
-    interrupted: str = "once",
-    views: int = 0,
-) -> list[dict[str, Any]]:
-    """The histories of transfer learning and fine-tuning in a process with so many devices."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", SPLIT),
-            *map(str, (small_records, place, devices, mixed, batch_size, interrupted, views)),
-        ],
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("stopped") == (0 if interrupted == "once" else 2)
-    return [history(place), history(place / "tuned")]
+@pytest.fixture(scope="module")
+def split(small_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Where all `JOBS` lie, trained in a process with so many devices."""
+
+    @functools.cache
+    def trained(devices: int) -> Path:
+        root = tmp_path_factory.mktemp(f"devices-{devices}")
+        jobs = {name: job for name, job in JOBS.items() if devices > 1 or "interrupted" not in job}
+        done = subprocess.run(
+            [sys.executable, "-c", SPLIT, small_records, root, str(devices), json.dumps(jobs)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return root
+
+    return trained
 
 
-@pytest.mark.parametrize("views", [0, 2])
-def test_two_devices_train_as_one(small_records: Path, tmp_path: Path, views: int) -> None:
+def phases(place: Path) -> list[dict[str, Any]]:
+    """The histories of transfer learning and fine-tuning, without times."""
+    return [{**history(each), "seconds": 0} for each in (place, place / "tuned")]
+
+
+@pytest.mark.parametrize("job", ["0 views", "2 views"])
+def test_two_devices_train_as_one(small_records: Path, split: Callable[[int], Path], job: str) -> None:
     """Batches of 11 photos are six and five; the last one, of five, is three and two."""
     assert read_manifest(small_records)["splits"]["train"]["photos"] % 11 == 5
-    alone, together = (split(small_records, tmp_path / str(devices), devices, views=views) for devices in (1, 2))
-    for one, two in zip(alone, together, strict=True):
+    for one, two in zip(phases(split(1) / job), phases(split(2) / job), strict=True):
         for row, other in zip(one["epochs"], two["epochs"], strict=True):
             assert other == pytest.approx(row, rel=1e-4)
 
 
-def test_two_devices_in_mixed_precision_go_on_after_an_interruption(small_records: Path, tmp_path: Path) -> None:
-    whole = split(small_records, tmp_path / "whole", 2, "on")
-    parts = split(small_records, tmp_path / "parts", 2, "on", interrupted="after each first epoch")
-    assert [{**phase, "seconds": 0} for phase in parts] == [{**phase, "seconds": 0} for phase in whole]
+def test_two_devices_in_mixed_precision_go_on_after_an_interruption(split: Callable[[int], Path]) -> None:
+    parts = split(2) / "mixed, interrupted after each first epoch"
+    assert {path.name for path in parts.glob("* was stopped")} == {"train was stopped", "tune was stopped"}
+    assert phases(parts) == phases(split(2) / "mixed")
 
 
 @pytest.mark.parametrize(
@@ -210,9 +224,9 @@ def test_validation_is_dealt_so_that_no_replica_goes_without(photos: int, replic
     assert even_size(photos, 32, replicas) == size
 
 
-def test_a_last_photo_alone_is_given_to_both_devices(small_records: Path, tmp_path: Path) -> None:
+def test_a_last_photo_alone_is_given_to_both_devices(small_records: Path, split: Callable[[int], Path]) -> None:
     assert read_manifest(small_records)["splits"]["train"]["photos"] % 13 == 1
-    one, two = (split(small_records, tmp_path / str(devices), devices, batch_size=13) for devices in (1, 2))
+    one, two = (phases(split(devices) / "a last photo alone") for devices in (1, 2))
     for rows, others in zip(one, two, strict=True):
         for row, other in zip(rows["epochs"], others["epochs"], strict=True):
             # It counts twice in what training reports, and no more than others in what it does.
@@ -220,15 +234,18 @@ def test_a_last_photo_alone_is_given_to_both_devices(small_records: Path, tmp_pa
             assert other["loss"] == pytest.approx(row["loss"], rel=0.1)
 
 
-def test_in_mixed_precision_weights_stay_float32_and_the_file_too(small_records: Path, tmp_path: Path) -> None:
-    for phase in split(small_records, tmp_path, 1, mixed="on"):
+def test_in_mixed_precision_weights_stay_float32_and_the_file_too(
+    small_records: Path, split: Callable[[int], Path], tmp_path: Path
+) -> None:
+    mixed = split(1) / "mixed"
+    for phase in phases(mixed):
         assert len(phase["epochs"]) == 2 and not phase["diverged"]
         assert all(np.isfinite([row["loss"], row["val_loss"]]).all() for row in phase["epochs"])
-    for place in (tmp_path, tmp_path / "tuned"):
+    for place in (mixed, mixed / "tuned"):
         model = keras.models.load_model(place / "model" / "model.keras")
         assert {weight.dtype for weight in model.weights} == {"float32"}
         assert {layer.compute_dtype for layer in model._flatten_layers()} <= {"float32", "int64", "string"}
-        result = evaluated(small_records, place, place, 2)
+        result = evaluated(small_records, place, tmp_path, 2)
         assert np.isfinite(result["loss"])
 
 
