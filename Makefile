@@ -28,7 +28,7 @@ test: .venv/.installed ## Set up, then run the tests (those whose part is missin
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 25 $(PYTEST_ARGS)
 
 quick: .venv/.installed ## The tests that need no TensorFlow, no Docker and no browser: under a minute
-	$(BIN)/python -m pytest --quick --numprocesses $(PROCESSES) -q -rfE $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --quick --numprocesses 4 -q -rfE $(PYTEST_ARGS)
 
 check: lint types test ## Everything that must be green before a push
 

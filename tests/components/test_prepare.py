@@ -30,6 +30,7 @@ from switchpoint.documents import Manifest
 from switchpoint.errors import DatasetError, RecordsError, SwitchpointError
 from tests.components.trainings import prepared
 
+pytestmark = pytest.mark.slow  # nearly all write records, for which TensorFlow is imported
 Make = Callable[..., Path]
 
 
