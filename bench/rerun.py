@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from switchpoint.documents import Step
+    from switchpoint.command.documents import Step
 
 SMALL = {"transfer_epochs": 4, "finetune_epochs": 1, "image_size": 32}  # epochs to add: one a repeat
 

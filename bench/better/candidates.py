@@ -4,7 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from switchpoint.command.parameters import Values, resolve
+from switchpoint.command.parameters import resolve
+from switchpoint.documents import Parameters
 from switchpoint.training.backbones.table import LITE0
 
 
@@ -40,7 +41,7 @@ class Candidate:
         return f"transfer alone, label smoothing {self.label_smoothing:g}" if self.label_smoothing else "transfer alone"
 
     @property
-    def parameters(self) -> Values:
+    def parameters(self) -> Parameters:
         """What it decides of the pipeline's parameters; there is none for enlarged crops."""
         return {
             "finetune_learning_rate": self.learning_rate,
@@ -65,7 +66,7 @@ class Settings:
     batch_size: int
     seeds: tuple[int, ...]
 
-    def parameters(self, tried: Candidate, seed: int) -> Values:
+    def parameters(self, tried: Candidate, seed: int) -> Parameters:
         """All of the pipeline's, for one candidate and one seed."""
         given = {name: value for name, value in dataclasses.asdict(self).items() if name != "seeds"}
         return resolve(
@@ -73,7 +74,7 @@ class Settings:
             given | tried.parameters | {"seed": seed, "backbone": LITE0, "feature_views": 0, "mixed_precision": "off"},
         )
 
-    def shared(self) -> Values:
+    def shared(self) -> Parameters:
         """The parameters that no candidate and no seed changes: results are comparable where these are equal."""
         own = {*Candidate().parameters, "seed", "dataset"}
         return {name: value for name, value in self.parameters(Candidate(), 0).items() if name not in own}

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.better.candidates import Candidate, Settings
-    from switchpoint.command.parameters import Values
-    from switchpoint.documents import History
+    from switchpoint.documents import History, Parameters
 
 
 def run(tried: Candidate, directory: Path, settings: Settings) -> None:
@@ -48,7 +47,7 @@ def records_of(directory: Path, fold: int, settings: Settings) -> Path:
 
 
 def _measure(
-    records: Path, trained: Path, switch_epoch: int, tried: Candidate, values: Values
+    records: Path, trained: Path, switch_epoch: int, tried: Candidate, values: Parameters
 ) -> tuple[Any, History, float]:
     """Train, and try the model on the fold's held-out photos: the evaluation, the history, the seconds of both."""
     import keras
@@ -67,7 +66,7 @@ def _measure(
     return evaluation, history, time.monotonic() - started
 
 
-def transfer(records: Path, trained: Path, model: Path, values: Values) -> History:
+def transfer(records: Path, trained: Path, model: Path, values: Parameters) -> History:
     """Transfer learning, as the step does it; its history."""
     from components.transfer.step import Outputs, TransferConfig, transfer
 
@@ -84,7 +83,7 @@ def transfer(records: Path, trained: Path, model: Path, values: Values) -> Histo
 
 
 def finetune(
-    records: Path, trained: Path, model_file: Path, switch_epoch: int, tried: Candidate, values: Values
+    records: Path, trained: Path, model_file: Path, switch_epoch: int, tried: Candidate, values: Parameters
 ) -> History:
     """Fine-tuning, as the step does it, with what the step does not have: enlarged crops."""
     from components.finetune.step import FinetuneConfig, schedule

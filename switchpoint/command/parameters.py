@@ -3,6 +3,8 @@
 It is read as text, so that the command's flags and the checks need not wait for KFP to be imported (0.7 s).
 """
 
+from __future__ import annotations
+
 import ast
 import functools
 import json
@@ -12,7 +14,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from switchpoint import addresses
 from switchpoint.command.recipes import RECIPES
@@ -21,7 +23,9 @@ from switchpoint.errors import DatasetError, ParameterError
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training.backbones.table import BACKBONES, weights_digest
 
-Values = dict[str, Any]
+if TYPE_CHECKING:
+    from switchpoint.documents import Parameters
+
 C = TypeVar("C", bound=Config)
 PIPELINE = ROOT / "pipeline.py"
 # Filled in by the command from the paths beside them, so they are no flags.
@@ -46,7 +50,7 @@ class Parameter:
     kind: type
     default: Any
     help: str
-    interval: "Interval | None" = None
+    interval: Interval | None = None
     choices: tuple[str, ...] = ()
 
 
@@ -58,7 +62,7 @@ class Interval(NamedTuple):
     high: float
 
     @classmethod
-    def at_end_of(cls, text: str) -> "Interval | None":
+    def at_end_of(cls, text: str) -> Interval | None:
         """The interval that a docstring's entry ends with."""
         found = re.search(r"[\[(]([-\d.]+), ([-\d.]+|∞)[\])](?=\.$)", text)
         return cls(found[0], float(found[1]), math.inf if found[2] == "∞" else float(found[2])) if found else None
@@ -139,7 +143,7 @@ def parse(name: str, text: str) -> Any:
         raise ParameterError(f"{flag} {text!r}: give {wanted.get(kind, f'a value of type {kind.__name__}')}.") from None
 
 
-def resolve(recipe: str, given: Mapping[str, Any]) -> Values:
+def resolve(recipe: str, given: Mapping[str, Any]) -> Parameters:
     """Every parameter's value: the signature's default, over it the recipe's, over it what was given; checked.
 
     Returns:
@@ -155,12 +159,12 @@ def resolve(recipe: str, given: Mapping[str, Any]) -> Values:
     return checked(values)
 
 
-def checked(values: Mapping[str, Any]) -> Values:
+def checked(values: Mapping[str, Any]) -> Parameters:
     """The values in their types, or a ParameterError that names everything wrong with them."""
     unknown = sorted(set(values) - set(parameters()))
     if unknown:
         raise ParameterError(f"Unknown parameters: {', '.join(unknown)}. There are: {', '.join(parameters())}.")
-    result: Values = {}
+    result: Parameters = {}
     for name, parameter in parameters().items():
         value = values[name]
         # A cluster gives numbers back as floats, and lists sometimes as JSON.
@@ -178,7 +182,7 @@ def checked(values: Mapping[str, Any]) -> Values:
     return result
 
 
-def _faults(values: Values) -> Iterator[str]:
+def _faults(values: Parameters) -> Iterator[str]:
     epochs, last = values["switch_epochs"], values["transfer_epochs"]
     if not epochs:
         yield "switch_epochs is empty: give at least one epoch, such as 1,2,4."
@@ -201,7 +205,7 @@ def _faults(values: Values) -> Iterator[str]:
             yield f"{name}={value!r}: give one of {', '.join(parameter.choices)}."
 
 
-def check_addresses(values: Values) -> None:
+def check_addresses(values: Parameters) -> None:
     """Refuse a dataset or weights that are not there, before anything starts.
 
     Raises:
@@ -219,7 +223,7 @@ def check_addresses(values: Values) -> None:
         raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://…, `imagenet` or `none`.")
 
 
-def with_digests(values: Values, which: tuple[str, ...] = ("dataset", "weights")) -> Values:
+def with_digests(values: Parameters, which: tuple[str, ...] = ("dataset", "weights")) -> Parameters:
     """Fill in the digests that prepare and transfer verify, and that make a changed dataset run again."""
     from switchpoint import storage
     from switchpoint.data import sources

@@ -1,5 +1,5 @@
 from bench.rerun import running
-from switchpoint.documents import Step
+from switchpoint.command.documents import Step
 
 
 def step(start: str, end: str, state: str = "ran") -> Step:

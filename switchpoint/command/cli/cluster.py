@@ -11,7 +11,6 @@ import click
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli.flags import (
     Address,
-    Values,
     as_json,
     connection_flags,
     follow_flags,
@@ -24,7 +23,8 @@ from switchpoint.command.cli.flags import (
 from switchpoint.command.errors import ClusterError
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Run, Step
+    from switchpoint.command.documents import Run, Step
+    from switchpoint.documents import Parameters
 
 CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
 RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_code_change", "wait", "timeout")
@@ -84,7 +84,7 @@ def submit(
 
 def rerun(
     run_id: str,
-    changes: Values,
+    changes: Parameters,
     *,
     profile: str | None,
     registry: str | None,

@@ -18,7 +18,8 @@ from switchpoint import progress
 from switchpoint.command.runs.results import chosen
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Best, Result, Run, Step
+    from switchpoint.command.documents import Run, Step
+    from switchpoint.documents import Best, Result
 
 
 def title(step: Step) -> str:

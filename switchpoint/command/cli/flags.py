@@ -1,8 +1,10 @@
 """The flags that commands share."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +13,9 @@ from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.recipes import RECIPES
 from switchpoint.errors import ParameterError
 
-Values = dict[str, Any]
+if TYPE_CHECKING:
+    from switchpoint.documents import Parameters
+
 Command = Callable[..., Any]
 
 
@@ -88,17 +92,28 @@ runs_dir = click.option(
     "--runs-dir", type=LocalPath(file_okay=False), default="runs", show_default=True, help="Where runs are kept."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")
-runner = click.option(
-    "--runner", type=click.Choice(["subprocess", "docker"]), default="subprocess", show_default=True,
-    help="How each step runs: a process, or a container of its image.",
-)  # fmt: skip
-
-verify = click.option(
-    "--verify", is_flag=True, help="Read all that is cached, also where sizes and times say that nothing changed."
-)
 
 
-def given(flags: Values) -> Values:
+def local_flags(command: Command) -> Command:
+    """How a run goes on this machine."""
+    for option in (
+        click.option(
+            "--verify", is_flag=True, help="Read all that is cached, also where sizes and times say nothing changed."
+        ),
+        runs_dir,
+        click.option(
+            "--runner",
+            type=click.Choice(["subprocess", "docker"]),
+            default="subprocess",
+            show_default=True,
+            help="How each step runs: a process, or a container of its image.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def given(flags: Parameters) -> Parameters:
     """The flags that were given, by the parameters' names."""
     return {name: value for name, value in flags.items() if value is not None}
 

@@ -13,7 +13,7 @@ from switchpoint import addresses
 from switchpoint.command.cli.flags import Address, as_json, connection_flags, runs_dir
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Check, Graph
+    from switchpoint.command.documents import Check, Graph
 
 
 @click.command()

@@ -1,10 +1,12 @@
 """The command `switchpoint`. KFP is imported only by what runs, plans or compiles; TensorFlow by `lineage --verify`."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,20 +18,21 @@ from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import publish as cli_publish
 from switchpoint.command.cli.flags import (
     LocalPath,
-    Values,
     as_json,
     connection_flags,
     follow_flags,
     given,
+    local_flags,
     package_flags,
     parameter_flags,
     profile_flag,
     recipe_flag,
-    runner,
     runs_dir,
-    verify,
 )
 from switchpoint.errors import ParameterError, SwitchpointError
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Parameters
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -60,7 +63,7 @@ def main() -> None:
     """After how many epochs of transfer learning should fine-tuning start?"""
 
 
-def located(values: Values) -> Values:
+def located(values: Parameters) -> Parameters:
     """Check that dataset and weights are there, make their paths absolute and take their digests."""
     pipeline_parameters.check_addresses(values)
     for name in ("dataset", "weights"):
@@ -69,7 +72,7 @@ def located(values: Values) -> Values:
     return pipeline_parameters.with_digests(values)
 
 
-def changed(runs_directory: Path, run: str | None, flags: Values) -> Values:
+def changed(runs_directory: Path, run: str | None, flags: Parameters) -> Parameters:
     """An earlier run's parameters with what the flags change."""
     from switchpoint.command.runs import store as runs
 
@@ -77,7 +80,7 @@ def changed(runs_directory: Path, run: str | None, flags: Values) -> Values:
     return located(pipeline_parameters.checked(base | given(flags)))
 
 
-def execute(values: Values, runs_directory: Path, runner: str, verify: bool, as_json: bool) -> None:
+def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool, as_json: bool) -> None:
     """Run, show, and exit 1 when a step failed, 130 when it was interrupted."""
     from rich.console import Console
 
@@ -115,9 +118,7 @@ def execute(values: Values, runs_directory: Path, runner: str, verify: bool, as_
 @main.command()
 @recipe_flag
 @parameter_flags
-@runner
-@runs_dir
-@verify
+@local_flags
 @as_json
 def run(recipe: str, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any) -> None:
     """Run the pipeline on this machine."""
@@ -127,9 +128,7 @@ def run(recipe: str, runner: str, runs_dir: Path, verify: bool, as_json: bool, *
 @main.command()
 @click.argument("run", required=False)
 @parameter_flags
-@runner
-@runs_dir
-@verify
+@local_flags
 @connection_flags
 @profile_flag(default=None)
 @package_flags
@@ -158,9 +157,7 @@ def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: b
 @click.argument("run", required=False)
 @recipe_flag
 @parameter_flags
-@runner
-@runs_dir
-@verify
+@local_flags
 @as_json
 def plan(
     again: bool,

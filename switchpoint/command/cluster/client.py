@@ -14,10 +14,10 @@ from switchpoint.command.errors import ClusterError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from switchpoint import documents
-    from switchpoint.documents import Step
+    from switchpoint.command import documents
+    from switchpoint.command.documents import Step
+    from switchpoint.documents import Parameters
 
-Values = dict[str, Any]
 Run = Any  # kfp_server_api.V2beta1Run
 
 PATIENCE = 300.0  # seconds without an answer before following a run gives up
@@ -141,7 +141,7 @@ class Cluster(Connection):
             return self.client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
 
 
-def parameters_of(run: Run) -> Values:
+def parameters_of(run: Run) -> Parameters:
     """A run's parameters as numbers and lists: the API gives numbers as floats, and a cloned run lists as JSON."""
     values = dict((run.runtime_config and run.runtime_config.parameters) or {})
     if "switch_epochs" in values:
@@ -149,6 +149,6 @@ def parameters_of(run: Run) -> Values:
     return values
 
 
-def _epochs(values: Values) -> list[int]:
+def _epochs(values: Parameters) -> list[int]:
     epochs = values.get("switch_epochs", [])
     return [int(epoch) for epoch in (json.loads(epochs) if isinstance(epochs, str) else epochs)]

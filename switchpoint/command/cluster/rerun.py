@@ -1,12 +1,14 @@
 """A run of the cluster again: its parameters with what is asked changed, and its code only when that was said."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command import profiles
-from switchpoint.command.cluster.client import Cluster, Run, Values, parameters_of
+from switchpoint.command.cluster.client import Cluster, Run, parameters_of
 from switchpoint.command.cluster.submission import check_visible, describe, resubmit, version
 from switchpoint.command.compilation import package
 from switchpoint.command.errors import ClusterError
@@ -14,6 +16,9 @@ from switchpoint.command.runs import store as runs
 from switchpoint.errors import ParameterError
 from switchpoint.provenance.digests import STEPS, code_digest
 from switchpoint.training.resume import RESUME
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Parameters
 
 _IMAGE = re.compile(
     r"(?:(?P<registry>.+)/)?switchpoint-python-(?P<step>\w+):(?P<target>cpu|gpu)-(?P<digest>[0-9a-f]{16})"
@@ -24,7 +29,7 @@ _IMAGE = re.compile(
 class Earlier:
     """What a rerun takes over from a run: `names` are those of all the parameters that its pipeline has."""
 
-    parameters: Values
+    parameters: Parameters
     names: frozenset[str]
     registry: str
     device: str
@@ -83,7 +88,7 @@ def look_at(cluster: Cluster, run: Run) -> Earlier:
 def submit(
     cluster: Cluster,
     run: Run,
-    changes: Values,
+    changes: Parameters,
     *,
     profile: str | None = None,
     registry: str | None = None,

@@ -4,16 +4,21 @@ KFP's launcher writes an output to ROOT/PIPELINE/RUN/TASK/random/OUTPUT. A repor
 made it: an earlier one with the same parameters and the same images, since nothing else goes into a report.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses, storage
-from switchpoint.command.cluster.client import Cluster, Run, Values, parameters_of
+from switchpoint.command.cluster.client import Cluster, Run, parameters_of
 from switchpoint.command.cluster.rerun import images
 from switchpoint.command.cluster.submission import PIPELINE
 from switchpoint.command.errors import ClusterError
 from switchpoint.errors import StorageError
 from switchpoint.provenance.metadata import MODEL
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Parameters
 
 
 def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[str, Any]:
@@ -65,7 +70,7 @@ def _same_reports(cluster: Cluster, run: Run) -> Iterator[Run]:
             yield earlier
 
 
-def _sorted(values: Values) -> Values:
+def _sorted(values: Parameters) -> Parameters:
     return {**values, "switch_epochs": sorted(values["switch_epochs"])}
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from switchpoint.provenance.digests import STEPS
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Step
+    from switchpoint.command.documents import Step
 
 _TASK = re.compile(rf"({'|'.join(STEPS)})(-\d+)?")
 _ROUND = re.compile(r"iteration-iterations\((\d+):.*\)")

@@ -4,28 +4,34 @@ Nothing is sent before every parameter was checked: the API takes any name and a
 each compiled package, many runs: KFP looks its cache up under the pipeline's name, and the UI groups runs by version.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import kfp_server_api
 
 from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
-from switchpoint.command.cluster.client import Cluster, Run, Values
+from switchpoint.command.cluster.client import Cluster, Run
 from switchpoint.command.cluster.connection import quietly
 from switchpoint.command.errors import ClusterError
 from switchpoint.errors import ParameterError
+
+if TYPE_CHECKING:
+    from switchpoint.documents import Parameters
 
 PIPELINE = "switchpoint"
 # About 2.9 kB of the report's one argument each; Linux allows 128 KiB.
 MOST_SWITCH_EPOCHS = 36
 
 
-def check_visible(values: Values, pipeline_root: str | None = None) -> None:
+def check_visible(values: Parameters, pipeline_root: str | None = None) -> None:
     """Refuse a dataset or weights that lie on this machine, where no pod sees them.
 
     Raises:
@@ -51,14 +57,14 @@ def check_visible(values: Values, pipeline_root: str | None = None) -> None:
         )
 
 
-def name_of(values: Values) -> str:
+def name_of(values: Parameters) -> str:
     """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`."""
     dataset = re.sub(r"(\.tar)?\.gz$|\.tgz$", "", str(values["dataset"]).removeprefix("tfds:").rstrip("/"))
     epochs = ",".join(map(str, values["switch_epochs"]))
     return f"{dataset.rpartition('/')[2]} {values['backbone']} {epochs}"
 
 
-def describe(values: Values, profile: str, commit: str | None) -> str:
+def describe(values: Parameters, profile: str, commit: str | None) -> str:
     """The run in a sentence."""
     epochs = ", ".join(map(str, values["switch_epochs"]))
     return (
@@ -70,7 +76,7 @@ def describe(values: Values, profile: str, commit: str | None) -> str:
 
 def submit(
     cluster: Cluster,
-    values: Values,
+    values: Parameters,
     package: str,
     *,
     profile: str,
@@ -98,7 +104,7 @@ def submit(
 
 
 def resubmit(
-    cluster: Cluster, run: Run, values: Values, description: str, version: tuple[str, str] | None = None
+    cluster: Cluster, run: Run, values: Parameters, description: str, version: tuple[str, str] | None = None
 ) -> Run:
     """Start a run beside an earlier one: same experiment, root, account and, unless another is given, version."""
     reference = run.pipeline_version_reference
@@ -109,7 +115,7 @@ def resubmit(
 
 def _start(
     cluster: Cluster,
-    values: Values,
+    values: Parameters,
     version: tuple[str, str],
     experiment_id: str,
     pipeline_root: str | None,

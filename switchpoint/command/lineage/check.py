@@ -22,7 +22,8 @@ from switchpoint.training import saved_model as models
 from switchpoint.training.backbones.table import weights_digest
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Check, Entry, Graph, Node
+    from switchpoint.command.documents import Check, Graph, Node
+    from switchpoint.documents import Entry
 
     Test = Callable[[Node, "_Copies"], str | None]  # what no longer matches, if anything
 

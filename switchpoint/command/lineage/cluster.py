@@ -27,7 +27,7 @@ from switchpoint.provenance.metadata import MODEL, embedded
 from switchpoint.training import checkpoints
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Graph
+    from switchpoint.command.documents import Graph
 
 # The file of an output that says which one it is; the others are a file themselves.
 _TELLING = {"records": MANIFEST, "checkpoints": checkpoints.MANIFEST, "model": MODEL}

@@ -18,8 +18,9 @@ from switchpoint.provenance.metadata import MODEL, embedded, entry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from switchpoint.command.documents import Edge, Graph, Node, Run, Step
     from switchpoint.command.lineage.index import Index
-    from switchpoint.documents import CheckpointEntry, Edge, Entry, Graph, Node, RecordsEntry, Run, Step
+    from switchpoint.documents import CheckpointEntry, Entry, RecordsEntry
 
 
 def of_run(document: Run, runs_directory: Path) -> list[Graph]:

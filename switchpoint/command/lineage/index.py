@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from switchpoint.command.runs.artifacts import located, maker, metadata
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Run
+    from switchpoint.command.documents import Run
 
 
 class Index(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from switchpoint.command.lineage.graph import title
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Graph
+    from switchpoint.command.documents import Graph
 
 
 def mermaid(graph: Graph) -> str:

@@ -11,7 +11,7 @@ from rich.tree import Tree
 from switchpoint.command.lineage.graph import inputs, title
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Check, Graph, Node
+    from switchpoint.command.documents import Check, Graph, Node
 
 
 def tree(graph: Graph) -> Tree:

@@ -27,7 +27,8 @@ from switchpoint.command.local import containers, outputs, packages
 from switchpoint.command.runs.store import now
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters, Step
+    from switchpoint.command.documents import Step
+    from switchpoint.documents import Parameters
 
 Outputs = dict[str, Any]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from switchpoint.documents import RememberedFile, RememberedOutput
+    from switchpoint.command.documents import RememberedFile, RememberedOutput
 
 NAME = "files.json"
 

@@ -15,7 +15,8 @@ from switchpoint.command.runs import store
 from switchpoint.provenance.digests import STEPS
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters, Run, Step
+    from switchpoint.command.documents import Run, Step
+    from switchpoint.documents import Parameters
 
 
 def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess", verify: bool = False) -> list[Step]:

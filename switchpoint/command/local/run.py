@@ -22,7 +22,8 @@ from switchpoint.command.runs.results import collect
 from switchpoint.training.resume import RESUME, RUN, forget
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters, Run, Step
+    from switchpoint.command.documents import Run, Step
+    from switchpoint.documents import Parameters
 
 
 class Watcher(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Run, Step
+    from switchpoint.command.documents import Run, Step
 
 
 _UNDER_WAY = {"running": "run {} is making it now", "interrupted": "run {} was interrupted while it made it"}

@@ -12,7 +12,8 @@ from switchpoint.provenance.metadata import MODEL
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from switchpoint.documents import Manifest, Run
+    from switchpoint.command.documents import Run
+    from switchpoint.documents import Manifest
 
 # What `switchpoint.photos.read` does, for who has no Switchpoint.
 USE = '''\

@@ -19,7 +19,7 @@ from switchpoint.errors import StorageError
 from switchpoint.storage import read_json, write_json
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Run
+    from switchpoint.command.documents import Run
 
 
 def export(document: Run, runs_directory: Path, destination: str, kind: str) -> str:

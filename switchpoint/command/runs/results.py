@@ -10,7 +10,8 @@ from switchpoint.files import copy
 from switchpoint.provenance.metadata import MODEL
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Result, Run
+    from switchpoint.command.documents import Run
+    from switchpoint.documents import Result
 
 
 def collect(document: Run, report: Path) -> None:

@@ -22,7 +22,8 @@ from switchpoint.files import write_json
 from switchpoint.provenance.digests import ROOT
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters, Run
+    from switchpoint.command.documents import Run
+    from switchpoint.documents import Parameters
 
 MANIFEST = "run.json"
 PACKAGES = ("switchpoint", "kfp", "keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow")

@@ -16,7 +16,7 @@ from switchpoint.command.runs import store as runs
 from switchpoint.command.runs.artifacts import located
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Run
+    from switchpoint.command.documents import Run
 
 REFRESH = 3  # seconds
 

@@ -1,35 +1,24 @@
-import hashlib
-import io
+"""Folders of photos, in both layouts, and the drawn dishes."""
+
 import json
 import os
 import subprocess
 import sys
-import tarfile
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from switchpoint import addresses
-from switchpoint.data import sources
-from switchpoint.data.photos import decode
-from switchpoint.data.sources import Source, digest, open_source
+from switchpoint.data.sources import digest, open_source
 from switchpoint.data.sources import dishes as sample
 from switchpoint.data.split import cut
 from switchpoint.errors import DatasetError
+from tests.switchpoint.data.listings import contents, listing
 
 Make = Callable[..., Path]
-
-
-def listing(source: Source) -> list[tuple[str, int, str]]:
-    return [(photo.name, photo.label, photo.split) for photo in source]
-
-
-def contents(source: Source) -> dict[str, bytes]:
-    return {photo.name: photo.read() for photo in source}
 
 
 def test_importing_it_is_quick() -> None:
@@ -225,78 +214,6 @@ def test_real_food101_keeps_its_split(food101_64px: Path) -> None:
 # Its archive
 
 
-def packed(root: Path, order: Callable[[str], object] | None = None) -> Path:
-    archive = root.with_suffix(".tar.gz")
-    files = sorted((str(path.relative_to(root.parent)) for path in root.rglob("*")), key=order)
-    with tarfile.open(archive, "w:gz") as tar:
-        for file in files:
-            tar.add(root.parent / file, file, recursive=False)
-    return archive
-
-
-@pytest.mark.parametrize("order", [None, lambda file: hashlib.sha256(file.encode()).digest()], ids=["sorted", "mixed"])
-def test_the_archive_gives_what_the_folder_gives(official: Make, order: Callable[[str], object] | None) -> None:
-    root = official("waffles", "apple pie")
-    archive = packed(root, order)
-    source, unpacked = open_source(str(archive), 0), open_source(str(root), 0)
-    assert source.classes == unpacked.classes
-    assert sorted(listing(source)) == listing(unpacked)
-    assert contents(source) == contents(unpacked)
-    assert source.digest == digest(str(archive)) == hashlib.sha256(archive.read_bytes()).hexdigest()
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("../../evil.jpg", tarfile.REGTYPE),
-        ("food-101/images/../../../evil.jpg", tarfile.REGTYPE),
-        ("/etc/cron.d/evil", tarfile.REGTYPE),
-        ("food-101/images/a/0.jpg", tarfile.SYMTYPE),
-        ("food-101/images/a/0.jpg", tarfile.LNKTYPE),
-        ("food-101/images/a/0.jpg", tarfile.CHRTYPE),
-        ("food-101/images/a/0.jpg", tarfile.FIFOTYPE),
-    ],
-    ids=["parent", "inside", "absolute", "symlink", "hardlink", "device", "fifo"],
-)
-def test_an_archives_paths_are_not_trusted(official: Make, tmp_path: Path, name: str, kind: bytes) -> None:
-    archive = packed(official("a", "b"))
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, "/etc/passwd"
-    with tarfile.open(archive) as good, tarfile.open(tmp_path / "evil.tar.gz", "w:gz") as evil:
-        evil.addfile(member)
-        for other in good:
-            evil.addfile(other, good.extractfile(other) if other.isfile() else None)
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(DatasetError, match="refused member"):
-        open_source(str(tmp_path / "evil.tar.gz"), 0)
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_an_archive_that_is_cut_short_doubled_or_another_is_refused(
-    official: Make, folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    archive = packed(official("a", "b"))
-    whole = archive.read_bytes()
-    archive.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DatasetError, match=r"can't be read to its end|no food-101/meta/|missing"):
-        open_source(str(archive), 0)
-    archive.write_bytes(whole)
-    monkeypatch.setattr(sources.archive, "PHOTO_BYTES", 100)
-    with pytest.raises(DatasetError, match=r"refused member .* bytes"):
-        open_source(str(archive), 0)
-    monkeypatch.undo()
-    with pytest.raises(DatasetError, match="no food-101/meta/ in it"):
-        open_source(str(packed(folder(a=2, b=2))), 0)
-    with tarfile.open(archive) as good, tarfile.open(tmp_path / "twice.tar.gz", "w:gz") as twice:
-        for other in [*good, *good]:
-            twice.addfile(other, good.extractfile(other) if other.isfile() else None)
-    with pytest.raises(DatasetError, match=r"holds .* twice"):
-        open_source(str(tmp_path / "twice.tar.gz"), 0)
-
-
-# Drawn dishes
-
-
 def test_the_sample_is_the_same_everywhere_and_quick() -> None:
     source = open_source("sample", seed=1)
     assert len(source.classes) >= 10
@@ -328,123 +245,9 @@ def test_the_samples_dishes_do_not_depend_on_hash_seed_or_order() -> None:
 # TensorFlow Datasets
 
 
-@pytest.fixture
-def local_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jpeg: Callable[..., bytes]) -> Callable[..., str]:
-    """Registers and prepares a small dataset; gives its name."""
-    tfds = pytest.importorskip("tensorflow_datasets")
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-
-    def make(*splits: str, version: str = "1.2.3") -> str:
-        class Dishes(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc]
-            VERSION = tfds.core.Version(version)
-
-            def _info(self) -> object:
-                features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=["pho", "pie"])}
-                return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
-
-            def _split_generators(self, _: object) -> dict[str, Iterator[object]]:
-                return {split: self._generate_examples(split) for split in splits}
-
-            def _generate_examples(self, split: str) -> Iterator[tuple[int, object]]:
-                for index in range(10):
-                    yield index, {"image": io.BytesIO(jpeg(split, index)), "label": index % 2}
-
-        builder = Dishes(data_dir=tmp_path)
-        monkeypatch.setattr(tfds, "builder", lambda name: builder)
-        return "tfds:dishes"
-
-    return make
-
-
-def test_tfds_keeps_its_split_and_its_bytes(local_builder: Callable[..., str], jpeg: Callable[..., bytes]) -> None:
-    source = open_source(local_builder("train", "validation"), 0)
-    assert source.classes == ["pho", "pie"]
-    assert len(source) == len(list(source)) == 20
-    assert Counter((label, split) for _, label, split in listing(source)) == {
-        (label, split): 5 for label in (0, 1) for split in ("train", "test")
-    }
-    assert sorted(contents(source).values()) == sorted(
-        jpeg(split, index) for split in ("train", "validation") for index in range(10)
-    )
-    assert listing(source) == listing(source)
-
-
-def test_tfds_prefers_test_to_validation(local_builder: Callable[..., str]) -> None:
-    source = open_source(local_builder("train", "validation", "test"), 0)
-    assert {name.split("/")[1].split("-")[0] for name, _, split in listing(source) if split == "test"} == {"test"}
-
-
-def test_tfds_without_a_test_split_gets_one(local_builder: Callable[..., str]) -> None:
-    source = open_source(local_builder("train"), 0)
-    assert Counter((label, split) for _, label, split in listing(source)) == {
-        (0, "train"): 4, (0, "test"): 1, (1, "train"): 4, (1, "test"): 1,
-    }  # fmt: skip
-
-
-def test_tfds_leaves_nothing_in_the_temporary_directory(
-    local_builder: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "tmp").mkdir()
-    import tensorflow_datasets as tfds
-
-    name = local_builder("train")
-    builder = tfds.builder(name)
-
-    def make(_: str) -> object:
-        tempfile.mkdtemp("tfds")  # as DatasetInfo.initialize_from_bucket does
-        return builder
-
-    monkeypatch.setattr(tfds, "builder", make)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    contents(open_source(name, 0))
-    assert os.listdir(tmp_path / "tmp") == []
-    assert tempfile.gettempdir() == str(tmp_path / "tmp")
-
-
-def test_tfds_digest_is_of_name_and_version(local_builder: Callable[..., str]) -> None:
-    first = digest(local_builder("train"))
-    assert digest(local_builder("train")) == first != digest(local_builder("train", version="1.2.4"))
-
-
-def test_tfds_own_mock_is_read(local_builder: Callable[..., str]) -> None:
-    tfds = pytest.importorskip("tensorflow_datasets")
-    dataset = local_builder("train", "test")
-    open_source(dataset, 0)  # prepares it: the mock knows no splits of its own
-    with tfds.testing.mock_data(num_examples=6):
-        photos = list(open_source(dataset, 0))
-    assert Counter(photo.split for photo in photos) == {"train": 6, "test": 6}
-    assert decode(photos[0].read()).mode == "RGB"
-
-
-def test_a_tfds_dataset_that_cannot_be_had_says_so(
-    local_builder: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tfds = pytest.importorskip("tensorflow_datasets")
-    dataset = local_builder("train")
-
-    def refuse(*_: object) -> None:
-        raise ConnectionError("no route to host\nmore")
-
-    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
-    with pytest.raises(DatasetError, match=r"can't be downloaded or prepared: no route to host\."):
-        open_source(dataset, 0)
-
-
-def test_an_unknown_tfds_name_says_so() -> None:
-    pytest.importorskip("tensorflow_datasets")
-    with pytest.raises(DatasetError, match=r"tfds:no_such_dishes: .*not found"):
-        digest("tfds:no_such_dishes")
-
-
 def test_what_is_here_is_local_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos:2024").mkdir()
     assert addresses.is_local("photos:2024", "dataset")
     assert not addresses.is_local("tfds:food101", "dataset")
     assert not addresses.is_name(str(tmp_path / "photos:2024"))
-
-
-def test_tfds_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(DatasetError, match="tfds:mnist needs the package tensorflow-datasets"):
-        open_source("tfds:mnist", 0)

@@ -1,0 +1,175 @@
+"""Trainings and evaluations written by hand, as a report reads them."""
+
+import json
+import re
+import zipfile
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
+from components.report.step import Outputs, ReportConfig, Trained, report
+from switchpoint.command.parameters import meanings
+from switchpoint.provenance.digests import file_digest
+from switchpoint.provenance.metadata import MEMBER, describe
+
+PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
+
+def write_model(path: Path, switch_epoch: int) -> None:
+    """A file with the lineage of a model, and nothing that Keras could load."""
+
+    def entry(step: str, **parameters: Any) -> dict[str, Any]:
+        return {"step": step, "digest": f"digest-of-{switch_epoch}", "code_digest": "c" * 64, "parameters": parameters}
+
+    document: dict[str, Any] = {
+        "format": 1,
+        "model": entry("finetune", switch_epoch=switch_epoch) if switch_epoch else entry("transfer", epochs=14),
+        "records": entry("prepare", image_size=64) | {"photos": {"train": 9, "validation": 1, "test": 3}},
+    }
+    if switch_epoch:
+        document["checkpoints"] = entry("transfer") | {"epoch": switch_epoch, "epoch_digest": "e" * 64}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(MEMBER), json.dumps(document))
+
+
+def write_history(path: Path, switch_epoch: int, accuracies: list[float], **changes: Any) -> None:
+    """A plausible history: validation accuracies given, the rest follows from them."""
+    epochs = [
+        {
+            "epoch": number,
+            "loss": 3.2 * (1 - value) + 0.2 - 0.01 * number,
+            "categorical_accuracy": value - 0.03 + 0.006 * number,
+            "val_loss": 3.4 * (1 - value) + 0.25,
+            "val_categorical_accuracy": value,
+            "learning_rate": 1e-3,
+        }
+        for number, value in enumerate(accuracies, 1)
+    ]
+    best = max(epochs, key=lambda row: row["val_categorical_accuracy"], default=None)
+    history = {
+        "phase": "finetune" if switch_epoch else "transfer",
+        "switch_epoch": switch_epoch,
+        "epochs": epochs,
+        "seconds": [12.3 if switch_epoch else 3.1] * len(epochs),
+        "best_epoch": best["epoch"] if best else 0,
+        "validation_accuracy": best["val_categorical_accuracy"] if best else 0.5,
+        "validation_loss": best["val_loss"] if best else None,
+        "diverged": None,
+        "model_digest": f"digest-of-{switch_epoch}",
+    }
+    path.write_text(json.dumps(history | changes))
+
+
+def write_evaluation(
+    path: Path, switch_epoch: int, classes: list[str], accuracy: float, photos_a_class: int, **more: Any
+) -> None:
+    """Predictions that are right at about `accuracy`; mistakes prefer a class's two neighbours."""
+    random = np.random.default_rng(switch_epoch)
+    labels = np.repeat(np.arange(len(classes)), photos_a_class)
+    # One difficulty a photo for all models, as in life: paired predictions agree on most photos.
+    hard = np.random.default_rng(99).random(len(labels)) * 0.9 + 0.1 * random.random(len(labels))
+    near = (labels + random.choice([1, -1, 2, 5], len(labels), p=[0.4, 0.2, 0.2, 0.2])) % len(classes)
+    far = random.integers(0, len(classes), len(labels))
+    predicted = np.where(hard < accuracy, labels, np.where(random.random(len(labels)) < 0.6, near, far))
+    confusion = np.zeros((len(classes), len(classes)), int)
+    np.add.at(confusion, (labels, predicted), 1)
+    right = float((predicted == labels).mean())
+    evaluation = {
+        "switch_epoch": switch_epoch,
+        "photos": len(labels),
+        "classes": classes,
+        "top_1": right,
+        "top_5": min(1.0, right + 0.2),
+        "loss": 3 * (1 - right) + 0.2,
+        "confusion": confusion.tolist(),
+        "labels": labels.tolist(),
+        "predicted": predicted.tolist(),
+        "confidence": [0.5] * len(labels),
+        "calibration": calibration([0.5] * len(labels), (predicted == labels).tolist()),
+        "per_class": per_class(confusion.tolist(), classes),
+        "confused_pairs": confused_pairs(confusion.tolist(), classes),
+        "most_confused": most_confused(confusion.tolist()),
+        "model_digest": f"digest-of-{switch_epoch}",
+        "digest": "d",
+    }
+    path.write_text(json.dumps(evaluation | more))
+
+
+def answers(right: int, photos: int, classes: int, first: int = 0) -> dict[str, list[int]]:
+    """Labels and predictions of photos of which those from `first` on, `right` of them, are named right."""
+    labels = [number % classes for number in range(photos)]
+    hit = {(first + number) % photos for number in range(right)}
+    predicted = [label if number in hit else (label + 1) % classes for number, label in enumerate(labels)]
+    return {"labels": labels, "predicted": predicted}
+
+
+CLASSES = ["Apple pie", "Baby back ribs", "Beet salad", "Bibimbap", "Edamame", "French toast"]
+CLASSES += ["Ice cream", "Macaroni and cheese", "Pizza", "Ramen", "Steak", "Sushi"]
+
+
+class Study:
+    """Files of a whole study in a directory, and its report."""
+
+    def __init__(self, directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> None:
+        self.directory, self.classes, self.photos_a_class = directory, classes, photos_a_class
+        self.inputs: dict[int, Trained] = {}
+        self.held_out = 400  # validation photos
+        self.left_out, self.duplicates = 0, dict[str, int]()
+
+    def add(self, switch_epoch: int, accuracies: list[float], test: float, **changes: Any) -> "Study":
+        paths = tuple(
+            self.directory / f"{kind}-{switch_epoch}" for kind in ("history", "model", "evaluation", "photos")
+        )
+        history, model, evaluation, photos = paths
+        write_history(history, switch_epoch, accuracies, **changes)
+        write_model(model, switch_epoch)
+        said = {"true": self.classes[0], "predicted": self.classes[1], "runner_up": self.classes[0]}
+        shares = {"true_probability": 0.1, "predicted_probability": 0.8, "runner_up_probability": 0.1}
+        photo = {"name": f"{self.classes[0]}/1", "jpeg": PIXEL} | said | shares
+        photos.write_text(json.dumps({"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}))
+        right = round(json.loads(history.read_text())["validation_accuracy"] * self.held_out)
+        validation = answers(right, self.held_out, len(self.classes), first=switch_epoch)
+        more = {"validation": validation, "model_file": file_digest(model), "photos_file": file_digest(photos)}
+        write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class, **more)
+        self.inputs[switch_epoch] = Trained(history, model, evaluation, photos)
+        return self
+
+    def report(self, name: str = "out", backwards: bool = False) -> tuple[str, dict[str, Any], bytes]:
+        finetunes = [self.inputs[key] for key in sorted(self.inputs, reverse=backwards) if key]
+        outputs = Outputs(*(self.directory / name / kind for kind in Outputs._fields))
+        source, pretrained = self.directory / "source", self.directory / "pretrained"
+        counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
+        source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, **counts}))
+        pretrained.write_text(json.dumps({"backbone": "lite0", "weights": "imagenet", "digest": "w" * 64}))
+        evaluated = describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d")
+        config = ReportConfig(meanings())
+        self.digests = report(self.inputs[0], finetunes, source, pretrained, evaluated, outputs, config)
+        self.photos = outputs.photos.read_text()
+        return outputs.page.read_text(), json.loads(outputs.results.read_text()), outputs.model.read_bytes()
+
+
+def rising(start: float, end: float, epochs: int, speed: float = 0.35) -> list[float]:
+    steps = np.arange(epochs)
+    wiggle = 0.006 * np.sin(steps * 2.1)
+    return [float(value) for value in end - (end - start) * np.exp(-speed * steps) + wiggle]
+
+
+def whole_study(directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> Study:
+    """The lab's shape: 14 epochs of transfer learning, five switch epochs of 10, the last one diverged after 3."""
+    study = Study(directory, classes, photos_a_class)
+    alone = rising(0.43, 0.68, 14)
+    study.add(0, alone, 0.67)
+    for switch_epoch, end, test in ((1, 0.66, 0.65), (2, 0.69, 0.68), (4, 0.73, 0.74), (8, 0.715, 0.71)):
+        study.add(switch_epoch, rising(alone[switch_epoch - 1] + 0.02, end, 10), test)
+    stop = {"epoch": 4, "step": 17, "learning_rate": 1e-3}
+    return study.add(14, [0.66, 0.55, 0.31], 0.66, diverged=stop)
+
+
+def cells(page: str) -> list[list[str]]:
+    """The comparison's rows as text."""
+    body = page.split('<table class="comparison cards">')[1].split("<tbody>")[1].split("</tbody>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in body.split("<tr")[1:]]
+    return [[unescape(re.sub("<[^>]+>", "", cell)) for cell in row] for row in rows]

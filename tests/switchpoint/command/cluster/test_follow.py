@@ -1,0 +1,176 @@
+"""Following a run: its steps as they go, its end, its report."""
+
+import base64
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from switchpoint.command.cluster import client as cluster
+from switchpoint.command.cluster import connection
+from switchpoint.command.cluster import steps as cluster_steps
+from switchpoint.provenance import digests as identity
+from tests.kfp_server import Server, tasks, workflow_nodes
+from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit
+
+
+def test_waiting_shows_each_change_once(server: Server, submit: Submit) -> None:
+    begun = {"prepare": "SUCCEEDED", "transfer": "RUNNING"}
+    server.play = lambda run: [
+        ("PENDING", []),
+        ("RUNNING", tasks(EPOCHS, cached=("prepare",), **begun)),
+        ("RUNNING", tasks(EPOCHS, cached=("prepare",), **begun)),
+        ("RUNNING", tasks(EPOCHS, cached=("prepare",), **(begun | {"transfer": "SUCCEEDED", "finetune_4": "RUNNING"}))),
+        ("SUCCEEDED", tasks(EPOCHS, cached=("prepare", "finetune_1", "evaluate_1"), **STEPS)),
+    ]
+    result = submit("--wait")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.output.splitlines()[2:]]
+    assert lines[:4] == ["prepare cached", "transfer running", "transfer done in 75 s", "finetune 4 running"]
+    assert sorted(lines[4:12]) == sorted(
+        f"{step} {'cached' if step in ('finetune 1', 'evaluate 1') else 'done in 75 s'}"
+        for step in (
+            "evaluate",
+            *(f"{name} {epoch}" for epoch in EPOCHS for name in ("finetune", "evaluate")),
+            "report",
+        )
+    )
+    assert "where the cluster is set to keep them" in lines[12] and "tab Visualization" in lines[12]
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELED"])
+def test_a_run_that_does_not_succeed_ends_the_command_with_1(server: Server, submit: Submit, state: str) -> None:
+    last = tasks(
+        EPOCHS, prepare="SUCCEEDED", transfer="SUCCEEDED", finetune_2="FAILED" if state == "FAILED" else "RUNNING"
+    )
+    server.play = lambda run: [("RUNNING", []), (state, last)]
+    result = submit("--wait")
+    assert result.exit_code == 1
+    assert f"The run {state.lower()}" in result.output
+    assert ("in finetune 2: a step failed" in result.output) == (state == "FAILED")
+    assert f"/#/runs/details/{server.runs[0].run_id}" in result.output
+
+
+def test_passing_faults_while_waiting_are_sat_out(
+    server: Server, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.play = lambda run: [("RUNNING", []), ("RUNNING", []), *ENDED]
+    server.fault("GET", "runs/[^/]+$", 503, times=3)
+    server.fault("GET", "runs/[^/]+$", 2.0, times=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "READ", 1)
+        assert submit("--wait").exit_code == 0
+    monkeypatch.setattr(cluster, "PATIENCE", 0.2)
+    server.fault("GET", "runs/[^/]+$", 503, times=10_000)
+    result = submit("--wait")
+    assert result.exit_code == 1
+    assert "it answers 503" in result.output and "The run itself goes on: http" in result.output
+
+
+def test_a_login_that_expires_while_waiting_is_said_at_once(server: Server, submit: Submit) -> None:
+    server.fault("GET", "runs/[^/]+$", 401, times=1)
+    result = submit("--wait", "--token", "short-lived")
+    assert result.exit_code == 1 and "has expired" in result.output
+
+
+def test_waiting_gives_up_when_told(server: Server, submit: Submit) -> None:
+    result = submit("--wait", "--timeout", "0.05")
+    assert result.exit_code == 1 and "has not ended after 0.05 s and goes on: http" in result.output
+
+
+def test_json_is_alone_on_stdout(server: Server, submit: Submit) -> None:
+    server.play = lambda run: ENDED
+    document = json.loads(submit("--wait", "--json").stdout)
+    assert document["id"] == server.runs[0].run_id and document["state"] == "succeeded"
+    assert [(step["name"], step["switch_epoch"], step["state"]) for step in document["steps"]][:3] == [
+        ("prepare", None, "ran"), ("transfer", None, "ran"), ("evaluate", None, "ran"),
+    ]  # fmt: skip
+
+
+def nodes(*arguments: Any, **states: Any) -> list[cluster_steps.Node]:
+    return cluster_steps.of_workflow(json.dumps({"status": {"nodes": workflow_nodes(tasks(*arguments, **states))}}))
+
+
+def test_a_compressed_workflow_is_read() -> None:
+    plain = {"nodes": workflow_nodes(tasks(EPOCHS, **STEPS))}
+    packed = base64.b64encode(gzip.compress(json.dumps(plain["nodes"]).encode())).decode()
+    read = cluster_steps.of_workflow(json.dumps({"status": {"compressedNodes": packed}}))
+    assert read == cluster_steps.of_workflow(json.dumps({"status": plain})) != []
+
+
+def test_where_the_workflow_can_not_be_had_steps_are_still_named(server: Server, submit: Submit) -> None:
+    server.play = lambda run: ENDED
+    server.fault("GET", "/apis/v1beta1/runs/", 404, times=10_000)
+    steps = json.loads(submit("--wait", "--json").stdout)["steps"]
+    assert {step["name"] for step in steps} == set(identity.STEPS)
+    assert {step["switch_epoch"] for step in steps} == {None}
+
+
+def test_steps_of_unlinked_tasks_are_still_named() -> None:
+    unlinked = cluster_steps.of_tasks(tasks(EPOCHS, cached=("prepare", "finetune_2"), **STEPS))
+    found = cluster_steps.steps(unlinked, EPOCHS)
+    assert [step["state"] for step in found if step["name"] == "prepare"] == ["cached"]
+    finetunes = [step for step in found if step["name"] == "finetune"]
+    assert [step["switch_epoch"] for step in finetunes] == [None] * 3
+    assert sorted(step["state"] for step in finetunes) == ["cached", "ran", "ran"]
+
+
+def test_rounds_go_by_the_runs_own_order() -> None:
+    epochs = [4, 1, 2]
+    found = cluster_steps.steps(nodes(epochs, finetune_4="RUNNING", finetune_2="FAILED"), epochs)
+    assert {step["switch_epoch"]: step["state"] for step in found} == {4: "running", 2: "failed"}
+
+
+REPORT = {
+    "results": [
+        {"switch_epoch": None, "best_epoch": 6, "validation_accuracy": 0.7, "test_accuracy": 0.69, "test_loss": 1.0,
+         "diverged": False, "seconds": 60.0, "model_digest": "a"},
+        {"switch_epoch": 2, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.79, "test_loss": 0.7,
+         "diverged": False, "seconds": 90.0, "model_digest": "b"},
+    ],
+    "best": {"switch_epoch": 2, "model_digest": "b"},
+    "conclusion": "Switch after epoch 2.",
+}  # fmt: skip
+
+
+def publish(gcs: Any, run: Any, root: str = "root") -> str:
+    base = f"{root}/switchpoint/{run.run_id}/report/0b5e1f9c"
+    gcs.put(f"{base}/results", json.dumps(REPORT).encode())
+    gcs.put(f"{base}/page", b"<html></html>")
+    return f"gs://{gcs.bucket}/{base}"
+
+
+def test_waiting_ends_with_the_report_from_the_bucket(server: Server, submit: Submit, gcs: Any) -> None:
+    def play(run: Any) -> list[Any]:
+        publish(gcs, run)
+        return ENDED
+
+    server.play = play
+    result = submit("--wait", "--pipeline-root", gcs.uri("root"))
+    assert result.exit_code == 0, result.output
+    assert "79.0%" in result.output and "Switch after epoch 2." in result.output
+    run = server.runs[0].run_id
+    assert f"Report: {gcs.uri('root')}/switchpoint/{run}/report/0b5e1f9c/page" in result.output
+
+
+def test_a_cached_report_is_read_from_the_equal_run_that_made_it(server: Server, submit: Submit, gcs: Any) -> None:
+    server.play = lambda run: [*ENDED]
+    root = ("--pipeline-root", gcs.uri("root"))
+    submit(*root)
+    submit(*root, "--seed", "9")
+    for run in server.runs:
+        run.state = "SUCCEEDED"
+    base = publish(gcs, server.runs[0])
+    publish(gcs, server.runs[1])
+    result = submit(*root, "--wait")
+    assert f"Report: {base}/page" in result.output, result.output
+
+
+def test_a_report_that_is_not_to_be_had_is_said(server: Server, submit: Submit, gcs: Any) -> None:
+    server.play = lambda run: ENDED
+    result = submit("--wait", "--pipeline-root", gcs.uri("root"))
+    assert result.exit_code == 0 and "The report is not below" in result.output and "tab Visualization" in result.output
+    gcs.fail(403, times=100, message="me@example.com does not have storage.objects.list access to the bucket.")
+    result = submit("--wait", "--pipeline-root", gcs.uri("root"))
+    assert result.exit_code == 0 and "permission storage.objects.list" in result.output, result.output
