@@ -11,11 +11,11 @@ from components.evaluate.measures import calibration, confused_pairs, most_confu
 from components.evaluate.photos import telling
 from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
-from switchpoint.data.records import dataset
 from switchpoint.files import write_json
 from switchpoint.progress import say
 from switchpoint.provenance.digests import file_digest
 from switchpoint.training.batches import plain_batches
+from switchpoint.training.forward import fill, function
 from switchpoint.training.saved_model import classifier, digest
 
 if TYPE_CHECKING:
@@ -78,13 +78,17 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
     import numpy as np
     import tensorflow as tf
 
-    classes = verify_records(records)["classes"]
+    manifest = verify_records(records)
+    classes = manifest["classes"]
     loaded = keras.models.load_model(model, compile=False)
-    network = classifier(loaded)
+    compute = function(classifier(loaded), config.batch_size)
 
     def answers(split: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        probabilities = network.predict(plain_batches(records, split, config.batch_size), verbose=0)
-        return probabilities, np.fromiter((example["label"].numpy() for example in dataset(records, split)), np.int64)
+        photos = manifest["splits"][split]["photos"]
+        probabilities, labels = np.empty((photos, len(classes)), np.float32), np.empty(photos, np.int64)
+        batches = plain_batches(records, split, config.batch_size)
+        fill(compute, batches, config.batch_size, probabilities, labels)
+        return probabilities, labels
 
     probabilities, labels = answers("test")
     on_validation, validation_labels = answers("validation")

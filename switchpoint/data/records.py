@@ -99,6 +99,7 @@ def dataset(records: Path, split: str, files_at_once: int = 1) -> tf.data.Datase
         "name": tf.io.FixedLenFeature([], tf.string),
     }
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
         example = tf.io.parse_single_example(record, schema)
         in_range = tf.debugging.Assert(

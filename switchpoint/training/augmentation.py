@@ -65,7 +65,7 @@ def flip_rotate(images: Any, flip: Any, turn: Any, rotation: float) -> Any:
     """
     import tensorflow as tf
 
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False, jit_compile=True)  # type: ignore[untyped-decorator]
     def interpolate(images: Any, flip: Any, turn: Any) -> Any:
         _, height, width, _ = images.shape
         angle = ((turn * 2 - 1) * rotation * 2 * math.pi)[:, None, None]

@@ -74,7 +74,7 @@ def training_batches(
         return flip_rotate(images, flip, angle, rotation), labels
 
     crops = training_crops(records, batch_size, seed, epochs, first_epoch, shuffled)
-    return untuned(crops.map(turn, num_parallel_calls=cores()).prefetch(PREFETCH))
+    return untuned(crops.map(as_written(turn), num_parallel_calls=cores()).prefetch(PREFETCH))
 
 
 def training_crops(
@@ -102,9 +102,9 @@ def training_crops(
             return image, tf.one_hot(example["label"], classes), flip, angle
 
         chosen = shuffle(examples, photos, seed, epoch) if shuffled else examples
-        return chosen.map(crop, num_parallel_calls=cores()).batch(batch_size)
+        return chosen.map(as_written(crop), num_parallel_calls=cores()).batch(batch_size)
 
-    return untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch).prefetch(PREFETCH))
+    return untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(as_written(one_epoch)).prefetch(PREFETCH))
 
 
 def shuffle(dataset: tf.data.Dataset, photos: int, seed: int, epoch: Any) -> tf.data.Dataset:
@@ -133,10 +133,18 @@ def plain_batches(
         image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, 0.5, 0.5)
         return image, tf.one_hot(example["label"], classes)
 
-    batches = recordfiles.dataset(records, split, files_at_once).map(crop, num_parallel_calls=cores()).batch(batch_size)
+    examples = recordfiles.dataset(records, split, files_at_once)
+    batches = examples.map(as_written(crop), num_parallel_calls=cores()).batch(batch_size)
     if cached and manifest["splits"][split]["photos"] * size * size * 3 <= CACHED_BYTES:
         batches = batches.cache()
     return untuned(batches.prefetch(PREFETCH))
+
+
+def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function for tf.data that has no Python loops and branches: to look for them takes longer than to trace it."""
+    import tensorflow as tf
+
+    return tf.autograph.experimental.do_not_convert(function)  # type: ignore[no-any-return]
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -15,14 +15,15 @@ from switchpoint.training.batches import (
     FILES_AT_ONCE,
     PREFETCH,
     Feed,
+    as_written,
     plain_batches,
     shuffle,
     training_batches,
     untuned,
 )
+from switchpoint.training.forward import fill, function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import keras
@@ -91,7 +92,7 @@ class Views:
         self.views, self.batch_size, self.seed, self.classes = views, batch_size, seed, len(manifest["classes"])
         pooled = keras.Model(backbone.input, head.get_layer("pool")(backbone.output), name="pooled")
         size = _at_once(pooled, batch_size, photos)
-        forward = _forward(pooled, size)
+        compute = function(pooled, size)
         channels = pooled.output.shape[-1]
         self.features, self.labels = _room((views, photos, channels)), np.empty(photos, np.int64)
         self.seconds: list[float] = []
@@ -101,12 +102,12 @@ class Views:
                 seen = training_batches(records, size, rotation, seed, view, view, shuffled=False)
             else:
                 seen = plain_batches(records, "train", size, FILES_AT_ONCE)
-            _compute(forward, seen, size, self.features[view - 1], self.labels)
+            fill(compute, seen, size, self.features[view - 1], self.labels)
             self.seconds.append(time.monotonic() - start)
             left = sum(self.seconds) / view * (views - view)
             say("transfer", Progress("view", view, views, round(left)))
         self.held_out, self.held_out_labels = np.empty((held_out, channels), np.float32), np.empty(held_out, np.int64)
-        _compute(forward, plain_batches(records, "validation", size), size, self.held_out, self.held_out_labels)
+        fill(compute, plain_batches(records, "validation", size), size, self.held_out, self.held_out_labels)
 
     def feed(self, epochs: int) -> Feed:
         """What trains the head for so many epochs."""
@@ -132,9 +133,11 @@ class Views:
                 return features, tf.one_hot(tf.ensure_shape(labels, (None,)), self.classes)
 
             indices = shuffle(tf.data.Dataset.range(len(self.labels)), len(self.labels), self.seed, epoch)
-            return indices.batch(self.batch_size).map(load)
+            return indices.batch(self.batch_size).map(as_written(load))
 
-        return untuned(tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(one_epoch).prefetch(PREFETCH))
+        return untuned(
+            tf.data.Dataset.range(first_epoch, epochs + 1).flat_map(as_written(one_epoch)).prefetch(PREFETCH)
+        )
 
     def validation_batches(self, batch_size: int) -> tf.data.Dataset:
         """The validation photos' features, as `training_batches` gives the training photos'."""
@@ -152,48 +155,6 @@ def _at_once(pooled: keras.Model, batch_size: int, photos: int) -> int:
     if tf.config.list_physical_devices("GPU"):
         batch_size = max(batch_size, GPU_PIXELS // (pooled.input.shape[1] * pooled.input.shape[2]))
     return -(-min(batch_size, photos) // replicas) * replicas
-
-
-def _forward(model: keras.Model, size: int) -> Callable[[tf.Tensor], np.ndarray[Any, Any]]:
-    """A model as a function, traced once, of `size` photos to a NumPy array; each replica computes its share."""
-    import numpy as np
-    import tensorflow as tf
-
-    strategy = model.distribute_strategy
-    share = size // strategy.num_replicas_in_sync
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def run(images: Any) -> Any:
-        return strategy.run(lambda dealt: model(dealt, training=False), (images,))
-
-    def forward(images: Any) -> Any:
-        def deal(context: Any) -> Any:
-            start = context.replica_id_in_sync_group * share
-            return images[start : start + share]
-
-        dealt = strategy.experimental_distribute_values_from_function(deal)
-        return np.concatenate(strategy.experimental_local_results(run(dealt)))
-
-    return forward
-
-
-def _compute(forward: Callable[[Any], Any], batches: Any, size: int, features: Any, labels: Any) -> None:
-    """Fill `features` (photos, channels) and `labels` (photos,) from batches of `size` photos.
-
-    The last batch is filled up with black photos: one shape to trace, and as many for every replica.
-    """
-    import tensorflow as tf
-
-    def fill(images: Any, one_hot: Any) -> Any:
-        filled = tf.pad(images, [[0, size - tf.shape(images)[0]], [0, 0], [0, 0], [0, 0]])
-        return tf.ensure_shape(filled, (size, *images.shape[1:])), tf.argmax(one_hot, axis=1)
-
-    at = 0
-    for images, found in batches.map(fill):
-        end = at + len(found)
-        features[at:end] = forward(images)[: len(found)]
-        labels[at:end] = found
-        at = end
 
 
 def _room(shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
