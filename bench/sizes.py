@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.pairs import Measured
-from bench.prepared import BATCH, SPLITS, manifest, ours
+from bench.prepared import BATCH, SPLITS, TRANSFER_SIZE, manifest, ours
 from bench.transfers import fresh, switchpoint, the_lab
 
 
@@ -81,5 +81,5 @@ def our_checkpoint(directory: Path, repeat: int) -> Measured:
     from switchpoint.training.checkpoints import head_file
 
     out = fresh(directory / "our-checkpoint")
-    switchpoint(directory, out, 1, 1, repeat)
+    switchpoint(ours(directory, TRANSFER_SIZE), out, views=1, epochs=1, seed=repeat)
     return Measured((out / "checkpoints" / head_file(1)).stat().st_size)
