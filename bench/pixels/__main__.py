@@ -61,7 +61,7 @@ def main() -> None:
     prepare_records(given.dataset, records, image_size=settings.image_size, seed=1)
     cells = Cells(given.output / "cells.jsonl", dataclasses.asdict(settings))
     experiment(given.dataset, records, cells, settings, sources, given.seeds)
-    text = report(cells, given.seeds, sources)
+    text = report(cells, given.seeds)
     minutes = (time.monotonic() - start) / 60
     Path(f"{given.output}.md").write_text(text)
     print(f"{text}\n{minutes:.1f} minutes, {os.cpu_count()} cores. Written to {given.output}.md")
@@ -106,14 +106,14 @@ def trained(
         yield seed, *train(network.backbone, seen, settings.epochs)
 
 
-def report(cells: Cells, seeds: list[int], sources: list[str]) -> str:
+def report(cells: Cells, seeds: list[int]) -> str:
     """The tables, and how far apart trainings on the very same pixels lie."""
     of_lab = 100 * cells.values("correct", seeds, LAB, LAB).mean(axis=1)
     gaps = by_chance(of_lab.tolist())
     chance = sum(gap >= 0.8 for gap in gaps) / len(gaps)
     return "\n\n".join(
         [
-            markdown(changes(cells, seeds, sources), "what differs, in training and testing"),
+            markdown(changes(cells, seeds), "what differs, in training and testing"),
             markdown(crossed(cells, seeds), "our records for the lab's pixels"),
             f"On the lab's pixels: {of_lab.mean():.2f} % on average, seeds {of_lab.min():.2f} to {of_lab.max():.2f}, "
             f"standard deviation {of_lab.std(ddof=1):.2f} points. Two halves of the seeds lie "

@@ -21,6 +21,7 @@ class Compared(NamedTuple):
 
     Attributes:
         words: What differs.
+        seeds: How many.
         points: Of accuracy, in points, over the seeds.
         points_of_photos: The same mean, and its interval over the test photos.
         loss: In nats a photo, over the seeds.
@@ -28,34 +29,38 @@ class Compared(NamedTuple):
     """
 
     words: str
+    seeds: int
     points: Interval
     points_of_photos: Interval
     loss: Interval
     loss_of_photos: Interval
 
 
-def compare(cells: Cells, seeds: list[int], words: str, one: tuple[str, str], other: tuple[str, str]) -> Compared:
-    """Two ways, each named by what it is trained on and what it is tested on."""
+def compare(
+    cells: Cells, seeds: list[int], words: str, one: tuple[str, str], other: tuple[str, str]
+) -> Compared | None:
+    """Two ways, each named by what it is trained on and what it is tested on; None: not two seeds have both."""
+    both = [seed for seed in seeds if cells.has(seed, one[0]) and cells.has(seed, other[0])]
+    if len(both) < 2:
+        return None
     found: list[Interval] = []
     for measure, scale in (("correct", 100), ("loss", 1)):
-        differences = scale * (cells.values(measure, seeds, *one) - cells.values(measure, seeds, *other))
+        differences = scale * (cells.values(measure, both, *one) - cells.values(measure, both, *other))
         found += [over_seeds(differences.mean(axis=1).tolist()), over_photos(differences.mean(axis=0))]
-    return Compared(words, *found)
+    return Compared(words, len(both), *found)
 
 
-def changes(cells: Cells, seeds: list[int], sources: Sequence[str]) -> list[Compared]:
+def changes(cells: Cells, seeds: list[int]) -> list[Compared]:
     """One change at a time, trained and tested on the same source."""
-    return [
-        compare(cells, seeds, change.words, (change.source,) * 2, (change.against,) * 2)
-        for change in CHANGES
-        if {change.source, change.against} <= set(sources)
-    ]
+    rows = [compare(cells, seeds, change.words, (change.source,) * 2, (change.against,) * 2) for change in CHANGES]
+    return [row for row in rows if row]
 
 
 def crossed(cells: Cells, seeds: list[int]) -> list[Compared]:
     """Whether it matters where the records stand: in training, in testing or in both."""
     ways = {"training": (OURS, LAB), "testing": (LAB, OURS), "training and testing": (OURS, OURS)}
-    return [compare(cells, seeds, f"records in {words}", way, (LAB, LAB)) for words, way in ways.items()]
+    rows = [compare(cells, seeds, f"records in {words}", way, (LAB, LAB)) for words, way in ways.items()]
+    return [row for row in rows if row]
 
 
 def by_chance(accuracies: Sequence[float]) -> list[float]:
@@ -78,11 +83,11 @@ def markdown(rows: list[Compared], title: str) -> str:
         return f"[{low}, {high}]"
 
     lines = [
-        f"| {title} | accuracy, points | over seeds | over photos | loss, 0.001 nats | over seeds | over photos |",
-        "|---|---|---|---|---|---|---|",
+        f"| {title} | seeds | points | over seeds | over photos | loss, 0.001 nats | over seeds | over photos |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         accuracy = [f"{row.points.mean:+.2f}", shown(row.points, 1, 2), shown(row.points_of_photos, 1, 2)]
         loss = [f"{1000 * row.loss.mean:+.1f}", shown(row.loss, 1000, 1), shown(row.loss_of_photos, 1000, 1)]
-        lines.append(f"| {' | '.join([row.words, *accuracy, *loss])} |")
+        lines.append(f"| {' | '.join([row.words, str(row.seeds), *accuracy, *loss])} |")
     return "\n".join(lines)

@@ -128,11 +128,12 @@ def test_the_tables_compare_seed_by_seed_and_only_what_was_trained(tmp_path: Pat
     fill(cells, OURS, 7)
     again = Cells(tmp_path / "cells.jsonl", {"epochs": 1})
     assert again.has(1, LAB) and not again.has(3, LAB) and not Cells(again.file, {"epochs": 2}).has(1, LAB)
-    (row,) = changes(again, [1, 2], [LAB, OURS])
+    (row,) = changes(again, [1, 2, 3])  # of the third there is none, nor of other sources
+    assert row.seeds == 2
     assert row.points == (pytest.approx(20), pytest.approx(20), pytest.approx(20))
     assert row.points_of_photos.low < 20 < row.points_of_photos.high
     assert row.loss.mean == pytest.approx(-0.2)
-    assert markdown([row], "what").splitlines()[2].split(" | ")[1:3] == ["+20.00", "[+20.00, +20.00]"]
+    assert markdown([row], "what").splitlines()[2].split(" | ")[2:4] == ["+20.00", "[+20.00, +20.00]"]
     assert [each.points.mean for each in crossed(again, [1, 2])] == [pytest.approx(20), 0, pytest.approx(20)]
 
 
