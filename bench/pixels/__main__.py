@@ -21,7 +21,7 @@ import numpy as np
 from bench.pixels.cells import Cells
 from bench.pixels.heads import Given, answers, train
 from bench.pixels.photos import Network, Sizes, Split, originals, pixels
-from bench.pixels.report import by_chance, changes, crossed, markdown
+from bench.pixels.report import by_chance, changes, crossed, markdown, tests
 from bench.pixels.sources import LAB, OURS, SOURCES, Pixels, Source
 from bench.prepared import LAB as RECIPE
 from bench.prepared import TRANSFER_SIZE, prepare_records
@@ -78,13 +78,13 @@ def experiment(
             for name, split in splits.items()
         }
     network = Network(sizes.crop)
-    tests = {name: network.centre(pixels(SOURCES[name], splits["test"], sizes)) for name in sources}
+    shown = {name: network.centre(pixels(source, splits["test"], sizes)) for name, source in SOURCES.items()}
     for name in sources:
         wanted = [seed for seed in seeds if not cells.has(seed, name)]
         for seed, kernel, bias in trained(network, SOURCES[name], splits, sizes, wanted, settings):
-            seen = {each: answers(kernel, bias, tests[each], splits["test"].labels) for each in {name, LAB, OURS}}
-            cells.add(seed, name, seen)
-            print(f"{name}  seed {seed}  accuracy {np.mean(seen[name]['correct']):.4f}", flush=True)
+            said = {each: answers(kernel, bias, features, splits["test"].labels) for each, features in shown.items()}
+            cells.add(seed, name, said)
+            print(f"{name}  seed {seed}  accuracy {np.mean(said[name]['correct']):.4f}", flush=True)
 
 
 def trained(
@@ -113,8 +113,10 @@ def report(cells: Cells, seeds: list[int]) -> str:
     chance = sum(gap >= 0.8 for gap in gaps) / len(gaps)
     return "\n\n".join(
         [
-            markdown(changes(cells, seeds), "what differs, in training and testing"),
             markdown(crossed(cells, seeds), "our records for the lab's pixels"),
+            markdown(tests(cells, seeds, LAB), "what differs in testing; trained on the lab's pixels"),
+            markdown(tests(cells, seeds, OURS), "what differs in testing; trained on our records"),
+            markdown(changes(cells, seeds), "what differs in training and testing"),
             f"On the lab's pixels: {of_lab.mean():.2f} % on average, seeds {of_lab.min():.2f} to {of_lab.max():.2f}, "
             f"standard deviation {of_lab.std(ddof=1):.2f} points. Two halves of the seeds lie "
             f"{np.median(gaps):.2f} points apart (median), 0.8 or more for {chance:.0%} of the ways to halve them.",

@@ -56,6 +56,16 @@ def changes(cells: Cells, seeds: list[int]) -> list[Compared]:
     return [row for row in rows if row]
 
 
+def tests(cells: Cells, seeds: list[int], trained_on: str) -> list[Compared]:
+    """One change at a time in what the same heads are tested on."""
+    rows = [
+        compare(cells, seeds, change.words, (trained_on, change.source), (trained_on, change.against))
+        for change in CHANGES
+        if change.source != "keras"  # centre crops are not turned
+    ]
+    return [row for row in rows if row]
+
+
 def crossed(cells: Cells, seeds: list[int]) -> list[Compared]:
     """Whether it matters where the records stand: in training, in testing or in both."""
     ways = {"training": (OURS, LAB), "testing": (LAB, OURS), "training and testing": (OURS, OURS)}

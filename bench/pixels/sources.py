@@ -62,46 +62,43 @@ def rounded(data: bytes, height: int, width: int) -> Pixels:
     return np.asarray(resized(data, height, width))
 
 
-def record(data: bytes, height: int, width: int, dct: str = "INTEGER_ACCURATE") -> Pixels:
-    """What training reads of our records."""
-    return _decoded(photos.encode(resized(data, height, width)), dct)
-
-
-def jpeg(quality: int, subsampling: int, data: bytes, height: int, width: int) -> Pixels:
-    """A record of another quality, and 0: of full colour resolution, 2: of half of it each way."""
-    out = io.BytesIO()
-    resized(data, height, width).save(out, "JPEG", quality=quality, subsampling=subsampling)
-    return _decoded(out.getvalue(), "INTEGER_ACCURATE")
-
-
-def _decoded(data: bytes, dct: str) -> Pixels:
+def jpeg(
+    quality: int, data: bytes, height: int, width: int, subsampling: int = 0, dct: str = "INTEGER_ACCURATE"
+) -> Pixels:
+    """What is read of a record of this quality; subsampling 0 keeps all of the colours' resolution, 2 half each way."""
     import tensorflow as tf
 
-    decoded: Pixels = tf.io.decode_jpeg(data, channels=3, dct_method=dct).numpy()
+    out = io.BytesIO()
+    resized(data, height, width).save(out, "JPEG", quality=quality, subsampling=subsampling)
+    decoded: Pixels = tf.io.decode_jpeg(out.getvalue(), channels=3, dct_method=dct).numpy()
     return decoded
 
 
+QUALITY = photos.quality("train")
+
 SOURCES = {
     LAB: Source(lab),
-    OURS: Source(record),
+    OURS: Source(partial(jpeg, QUALITY)),
     "integer": Source(partial(lab, dct="INTEGER_ACCURATE")),
     "rounded": Source(rounded),
-    "q100": Source(partial(jpeg, 100, 0)),
-    "q95": Source(partial(jpeg, 95, 0)),
-    "halved colours": Source(partial(jpeg, 92, 2)),
-    "fast": Source(partial(record, dct="INTEGER_FAST")),
+    "q100": Source(partial(jpeg, 100)),
+    "q97": Source(partial(jpeg, 97)),
+    "q95": Source(partial(jpeg, 95)),
+    "halved colours": Source(partial(jpeg, QUALITY, subsampling=2)),
+    "fast": Source(partial(jpeg, QUALITY, dct="INTEGER_FAST")),
     "antialias": Source(partial(lab, antialias=True)),
     "keras": Source(lab, keras_rotation=True),
 }
 
 CHANGES = (
-    Change(OURS, LAB, "our records for the lab's pixels: all that follows up to quality 92"),
+    Change(OURS, LAB, f"our training records for the lab's pixels: all that follows up to quality {QUALITY}"),
     Change("integer", LAB, "originals decoded with the accurate DCT"),
     Change("rounded", "integer", "decoded by Pillow, resized levels rounded"),
     Change("q100", "rounded", "a JPEG of quality 100"),
+    Change("q97", "rounded", "a JPEG of quality 97 (test records)"),
     Change("q95", "rounded", "a JPEG of quality 95"),
-    Change(OURS, "rounded", "a JPEG of quality 92 (what records hold)"),
-    Change("halved colours", OURS, "quality 92 with half the colour resolution (4:2:0)"),
+    Change(OURS, "rounded", f"a JPEG of quality {QUALITY} (training records)"),
+    Change("halved colours", OURS, f"quality {QUALITY} with half the colour resolution (4:2:0)"),
     Change("fast", OURS, "records decoded with the fast DCT"),
     Change("antialias", LAB, "resized with antialias"),
     Change("keras", LAB, "turned by Keras' operation"),

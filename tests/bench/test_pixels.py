@@ -34,8 +34,9 @@ def test_our_pixels_are_those_that_training_reads(photos: Path, records: Path) -
     from switchpoint.training.batches import plain_batches
 
     splits, sizes = originals(photos, records)
-    read = np.concatenate([images for images, _ in plain_batches(records, "train", 8)])
-    np.testing.assert_array_equal(centre(pixels(SOURCES[OURS], splits["train"], sizes)), read)
+    for split, source in {"train": OURS, "validation": OURS, "test": "q97"}.items():
+        read = np.concatenate([images for images, _ in plain_batches(records, split, 8)])
+        np.testing.assert_array_equal(centre(pixels(SOURCES[source], splits[split], sizes)), read)
 
 
 def test_the_labs_pixels_are_those_of_its_batches(photos: Path, records: Path, tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def fill(cells: Cells, source: str, right: int) -> None:
     for seed in (1, 2):
         correct = [1] * (right + seed - 1) + [0] * (11 - right - seed)
         said: Answers = {"correct": correct, "loss": [1.0 - each for each in correct]}
-        cells.add(seed, source, dict.fromkeys({source, LAB, OURS}, said))
+        cells.add(seed, source, dict.fromkeys(SOURCES, said))
 
 
 def test_the_tables_compare_seed_by_seed_and_only_what_was_trained(tmp_path: Path) -> None:
