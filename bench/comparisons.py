@@ -38,13 +38,13 @@ def comparisons() -> list[Comparison]:
             5,
             transfers.lab_once,
             {f"transfer_views_{views}": partial(transfers.ours_once, views) for views in (4, 1, 0)}
-            | {"transfer_views_4_with_prepare": partial(transfers.ours_with_prepare, 4)},
+            | {"transfer_views_4_with_prepare": partial(transfers.ours_with_prepare, 4)}
+            # What a sweep needs of transfer learning, where the lab's code trains it once, too, and saves each epoch.
+            | _views("sweep_transfer_once", transfers.ours_once),
         ),
         # Against a transfer phase for each switch epoch, as the lab's siblings trained.
         Comparison("seconds", 3, transfers.lab_sweep, _views("sweep_transfer", transfers.ours_once)),
-        # Against what the lab's code may do as well: once, with a model saved an epoch.
-        Comparison("seconds", 3, transfers.lab_once, _views("sweep_transfer_once", transfers.ours_once)),
-        # The same with what a sweep is for: fine-tuning from each switch epoch, which both ways do.
+        # Once, and with what a sweep is for: fine-tuning from each switch epoch, which both ways do.
         Comparison("seconds", 3, transfers.lab_whole_sweep, _views("whole_sweep", transfers.ours_whole_sweep)),
         Comparison("images/s", 5, inputs.decode_lab, {"decode": inputs.decode_ours}),
         Comparison("images/s", 5, inputs.input_lab, {"input_pipeline": inputs.input_ours}),

@@ -5,7 +5,7 @@
 With a frozen network, transfer learning is training a head on features. So crops, flips and rotations are drawn once
 for each (seed, view, photo), and every source of pixels gives its own features of the same views; heads then start from
 the same weights, see the photos in the same order and drop the same features. What is left of a difference is the
-pixels'. Results are appended to a file, so a killed run goes on where it was.
+pixels'. Each head is tested on every source. Results are appended to a file, so a killed run goes on where it was.
 """
 
 import argparse
@@ -42,7 +42,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.pixels", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("dataset", type=Path, help="any dataset that `switchpoint run` reads")
     parser.add_argument("--output", type=Path, default=Path("build/pixels"))
-    parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=list(SOURCES), metavar="NAME")
+    words = f"train on these, too, beside {LAB} and {OURS}: {', '.join(SOURCES)}; all are tested on"
+    parser.add_argument("--sources", nargs="+", default=[], choices=list(SOURCES), metavar="NAME", help=words)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 11)))
     parser.add_argument("--image-size", type=int, default=TRANSFER_SIZE)
     parser.add_argument("--views", type=int, default=4, help="of each training photo, shown in turns")
@@ -80,7 +81,7 @@ def experiment(
     network = Network(sizes.crop)
     shown = {name: network.centre(pixels(source, splits["test"], sizes)) for name, source in SOURCES.items()}
     for name in sources:
-        wanted = [seed for seed in seeds if not cells.has(seed, name)]
+        wanted = [seed for seed in seeds if not cells.has(seed, name, SOURCES)]
         for seed, kernel, bias in trained(network, SOURCES[name], splits, sizes, wanted, settings):
             said = {each: answers(kernel, bias, features, splits["test"].labels) for each, features in shown.items()}
             cells.add(seed, name, said)

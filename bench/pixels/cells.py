@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from bench.pixels.heads import Answers
@@ -30,8 +31,9 @@ class Cells:
         rows: list[Cell] = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
         self._found = {(row["seed"], row["source"]): row["tested_on"] for row in rows if row["settings"] == settings}
 
-    def has(self, seed: int, source: str) -> bool:
-        return (seed, source) in self._found
+    def has(self, seed: int, source: str, tested_on: Collection[str] = ()) -> bool:
+        """Whether there is such a training, tested on all of these."""
+        return (seed, source) in self._found and set(tested_on) <= set(self._found[seed, source])
 
     def add(self, seed: int, source: str, tested_on: dict[str, Answers]) -> None:
         row: Cell = {"settings": self.settings, "seed": seed, "source": source, "tested_on": tested_on}

@@ -40,7 +40,7 @@ def compare(
     cells: Cells, seeds: list[int], words: str, one: tuple[str, str], other: tuple[str, str]
 ) -> Compared | None:
     """Two ways, each named by what it is trained on and what it is tested on; None: not two seeds have both."""
-    both = [seed for seed in seeds if cells.has(seed, one[0]) and cells.has(seed, other[0])]
+    both = [seed for seed in seeds if all(cells.has(seed, on, [tested]) for on, tested in (one, other))]
     if len(both) < 2:
         return None
     found: list[Interval] = []
