@@ -40,11 +40,12 @@ class Converters:
         for process in self._processes:
             process.communicate()  # closes its input
 
-    def convert(self, data: bytes) -> tuple[bytes, str]:
+    def convert(self, data: bytes, quality: int = 92) -> tuple[bytes, str]:
         """Decode, resize and encode a photo.
 
         Args:
             data: A whole file, of a format that `switchpoint.data.photos` reads.
+            quality: Of the JPEG.
 
         Returns:
             JPEG bytes and "", or no bytes and the reason.
@@ -58,7 +59,7 @@ class Converters:
             self._processes.append(self._thread.process)
         process = self._thread.process
         try:
-            _put(data, process.stdin)
+            _put((data, quality), process.stdin)
             said: int | tuple[bytes, str] = pickle.load(process.stdout)
             if isinstance(said, int):
                 with self._room.taken(said):
@@ -112,11 +113,11 @@ def serve(height: int, width: int) -> None:
 
     while True:
         try:
-            data = pickle.load(photos)
+            data, quality = pickle.load(photos)
         except EOFError:
             return
         try:
-            converted = images.encode(images.resize(images.decode(data, ask), height, width)), ""
+            converted = images.encode(images.resize(images.decode(data, ask), height, width), quality), ""
         except images.UnreadablePhotoError as error:
             converted = b"", str(error)
         _put(converted, answers)
