@@ -26,6 +26,16 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, or of a directory's paths and contents."""
+    if not path.is_dir():
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for file in sorted(each for each in path.rglob("*") if each.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
 def step_files(step: str) -> list[Path]:
     """The project's files that `step` runs: `step.py`, its wrapper, and what they import, transitively, sorted."""
     found: set[Path] = set()

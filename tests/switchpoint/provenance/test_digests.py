@@ -96,3 +96,17 @@ def test_an_images_name_says_registry_step_target_and_digest(monkeypatch: pytest
     monkeypatch.setenv(identity.DEVICE, "gpu")
     assert identity.image("prepare") == f"registry.example/team/switchpoint-python-prepare:cpu-{digest}"
     assert identity.image("transfer").startswith("registry.example/team/switchpoint-python-transfer:gpu-")
+
+
+def test_a_directorys_digest_is_of_its_paths_and_contents(tmp_path: Path) -> None:
+    def digest(**files: str) -> str:
+        place = tmp_path / repr(sorted(files.items()))
+        (place / "inner").mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (place / "inner" / name).write_text(content)
+        return identity.content_digest(place)
+
+    assert digest(a="1", b="2") == digest(b="2", a="1")
+    assert len({digest(a="1", b="2"), digest(a="2", b="1"), digest(a="1"), digest(c="1", b="2"), digest()}) == 5
+    (tmp_path / "file").write_text("1")
+    assert identity.content_digest(tmp_path / "file") == identity.file_digest(tmp_path / "file")
