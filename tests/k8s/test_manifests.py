@@ -1,6 +1,5 @@
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,19 +9,10 @@ import pytest
 import yaml
 
 from switchpoint.provenance import digests as identity
-from tests.support import unavailable
 
 K8S = identity.ROOT / "k8s"
 OVERLAYS = sorted(path.parent.name for path in K8S.glob("overlays/*/kustomization.yaml"))
 SCRIPTS = sorted(path.relative_to(K8S).as_posix() for path in K8S.glob("gke/*.sh"))
-
-
-@pytest.fixture(scope="module")
-def kustomize() -> str:
-    found = shutil.which("kustomize", path=f"{identity.ROOT / 'build' / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    if not found:
-        unavailable("there is no kustomize in build/bin or on PATH: k8s/install-kustomize.sh puts it there")
-    return found
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
@@ -52,7 +42,7 @@ def walk(value: Any) -> Any:
 
 
 def test_there_is_an_overlay_for_each_place_we_name() -> None:
-    assert OVERLAYS == ["gke", "kind"]
+    assert OVERLAYS == ["default", "gke", "kind"]
 
 
 def test_kubernetes_takes_every_object(manifest: str, tmp_path: Path) -> None:
