@@ -393,7 +393,7 @@ def _nodes(
     loop = number("loop")
     if rounds:
         yield node("for-loop-1", "RUNNING", rounds, loop, "comp-for-loop-1-for-loop-1-iterator", 9)
-    for name in ("prepare", "transfer", "evaluate"):
+    for name in ("digest", "prepare", "transfer", "evaluate"):
         if name in states:
             _, nodes = step(name, name, [str(loop)] if name == "transfer" and rounds else [])
             yield from nodes

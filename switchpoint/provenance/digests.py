@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("prepare", "transfer", "finetune", "evaluate", "report")
+STEPS = ("digest", "prepare", "transfer", "finetune", "evaluate", "report")
+CACHED_STEPS = STEPS[1:]
 TRAINING_STEPS = ("transfer", "finetune", "evaluate")
 REGISTRY = "SWITCHPOINT_REGISTRY"
 DEVICE = "SWITCHPOINT_DEVICE"

@@ -159,9 +159,11 @@ def test_trainings_alone_are_told_where_to_keep_their_state(tmp_path: Path) -> N
         spec, platform = yaml.safe_load_all(compilation.package(profiles.load(str(file)), resume=given))
         told = {step_of(name): container.get("env") for name, container in containers(spec).items()}
         variable = [{"name": RESUME, "value": expected}]
-        assert {step: env for step, env in told.items() if env} == {"transfer": variable, "finetune": variable}
-    (settings,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
-    assert settings["pvcMount"][0]["mountPath"] == "/resume"
+        steps = ("digest", "transfer", "finetune")  # the first tries whether they can be kept
+        assert {step: env for step, env in told.items() if env} == dict.fromkeys(steps, variable)
+        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        mounting = {step_of(name) for name, settings in executors.items() if "pvcMount" in settings}
+        assert mounting == ({"finetune"} if given else {"digest", "finetune"})
 
 
 def test_compiling_leaves_the_local_pipeline_as_it_was() -> None:
@@ -196,8 +198,8 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("steps: {train: {}}", r"steps\.train is unknown\. Allowed: prepare, transfer"),
-        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume"),
+        ("steps: {train: {}}", r"steps\.train is unknown\. Allowed: digest, prepare, transfer"),
+        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume, claims"),
         ("default: {gpu: 1}", r"default\.gpu is unknown\. Allowed: accelerator, node_selector"),
         ("default: {cpu: {request: 2}}", r'default\.cpu\.request is 2: give cores in quotes, such as "2"'),
         ("default: {memory: {limit: 4 GB}}", r"memory\.limit is '4 GB': give a size such as 512Mi"),
@@ -246,3 +248,37 @@ def test_a_steps_own_settings_replace_the_defaults_whole(tmp_path: Path) -> None
     steps = profiles.load(str(file)).steps
     assert steps["report"] == profiles.Placement(cpu=profiles.Cpu(limit="500m"), timeout="1h")
     assert steps["prepare"].cpu == profiles.Cpu(request="1")
+
+
+def test_the_digests_are_taken_first_and_anew_in_every_run() -> None:
+    spec, _ = compiled("cpu")
+    tasks = spec["root"]["dag"]["tasks"]
+    assert tasks["digest"].get("cachingOptions", {}) == {} and "triggerPolicy" not in tasks["digest"]
+    assert {name for name, task in tasks.items() if task.get("cachingOptions") == {"enableCache": True}} == (
+        tasks.keys() - {"digest", "for-loop-1"}
+    )
+    for name, output in (("prepare", "of_dataset"), ("transfer", "of_weights")):
+        given = tasks[name]["inputs"]["parameters"][f"{output.removeprefix('of_')}_digest"]
+        assert given == {"taskOutputParameter": {"outputParameterKey": output, "producerTask": "digest"}}
+
+
+def test_what_reads_photos_sees_their_volume_and_nothing_else_does(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("claims: [photos, photos-2]")
+    text = compilation.package(profiles.load(str(file)), dataset="pvc://photos/food-101")
+    executors = list(yaml.safe_load_all(text))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounts = {
+        name: [(each["mountPath"], each["constant"]) for each in of["pvcMount"]] for name, of in executors.items()
+    }
+    both = [("/pvc/photos", "photos"), ("/pvc/photos-2", "photos-2")]
+    assert mounts == {"exec-digest": both, "exec-prepare": both}
+
+
+def test_the_first_step_sees_where_states_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("resume: /resume/states\nsteps: {transfer: {volume: {claim: states, path: /resume}}}")
+    text = compilation.package(profiles.load(str(file)))
+    spec, platform = yaml.safe_load_all(text)
+    assert containers(spec)["exec-digest"]["env"] == [{"name": RESUME, "value": "/resume/states"}]
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["exec-digest"]["pvcMount"] == executors["exec-transfer"]["pvcMount"]

@@ -40,14 +40,14 @@ def test_an_edited_step_changes_its_own_digest_and_no_other(copy: Path, step: st
 @pytest.mark.parametrize(
     ("module", "steps"),
     [
-        ("data/sources/folder.py", {"prepare"}),
+        ("data/sources/folder.py", {"digest", "prepare"}),
         ("data/records.py", {"prepare", "transfer", "finetune", "evaluate"}),
         ("training/augmentation.py", {"transfer", "finetune", "evaluate"}),
         ("training/loop.py", {"transfer", "finetune"}),
         ("training/features.py", {"transfer"}),
         ("training/saved_model.py", {"transfer", "finetune", "evaluate"}),
-        ("storage/__init__.py", {"prepare", "transfer", "finetune"}),
-        ("provenance/metadata.py", set(identity.STEPS)),
+        ("storage/__init__.py", {"digest", "prepare", "transfer", "finetune"}),
+        ("provenance/metadata.py", set(identity.CACHED_STEPS)),
         ("documents.py", set()),  # types alone
         ("command/local/run.py", set()),
         ("command/publish/upload.py", set()),
@@ -68,6 +68,7 @@ def test_the_dockerfile_and_the_lock_are_part_of_every_digest(copy: Path, name: 
 
 ROOT_MODULES = {"", "data", "provenance"}  # rooms of switchpoint/
 ROOMS = {
+    "digest": {"", "data", "data/sources", "provenance", "storage", "training", "training/backbones"},
     "prepare": ROOT_MODULES | {"data/sources", "storage"},
     "transfer": ROOT_MODULES | {"training", "training/backbones", "storage"},
     "finetune": ROOT_MODULES | {"training", "training/backbones", "storage"},
