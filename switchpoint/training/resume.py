@@ -18,8 +18,6 @@ import io
 import json
 import os
 import shutil
-import stat
-import tempfile
 import threading
 import time
 import uuid
@@ -33,6 +31,7 @@ from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
 from switchpoint.progress import say
 from switchpoint.provenance.digests import DIGEST, code_digest
+from switchpoint.training import writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +70,7 @@ class Resume:
         """
         root = os.environ.get(RESUME) or None
         if root and not addresses.is_remote(root):
-            _check_writable(Path(root))
+            writable.check(Path(root), RESUME)
         return cls(root)
 
     def open(
@@ -179,24 +178,6 @@ class Resume:
                 for old in sorted(self._store.names())[:-1]:
                     self._store.delete(old)
                 self._store.write(ENDED, json.dumps(mark).encode())
-
-
-def _check_writable(root: Path) -> None:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            pass
-    except PermissionError as error:
-        found = next(path for path in (root, *root.parents) if path.exists())
-        has = found.stat()
-        raise StorageError(
-            f"{RESUME} names {root}, where this step may not write: {found} is of user {has.st_uid}, group "
-            f"{has.st_gid} ({stat.filemode(has.st_mode)}), and the step is user {os.getuid()}, group {os.getgid()}. "
-            f"Open it to the group, as root: chgrp {os.getgid()} {found} && chmod g+rwxs {found}. A cluster's volume: "
-            "kubectl apply -k k8s/resume-volume (k8s/README.md, A volume for states). Nothing was trained."
-        ) from error
-    except OSError as error:
-        raise StorageError(f"{RESUME} names {root}, which can't be used: {error}. Nothing was trained.") from error
 
 
 def forget(root: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:

@@ -18,7 +18,7 @@ from switchpoint.errors import ParameterError
 from switchpoint.provenance import digests as identity
 from switchpoint.training.resume import RESUME
 
-SHIPPED = ["cpu", "gke-a100-spot", "gke-l4"]
+SHIPPED = ["cpu", "eks", "gke-a100-spot", "gke-l4", "nvidia", "openshift"]
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def step_of(executor: str) -> str:
     return executor.split("-")[1]
 
 
-def test_three_profiles_ship() -> None:
+def test_six_profiles_ship() -> None:
     assert profiles.names() == SHIPPED
 
 
@@ -131,8 +131,8 @@ def cache_key_parts(spec: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_another_pool_leaves_the_cache_alone(device: str) -> None:
-    one, two, three = (cache_key_parts(compiled(profile, device)[0]) for profile in SHIPPED)
-    assert one == two == three
+    one, *others = (cache_key_parts(compiled(profile, device)[0]) for profile in SHIPPED)
+    assert all(other == one for other in others)
 
 
 def test_another_device_changes_the_images_of_training_steps_and_nothing_else() -> None:
@@ -231,7 +231,7 @@ def test_a_profile_that_breaks_the_schema_names_file_key_and_what_is_allowed(
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(ParameterError, match=r"no profile 'tpu'\. There are: cpu, gke-a100-spot, gke-l4"):
+    with pytest.raises(ParameterError, match=r"no profile 'tpu'\. There are: cpu, eks, gke-a100-spot, gke-l4"):
         profiles.load("tpu")
 
 
@@ -282,3 +282,23 @@ def test_the_first_step_sees_where_states_are_kept(tmp_path: Path) -> None:
     assert containers(spec)["exec-digest"]["env"] == [{"name": RESUME, "value": "/resume/states"}]
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert executors["exec-digest"]["pvcMount"] == executors["exec-transfer"]["pvcMount"]
+
+
+@pytest.mark.parametrize("profile", SHIPPED)
+def test_no_profile_names_a_user_or_a_volume_that_a_restricted_cluster_refuses(profile: str) -> None:
+    """OpenShift's restricted-v2 chooses the uid, and takes emptyDir and PersistentVolumeClaim."""
+    _, settings = compiled(profile)
+    allowed = {"nodeSelector", "tolerations", "emptyDirMounts", "pvcMount", "activeDeadlineSeconds"}
+    assert {key for each in settings.values() for key in each} <= allowed
+
+
+def test_the_guides_table_says_what_each_profile_selects_and_tolerates() -> None:
+    guide = (identity.ROOT / "docs" / "kubeflow.md").read_text()
+    for name in SHIPPED:
+        (row,) = [line for line in guide.splitlines() if line.startswith(f"| `{name}` |") and line.count("|") == 6]
+        training = profiles.load(name).steps["transfer"]
+        labels = {f"`{label}={value}`" for label, value in (training.node_selector or {}).items()}
+        taints = {f"`{each.key}`" for each in training.tolerations or []}
+        _, _, said_labels, said_taints, *_ = row.split("|")
+        assert set(said_labels.split()) - {"none"} == labels, name
+        assert set(said_taints.split()) - {"none"} == taints, name
