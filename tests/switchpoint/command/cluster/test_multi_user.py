@@ -32,7 +32,7 @@ def test_two_profiles_have_nothing_in_common(server: Server, submit: Submit) -> 
     first, other, again = server.runs
     assert first.pipeline_version_reference == again.pipeline_version_reference != other.pipeline_version_reference
     assert {run.service_account for run in server.runs} == {"switchpoint-runner"}
-    assert all(headers["Authorization"] == "Bearer secret" for _, _, headers in server.requests)
+    assert all(headers["authorization"] == "Bearer secret" for _, _, headers in server.requests)
 
 
 def test_a_profiles_runs_are_listed_and_run_again_in_it(server: Server, submit: Submit) -> None:
