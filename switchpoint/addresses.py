@@ -1,17 +1,41 @@
-"""What an address of a dataset or of weights is: a word, SCHEME:NAME, an object in a bucket, or a path here."""
+"""What an address of a dataset or of weights is: a word, SCHEME:NAME, in a bucket, on a volume, or a path here."""
 
 import re
 from pathlib import Path
 
-from switchpoint.errors import StorageError
+from switchpoint.errors import DatasetError, StorageError
 
 WORDS = {"dataset": ("sample",), "weights": ("imagenet", "none")}
+VOLUMES = Path("/pvc")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 
 
 def is_remote(address: str) -> bool:
     """Whether it names a bucket or an object."""
     return address.startswith("gs://")
+
+
+def is_volume(address: str) -> bool:
+    """Whether it names a volume of the cluster, which only a pod sees."""
+    return address.startswith("pvc://")
+
+
+def volume(address: str) -> tuple[str, str]:
+    """Split pvc://CLAIM/PATH; the path may be empty.
+
+    Raises:
+        DatasetError: It is none, or its path leaves the volume.
+    """
+    match = re.fullmatch(r"pvc://([a-z0-9]([-.a-z0-9]*[a-z0-9])?)(?:/(.*))?", address, re.DOTALL)
+    path = (match[3] or "").strip("/") if match else ".."
+    if match is None or ".." in path.split("/"):
+        raise DatasetError(f"{address!r} is no address on a volume. Write pvc://CLAIM/PATH, without '..'.")
+    return match[1], path
+
+
+def mount(claim: str) -> Path:
+    """Where a step sees the volume of a claim."""
+    return VOLUMES / claim
 
 
 def is_local(address: str, kind: str) -> bool:

@@ -158,7 +158,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def create_pipeline(self) -> Any:
         pipeline = self._model(api.V2beta1Pipeline)
-        if any(one.name == pipeline.name for one in self.server.pipelines):
+        if any((one.name, one.namespace) == (pipeline.name, pipeline.namespace) for one in self.server.pipelines):
             raise Refusal(409, f"The pipeline {pipeline.name} already exists.")
         pipeline.pipeline_id, pipeline.created_at = str(uuid.uuid4()), NOON
         self.server.pipelines.append(pipeline)
@@ -178,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
         text = part.get_payload(decode=True).decode()
         pipeline_id, name = self.query["pipelineid"], self.query["name"]
         self._one(self.server.pipelines, "pipeline_id", pipeline_id)
-        if any(one.name == name for one in self.server.versions):
+        if any((one.pipeline_id, one.name) == (pipeline_id, name) for one in self.server.versions):
             raise Refusal(409, "Failed to create a pipeline version")
         version = api.V2beta1PipelineVersion(
             pipeline_id=pipeline_id,
@@ -195,11 +195,13 @@ class Handler(BaseHTTPRequestHandler):
         return version
 
     def list_experiments(self) -> Any:
-        found = self._named(self.server.experiments)
+        found = self._of_namespace(self._named(self.server.experiments))
         return api.V2beta1ListExperimentsResponse(experiments=found or None, total_size=len(found))
 
     def create_experiment(self) -> Any:
         experiment = self._model(api.V2beta1Experiment)
+        if self.server.multi_user and not experiment.namespace:
+            raise Refusal(400, "In multi-user mode, namespace must be specified.")
         experiment.experiment_id, experiment.created_at = str(uuid.uuid4()), NOON
         self.server.experiments.append(experiment)
         return experiment
@@ -245,10 +247,20 @@ class Handler(BaseHTTPRequestHandler):
         return {"run": {"id": run_id}, "pipeline_runtime": {"workflow_manifest": manifest}}
 
     def list_runs(self) -> Any:
-        runs = sorted(self.server.runs, key=lambda run: run.created_at, reverse=self.query["sort_by"].endswith("desc"))
+        namespaces = {one.experiment_id: one for one in self._of_namespace(self.server.experiments)}
+        mine = [run for run in self.server.runs if run.experiment_id in namespaces]
+        runs = sorted(mine, key=lambda run: run.created_at, reverse=self.query["sort_by"].endswith("desc"))
         start, size = int(self.query.get("page_token") or 0), int(self.query["page_size"])
         more = str(start + size) if len(runs) > start + size else ""
         return api.V2beta1ListRunsResponse(runs=runs[start : start + size], total_size=len(runs), next_page_token=more)
+
+    def _of_namespace(self, experiments: list[Any]) -> list[Any]:
+        """As multi-user Kubeflow does: without a namespace nothing is listed."""
+        if not self.server.multi_user:
+            return experiments
+        if not self.query.get("namespace"):
+            raise Refusal(400, "In multi-user mode, namespace must be specified.")
+        return [one for one in experiments if one.namespace == self.query["namespace"]]
 
     def _named(self, things: list[Any]) -> list[Any]:
         if "filter" not in self.query:
@@ -393,7 +405,7 @@ def _nodes(
     loop = number("loop")
     if rounds:
         yield node("for-loop-1", "RUNNING", rounds, loop, "comp-for-loop-1-for-loop-1-iterator", 9)
-    for name in ("prepare", "transfer", "evaluate"):
+    for name in ("digest", "prepare", "transfer", "evaluate"):
         if name in states:
             _, nodes = step(name, name, [str(loop)] if name == "transfer" and rounds else [])
             yield from nodes

@@ -31,21 +31,14 @@ def evaluate(
 
     from components.evaluate.step import EvaluateConfig, Outputs, evaluate
     from switchpoint.files import write_json
-    from switchpoint.provenance.digests import file_digest
+    from switchpoint.provenance.digests import content_digest
     from switchpoint.provenance.metadata import MODEL, describe
 
     config = EvaluateConfig.given(given)
     outputs = Outputs(Path(evaluation.path), Path(photos.path))
     result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config)
     inputs = {"records": records.metadata["digest"], "model": model.metadata["digest"]}
-    start = f"fine-tuned from epoch {switch_epoch}" if switch_epoch else "transfer learning alone"
-    for artifact, name, digest in (
-        (evaluation, "Evaluation", result["digest"]),
-        (photos, "Photos that tell most", file_digest(outputs.photos)),
-    ):
-        artifact.metadata.update(describe(f"{name}, {start}", "evaluate", config, inputs, digest))
-
-    # The UI lists all metadata of metrics as metrics: no lineage there.
+    start = f"fine-tuned from epoch {config.switch_epoch}" if config.switch_epoch else "transfer learning alone"
     shown = {
         "top-1 accuracy": result["top_1"],
         "top-5 accuracy": result["top_5"],
@@ -58,7 +51,13 @@ def evaluate(
     matrix = [[result["confusion"][row][column] for column in chosen] for row in chosen]
     confusion.log_confusion_matrix([classes[number] for number in chosen], matrix)
     few = "" if len(chosen) == len(classes) else f", the {len(chosen)} most confused of {len(classes)} classes"
-    confusion.metadata["display_name"] = f"Confusion matrix{few}"
     # KFP keeps metrics in metadata and writes no file; without one the task can't be cached.
     write_json(Path(metrics.path), shown)
     write_json(Path(confusion.path), matrix)
+    for artifact, name, digest in (
+        (evaluation, "Evaluation", result["digest"]),
+        (photos, "Photos that tell most", content_digest(outputs.photos)),
+        (metrics, "Metrics", content_digest(Path(metrics.path))),
+        (confusion, f"Confusion matrix{few}", content_digest(Path(confusion.path))),
+    ):
+        artifact.metadata.update(describe(f"{name}, {start}", "evaluate", config, inputs, digest))

@@ -91,7 +91,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         DatasetError: Not there, not what `dataset_digest` says, too many photos are unreadable, or too few are left to
             train, validate and test.
     """
-    photos = open_source(config.dataset, config.seed)
+    photos = open_source(config.dataset, config.seed, config.dataset_digest)
     if config.dataset_digest and photos.digest != config.dataset_digest:
         raise DatasetError(
             f"{config.dataset} is not what dataset_digest says: expected {config.dataset_digest}, "

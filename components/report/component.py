@@ -53,6 +53,7 @@ def report(
 
     from components.report.step import Outputs, ReportConfig, Trained, report
     from switchpoint.files import write_json
+    from switchpoint.provenance.digests import content_digest
     from switchpoint.provenance.metadata import MODEL, describe
 
     histories = [transfer_history, *finetune_histories]
@@ -86,18 +87,17 @@ def report(
         for kind, artifacts in (("history", histories), ("model", models), ("evaluation", evaluations))
         for number, artifact in enumerate(artifacts)
     }
+    shown = json.loads(outputs.results.read_text())["metrics"]
+    for name, value in shown.items():
+        metrics.log_metric(name, value)
+    # KFP keeps metrics in metadata and writes no file; without one the task can't be cached.
+    write_json(Path(metrics.path), shown)
     for artifact, name, digest in (
         (page, "Report", digests["page"]),
         (photos, "Photos that tell most of the best model", digests["photos"]),
         (summary, "Summary", digests["summary"]),
         (results, "Results", digests["results"]),
         (model, "Best model", digests["model"]),
+        (metrics, "Metrics of the best model", content_digest(Path(metrics.path))),
     ):
         artifact.metadata.update(describe(name, "report", {}, inputs, digest))
-
-    # The UI lists all metadata of metrics as metrics: no lineage there.
-    shown = json.loads(outputs.results.read_text())["metrics"]
-    for name, value in shown.items():
-        metrics.log_metric(name, value)
-    # KFP keeps metrics in metadata and writes no file; without one the task can't be cached.
-    write_json(Path(metrics.path), shown)

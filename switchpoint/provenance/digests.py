@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("prepare", "transfer", "finetune", "evaluate", "report")
+STEPS = ("digest", "prepare", "transfer", "finetune", "evaluate", "report")
+CACHED_STEPS = STEPS[1:]
 TRAINING_STEPS = ("transfer", "finetune", "evaluate")
 REGISTRY = "SWITCHPOINT_REGISTRY"
 DEVICE = "SWITCHPOINT_DEVICE"
@@ -24,6 +25,16 @@ def file_digest(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, or of a directory's paths and contents."""
+    if not path.is_dir():
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for file in sorted(each for each in path.rglob("*") if each.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def step_files(step: str) -> list[Path]:

@@ -31,6 +31,7 @@ from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
 from switchpoint.progress import say
 from switchpoint.provenance.digests import DIGEST, code_digest
+from switchpoint.training import writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,8 +63,15 @@ class Resume:
 
     @classmethod
     def from_environment(cls) -> "Resume":
-        """At $SWITCHPOINT_RESUME."""
-        return cls(os.environ.get(RESUME) or None)
+        """At $SWITCHPOINT_RESUME.
+
+        Raises:
+            StorageError: It is a directory that can't be written; found before anything is trained.
+        """
+        root = os.environ.get(RESUME) or None
+        if root and not addresses.is_remote(root):
+            writable.check(Path(root), RESUME)
+        return cls(root)
 
     def open(
         self, step: str, config: Any, inputs: Mapping[str, str], surroundings: Mapping[str, str] | None = None

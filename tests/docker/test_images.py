@@ -6,10 +6,14 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kfp import dsl
 
+from components.digest.component import digest
+from components.digest.step import DigestConfig
+from components.digest.step import digest as taken
 from switchpoint.provenance import digests as identity
 from tests.support import output
 
@@ -38,27 +42,38 @@ def probe() -> str:
     return os.environ["SWITCHPOINT_DIGEST"]
 
 
+def executed(image: str, component: Any, inputs: dict[str, str], place: Path) -> dict[str, str]:
+    """What a component gives, run in an image as KFP's launcher runs it."""
+    outputs = place / "outputs"
+    outputs.mkdir()
+    outputs.chmod(0o777)
+    names = component.component_spec.outputs
+    executor_input = {
+        "inputs": {"parameterValues": inputs},
+        "outputs": {
+            "parameters": {name: {"outputFile": f"/outputs/{name}"} for name in names},
+            "outputFile": "/outputs/executor_output.json",
+        },
+    }
+    container = component.component_spec.implementation.container
+    arguments = [json.dumps(executor_input) if word == "{{$}}" else word for word in container.args]
+    inside(image, *container.command, *arguments, options=("--volume", f"{outputs}:/outputs"))
+    values: dict[str, str] = json.loads((outputs / "executor_output.json").read_text())["parameterValues"]
+    return values
+
+
 class TestTheImage:
     # The first build installs TensorFlow.
     pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]  # noqa: RUF012
 
     def test_runs_a_component_as_an_arbitrary_user_on_a_read_only_root(self, image: str, tmp_path: Path) -> None:
-        outputs = tmp_path / "outputs"
-        outputs.mkdir()
-        outputs.chmod(0o777)
-        executor_input = {
-            "outputs": {
-                "parameters": {"Output": {"outputFile": "/outputs/Output"}},
-                "outputFile": "/outputs/executor_output.json",
-            },
-        }
-        container = probe.component_spec.implementation.container
-        arguments = [json.dumps(executor_input) if word == "{{$}}" else word for word in container.args]
+        assert executed(image, probe, {}, tmp_path) == {"Output": identity.code_digest(STEP, "cpu")}
 
-        inside(image, *container.command, *arguments, options=("--volume", f"{outputs}:/outputs"))
-
-        written = json.loads((outputs / "executor_output.json").read_text())
-        assert written["parameterValues"]["Output"] == identity.code_digest(STEP, "cpu")
+    def test_the_first_step_takes_the_digests_in_its_own(self, build: Callable[[str], str], tmp_path: Path) -> None:
+        values = {"dataset": "sample", "dataset_digest": "", "backbone": "efficientnet_lite0"}
+        values |= {"weights": "imagenet", "weights_digest": ""}
+        found = executed(build("digest"), digest, values, tmp_path)
+        assert found == taken(DigestConfig.given(values))._asdict()
 
     def test_starts_what_it_is_told_as_a_numeric_user_that_is_not_root(self, image: str) -> None:
         config = json.loads(output("docker", "image", "inspect", "--format", "{{json .Config}}", image))
@@ -154,7 +169,7 @@ def test_the_context_can_be_read_by_any_user_whatever_the_umask(build_module: ob
     ("arguments", "message"),
     [
         (["--push"], "PUSH=1 needs a REGISTRY"),
-        (["train"], "No step is called train. Steps: prepare, transfer, finetune, evaluate, report."),
+        (["train"], "No step is called train. Steps: digest, prepare, transfer, finetune, evaluate, report."),
     ],
 )
 def test_a_wrong_argument_is_named(

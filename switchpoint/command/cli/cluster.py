@@ -43,6 +43,11 @@ RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_
     metavar="gs://…",
     help="Where artifacts go; by default what the cluster is set to.",
 )
+@click.option(
+    "--read-contents",
+    is_flag=True,
+    help="Of a dataset on a volume (pvc://…) the run takes the contents' digest, not that of sizes and times.",
+)
 @click.option("--service-account", help="What the run's pods run as, such as switchpoint-runner (k8s/README.md).")
 @follow_flags
 @as_json
@@ -55,6 +60,7 @@ def submit(
     experiment: str,
     pipeline_root: str | None,
     service_account: str | None,
+    read_contents: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -63,20 +69,23 @@ def submit(
     """Run the pipeline on Kubeflow Pipelines."""
     connection = {name: flags.pop(name) for name in CONNECTION}
     values = pipeline_parameters.resolve(recipe, given(flags))
+    from components.digest.step import CONTENTS
     from switchpoint.command import profiles
     from switchpoint.command.cluster import submission
     from switchpoint.command.cluster.client import Cluster
     from switchpoint.command.compilation import package
     from switchpoint.command.runs import store
 
+    if read_contents:
+        values["dataset_digest"] = CONTENTS
     submission.check_visible(values, pipeline_root)
     loaded = profiles.load(profile)
     if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
-    text = package(loaded, registry, device, resume)
+    text = package(loaded, registry, device, resume, values["dataset"])
     kubeflow = Cluster(**connection)
     started = submission.submit(
-        kubeflow, pipeline_parameters.with_digests(values), text, profile=loaded.name, commit=store.commit(),
+        kubeflow, values, text, profile=loaded.name, commit=store.commit(),
         experiment=experiment, pipeline_root=pipeline_root, service_account=service_account,
     )  # fmt: skip
     finish(kubeflow, started, wait, timeout, as_json, pipeline_root)

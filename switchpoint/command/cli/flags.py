@@ -185,5 +185,5 @@ def profile_flag(default: str | None = "cpu") -> Callable[[Command], Command]:
     """Where the steps run."""
     return click.option(
         "--profile", default=default, show_default=default is not None, metavar="NAME|FILE",
-        help="Where each step runs: cpu, gke-l4, gke-a100-spot, or a YAML file (docs/kubeflow.md).",
+        help="Where each step runs: cpu, nvidia, gke-l4, gke-a100-spot, eks, openshift, or a YAML file.",
     )  # fmt: skip

@@ -22,6 +22,7 @@ from kfp.local import cache, docker_task_handler, executor_input_utils, logging_
 from kfp.local import task_dispatcher as dispatcher
 from kfp.local.orchestrator import orchestrator_utils, task_executor
 
+from components.digest.step import DigestConfig, digest
 from pipeline import switchpoint as pipeline
 from switchpoint.command.local import containers, outputs, packages
 from switchpoint.command.runs.store import now
@@ -223,6 +224,9 @@ def _observed(observer: Observer) -> Iterator[None]:
         spec = arguments["task_spec"]
         component = arguments["components"][spec.component_ref.name]
         inputs = orchestrator_utils.OrchestratorUtils.make_task_arguments(spec.inputs, arguments["io_store"])
+        if spec.component_ref.name == "comp-digest":
+            # The command has taken the digests before it planned: here the step would only hand them on.
+            return digest(DigestConfig.given(inputs))._asdict(), status.Status.SUCCESS
         step = _step(spec.component_ref.name, arguments["executors"][component.executor_label].container, inputs)
         observer.steps.append(step)
         _this_thread.step, _this_thread.broken = step, ""

@@ -18,7 +18,7 @@ from switchpoint.errors import ParameterError
 from switchpoint.provenance import digests as identity
 from switchpoint.training.resume import RESUME
 
-SHIPPED = ["cpu", "gke-a100-spot", "gke-l4"]
+SHIPPED = ["cpu", "eks", "gke-a100-spot", "gke-l4", "nvidia", "openshift"]
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def step_of(executor: str) -> str:
     return executor.split("-")[1]
 
 
-def test_three_profiles_ship() -> None:
+def test_six_profiles_ship() -> None:
     assert profiles.names() == SHIPPED
 
 
@@ -131,8 +131,8 @@ def cache_key_parts(spec: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_another_pool_leaves_the_cache_alone(device: str) -> None:
-    one, two, three = (cache_key_parts(compiled(profile, device)[0]) for profile in SHIPPED)
-    assert one == two == three
+    one, *others = (cache_key_parts(compiled(profile, device)[0]) for profile in SHIPPED)
+    assert all(other == one for other in others)
 
 
 def test_another_device_changes_the_images_of_training_steps_and_nothing_else() -> None:
@@ -159,9 +159,11 @@ def test_trainings_alone_are_told_where_to_keep_their_state(tmp_path: Path) -> N
         spec, platform = yaml.safe_load_all(compilation.package(profiles.load(str(file)), resume=given))
         told = {step_of(name): container.get("env") for name, container in containers(spec).items()}
         variable = [{"name": RESUME, "value": expected}]
-        assert {step: env for step, env in told.items() if env} == {"transfer": variable, "finetune": variable}
-    (settings,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
-    assert settings["pvcMount"][0]["mountPath"] == "/resume"
+        steps = ("digest", "transfer", "finetune")  # the first tries whether they can be kept
+        assert {step: env for step, env in told.items() if env} == dict.fromkeys(steps, variable)
+        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        mounting = {step_of(name) for name, settings in executors.items() if "pvcMount" in settings}
+        assert mounting == ({"finetune"} if given else {"digest", "finetune"})
 
 
 def test_compiling_leaves_the_local_pipeline_as_it_was() -> None:
@@ -196,8 +198,8 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("steps: {train: {}}", r"steps\.train is unknown\. Allowed: prepare, transfer"),
-        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume"),
+        ("steps: {train: {}}", r"steps\.train is unknown\. Allowed: digest, prepare, transfer"),
+        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume, claims"),
         ("default: {gpu: 1}", r"default\.gpu is unknown\. Allowed: accelerator, node_selector"),
         ("default: {cpu: {request: 2}}", r'default\.cpu\.request is 2: give cores in quotes, such as "2"'),
         ("default: {memory: {limit: 4 GB}}", r"memory\.limit is '4 GB': give a size such as 512Mi"),
@@ -229,7 +231,7 @@ def test_a_profile_that_breaks_the_schema_names_file_key_and_what_is_allowed(
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(ParameterError, match=r"no profile 'tpu'\. There are: cpu, gke-a100-spot, gke-l4"):
+    with pytest.raises(ParameterError, match=r"no profile 'tpu'\. There are: cpu, eks, gke-a100-spot, gke-l4"):
         profiles.load("tpu")
 
 
@@ -246,3 +248,57 @@ def test_a_steps_own_settings_replace_the_defaults_whole(tmp_path: Path) -> None
     steps = profiles.load(str(file)).steps
     assert steps["report"] == profiles.Placement(cpu=profiles.Cpu(limit="500m"), timeout="1h")
     assert steps["prepare"].cpu == profiles.Cpu(request="1")
+
+
+def test_the_digests_are_taken_first_and_anew_in_every_run() -> None:
+    spec, _ = compiled("cpu")
+    tasks = spec["root"]["dag"]["tasks"]
+    assert tasks["digest"].get("cachingOptions", {}) == {} and "triggerPolicy" not in tasks["digest"]
+    assert {name for name, task in tasks.items() if task.get("cachingOptions") == {"enableCache": True}} == (
+        tasks.keys() - {"digest", "for-loop-1"}
+    )
+    for name, output in (("prepare", "of_dataset"), ("transfer", "of_weights")):
+        given = tasks[name]["inputs"]["parameters"][f"{output.removeprefix('of_')}_digest"]
+        assert given == {"taskOutputParameter": {"outputParameterKey": output, "producerTask": "digest"}}
+
+
+def test_what_reads_photos_sees_their_volume_and_nothing_else_does(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("claims: [photos, photos-2]")
+    text = compilation.package(profiles.load(str(file)), dataset="pvc://photos/food-101")
+    executors = list(yaml.safe_load_all(text))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounts = {
+        name: [(each["mountPath"], each["constant"]) for each in of["pvcMount"]] for name, of in executors.items()
+    }
+    both = [("/pvc/photos", "photos"), ("/pvc/photos-2", "photos-2")]
+    assert mounts == {"exec-digest": both, "exec-prepare": both}
+
+
+def test_the_first_step_sees_where_states_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("resume: /resume/states\nsteps: {transfer: {volume: {claim: states, path: /resume}}}")
+    text = compilation.package(profiles.load(str(file)))
+    spec, platform = yaml.safe_load_all(text)
+    assert containers(spec)["exec-digest"]["env"] == [{"name": RESUME, "value": "/resume/states"}]
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["exec-digest"]["pvcMount"] == executors["exec-transfer"]["pvcMount"]
+
+
+@pytest.mark.parametrize("profile", SHIPPED)
+def test_no_profile_names_a_user_or_a_volume_that_a_restricted_cluster_refuses(profile: str) -> None:
+    """OpenShift's restricted-v2 chooses the uid, and takes emptyDir and PersistentVolumeClaim."""
+    _, settings = compiled(profile)
+    allowed = {"nodeSelector", "tolerations", "emptyDirMounts", "pvcMount", "activeDeadlineSeconds"}
+    assert {key for each in settings.values() for key in each} <= allowed
+
+
+def test_the_guides_table_says_what_each_profile_selects_and_tolerates() -> None:
+    guide = (identity.ROOT / "docs" / "kubeflow.md").read_text()
+    for name in SHIPPED:
+        (row,) = [line for line in guide.splitlines() if line.startswith(f"| `{name}` |") and line.count("|") == 6]
+        training = profiles.load(name).steps["transfer"]
+        labels = {f"`{label}={value}`" for label, value in (training.node_selector or {}).items()}
+        taints = {f"`{each.key}`" for each in training.tolerations or []}
+        _, _, said_labels, said_taints, *_ = row.split("|")
+        assert set(said_labels.split()) - {"none"} == labels, name
+        assert set(said_taints.split()) - {"none"} == taints, name

@@ -14,7 +14,7 @@ DEMO = ("--recipe", "demo")  # drawn dishes, switch epochs 1, 2, 4
 
 
 STEPS = {
-    "prepare": "SUCCEEDED", "transfer": "SUCCEEDED", "evaluate": "SUCCEEDED",
+    "digest": "SUCCEEDED", "prepare": "SUCCEEDED", "transfer": "SUCCEEDED", "evaluate": "SUCCEEDED",
     **{f"{name}_{epoch}": "SUCCEEDED" for epoch in EPOCHS for name in ("finetune", "evaluate")},
     "report": "SUCCEEDED",
 }  # fmt: skip

@@ -16,7 +16,7 @@ from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit
 
 
 def test_waiting_shows_each_change_once(server: Server, submit: Submit) -> None:
-    begun = {"prepare": "SUCCEEDED", "transfer": "RUNNING"}
+    begun = {"digest": "SUCCEEDED", "prepare": "SUCCEEDED", "transfer": "RUNNING"}
     server.play = lambda run: [
         ("PENDING", []),
         ("RUNNING", tasks(EPOCHS, cached=("prepare",), **begun)),
@@ -27,6 +27,7 @@ def test_waiting_shows_each_change_once(server: Server, submit: Submit) -> None:
     result = submit("--wait")
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.output.splitlines()[2:]]
+    assert lines.pop(0) == "digest done in 75 s"
     assert lines[:4] == ["prepare cached", "transfer running", "transfer done in 75 s", "finetune 4 running"]
     assert sorted(lines[4:12]) == sorted(
         f"{step} {'cached' if step in ('finetune 1', 'evaluate 1') else 'done in 75 s'}"
@@ -83,8 +84,8 @@ def test_json_is_alone_on_stdout(server: Server, submit: Submit) -> None:
     server.play = lambda run: ENDED
     document = json.loads(submit("--wait", "--json").stdout)
     assert document["id"] == server.runs[0].run_id and document["state"] == "succeeded"
-    assert [(step["name"], step["switch_epoch"], step["state"]) for step in document["steps"]][:3] == [
-        ("prepare", None, "ran"), ("transfer", None, "ran"), ("evaluate", None, "ran"),
+    assert [(step["name"], step["switch_epoch"], step["state"]) for step in document["steps"]][:4] == [
+        ("digest", None, "ran"), ("prepare", None, "ran"), ("transfer", None, "ran"), ("evaluate", None, "ran"),
     ]  # fmt: skip
 
 

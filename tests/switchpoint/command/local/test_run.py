@@ -26,6 +26,9 @@ FLAGS = [
 ]
 
 
+ORIGINS = ("source", "pretrained")  # what lineage starts at has no inputs
+
+
 class Project:
     """A copy of the project that a test may edit, with photos and runs of its own."""
 
@@ -125,9 +128,17 @@ def test_artifacts_say_where_they_came_from(project: Project, first: dict[str, A
     assert json.loads(model["inputs"]) == {"records": records["digest"], "checkpoints": checkpoints["digest"]}
     assert json.loads(evaluation["inputs"]) == {"records": records["digest"], "model": model["digest"]}
     assert model["digest"] == first["results"][1]["model_digest"]
-    for found in (records, checkpoints, model, evaluation, source, pretrained):
-        assert None not in found.values()
-        assert len(found["code_digest"]) == 64
+    names = set()
+    for step in first["steps"]:
+        for output in step["outputs"]:
+            found = metadata(step["name"], step["switch_epoch"], output)
+            assert None not in found.values()
+            assert len(found["code_digest"]) == len(found["digest"]) == 64, (step["name"], output)
+            assert found["step"] == step["name"]
+            assert json.loads(found["inputs"]) or output in ORIGINS
+            names.add(found["display_name"])
+    # In the UI they stand in one list: equal names can't be told apart.
+    assert len(names) == sum(len(step["outputs"]) for step in first["steps"])
 
 
 def test_nothing_is_warmed_up_when_nothing_needs_it(project: Project, first: dict[str, Any], tmp_path: Path) -> None:
