@@ -60,11 +60,11 @@ def switchpoint(
 
     Args:
         dataset: Photos: `sample` (drawn dishes), a folder with one sub-folder a class, Food-101's folder or .tar.gz,
-            tfds:NAME, gs://…, or pvc://CLAIM/PATH on a cluster.
+            tfds:NAME, gs://…, s3://…, or pvc://CLAIM/PATH on a cluster.
         dataset_digest: SHA-256 of the dataset, which prepare checks; empty = taken when the run starts, of a volume
             from sizes and times; `contents` = of a volume from its files' contents.
         backbone: Network that sees the photos, such as efficientnet_b0 or efficientnet_lite0.
-        weights: Pretrained weights of the backbone: `imagenet`, `none`, a file or gs://…
+        weights: Pretrained weights of the backbone: `imagenet`, `none`, a file, gs://… or s3://…
         weights_digest: SHA-256 of the weights, which transfer checks; empty = taken when the run starts.
         switch_epochs: Epochs of transfer learning after which to start fine-tuning, each once; epochs count from 1.
         transfer_epochs: Length of transfer learning, in epochs [1, ∞).

@@ -222,7 +222,7 @@ def check_addresses(values: Parameters) -> None:
         raise ParameterError(str(error)) from error
     known = weights in addresses.WORDS["weights"] or addresses.is_remote(weights)
     if not known and not Path(weights).expanduser().is_file():
-        raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://…, `imagenet` or `none`.")
+        raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://… or s3://…, `imagenet` or `none`.")
 
 
 def with_digests(values: Parameters) -> Parameters:

@@ -153,8 +153,8 @@ def load(profile: str) -> Profile:
     _keys(content, ("default", "steps", "resume", "claims"), f"{path}: ")
     default, steps = content.get("default") or {}, content.get("steps") or {}
     resume = content.get("resume")
-    if resume is not None and not re.fullmatch(r"(gs:/)?/.+", str(resume)):
-        raise ParameterError(f"{path}: resume is {resume!r}: give gs://BUCKET/PREFIX or the path of a volume.")
+    if resume is not None and not (str(resume).startswith("/") or addresses.is_remote(str(resume))):
+        raise ParameterError(f"{path}: resume is {resume!r}: give {addresses.BUCKET} or the path of a volume.")
     _placement(default, f"{path}: default")
     _keys(steps, STEPS, f"{path}: steps.")
     return Profile(

@@ -40,7 +40,7 @@ RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_
 @click.option(
     "--pipeline-root",
     type=Address(local=False),
-    metavar="gs://…",
+    metavar="gs://…|s3://…",
     help="Where artifacts go; by default what the cluster is set to.",
 )
 @click.option(

@@ -52,7 +52,7 @@ class Address(click.ParamType[str]):
         if addresses.is_remote(value):
             return str(value)
         if not self.local:
-            self.fail(f"{value!r} is no address in a bucket. Give gs://BUCKET/NAME.", param, ctx)
+            self.fail(f"{value!r} is no address in a bucket. Give {addresses.BUCKET}.", param, ctx)
         return str(Path(value).expanduser())
 
 
@@ -155,7 +155,7 @@ def package_flags(command: Command) -> Command:
         click.option(
             "--resume",
             type=Address(),
-            metavar="gs://…|PATH",
+            metavar="gs://…|s3://…|PATH",
             help="Where trainings keep the state that a killed one goes on from; by default what the profile says, or "
             "below --pipeline-root.",
         ),

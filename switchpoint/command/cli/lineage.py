@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pipeline-root",
     type=Address(local=False),
-    metavar="gs://…",
+    metavar="gs://…|s3://…",
     help="With --host: where artifacts go, if the run does not say it.",
 )
 @runs_dir

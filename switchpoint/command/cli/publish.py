@@ -12,7 +12,7 @@ from switchpoint.command.cli.flags import Address, runs_dir
 
 @click.command()
 @click.argument("source", metavar="FOLDER|FILE", type=click.Path(exists=True, path_type=Path))
-@click.argument("uri", metavar="gs://BUCKET/NAME", type=Address(local=False))
+@click.argument("uri", metavar="gs://BUCKET/NAME|s3://…", type=Address(local=False))
 def upload(source: Path, uri: str) -> None:
     """Copy a folder or a file to a bucket, where a cluster sees it. What is there already is not sent again."""
     from switchpoint.command.publish import upload as uploading
@@ -29,7 +29,7 @@ def upload(source: Path, uri: str) -> None:
 
 @click.command()
 @click.argument("run", required=True)
-@click.argument("uri", metavar="gs://BUCKET/models/NAME|FOLDER", type=Address())
+@click.argument("uri", metavar="gs://BUCKET/models/NAME|s3://…|FOLDER", type=Address())
 @click.option(
     "--format", "kind", type=click.Choice(["keras", "h5"]), default="keras", show_default=True,
     help="h5 is Keras' older format.",

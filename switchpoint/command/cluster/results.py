@@ -51,7 +51,8 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
         elif candidate is run:
             where = f"in {root}" if root else "where the cluster is set to keep them"
             raise ClusterError(
-                f"The artifacts are {where}, which can't be read from here; a bucket can: --pipeline-root gs://… {seen}"
+                f"The artifacts are {where}, which can't be read from here; a bucket can: --pipeline-root gs://… or "
+                f"s3://… {seen}"
             )
     raise ClusterError(f"The report is not below {root}/{PIPELINE}, nor in an earlier equal run. {seen}")
 
@@ -76,7 +77,7 @@ def _sorted(values: Parameters) -> Parameters:
 
 def _report(root: str, run_id: str) -> str | None:
     """The newest `results` that the report step of a run wrote."""
-    bucket, name = addresses.parse(root)
-    prefix = f"gs://{bucket}/{name.rstrip('/')}{'/' if name else ''}{PIPELINE}/{run_id}/report/"
+    name = addresses.parse(root)[1]
+    prefix = f"{addresses.place(root)}/{name.rstrip('/')}{'/' if name else ''}{PIPELINE}/{run_id}/report/"
     found = [item for item in storage.listing(prefix) if item.name.endswith("/results")]
-    return f"gs://{bucket}/{max(found, key=lambda item: item.generation).name}" if found else None
+    return f"{addresses.place(root)}/{max(found, key=lambda item: item.written).name}" if found else None

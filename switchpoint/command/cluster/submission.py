@@ -42,14 +42,14 @@ def check_visible(values: Parameters, pipeline_root: str | None = None) -> None:
             f"switch_epochs has {len(values['switch_epochs'])} epochs: a run on Kubeflow takes {MOST_SWITCH_EPOCHS} at "
             "most, since KFP hands the report all of its inputs in one argument. Spread them over several runs."
         )
-    bucket = addresses.parse(pipeline_root)[0] if pipeline_root and addresses.is_remote(pipeline_root) else "BUCKET"
+    bucket = addresses.place(pipeline_root) if pipeline_root and addresses.is_remote(pipeline_root) else "gs://BUCKET"
     pipeline_parameters.check_addresses(values)
     for name in ("dataset", "weights"):
         value = str(values[name])
         if not addresses.is_local(value, name):
             continue
         path = Path(value).expanduser().resolve()
-        target = f"gs://{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{path.name}"
+        target = f"{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{path.name}"
         raise ParameterError(
             f"{name}={value!r} is on this machine, where the cluster can't see it. Upload it, then pass its address:\n"
             f"  switchpoint upload {value} {target}\n"

@@ -90,14 +90,14 @@ class _Artifacts:
         telling = f"/{_TELLING[output]}" if output in _TELLING else ""
         own: tuple[str | None, None, str | None] = (None, None, None)
         for run_id, prefix in self.prefixes.items():
-            bucket, name = addresses.parse(prefix)
-            for item in sorted(self.listing(run_id), key=lambda item: item.generation):
+            name = addresses.parse(prefix)[1]
+            for item in sorted(self.listing(run_id), key=lambda item: item.written):
                 if not re.fullmatch(rf"{step}/[^/]+/{output}{telling}", item.name.removeprefix(name)):
                     continue
-                uri = f"gs://{bucket}/{item.name}"
+                uri = f"{addresses.place(prefix)}/{item.name}"
                 found = uri.removesuffix(telling), None, run_id
                 if output == "model":  # the report keeps a copy of the best one, byte for byte
-                    if (item.crc32c, item.size) == (self.best.crc32c, self.best.size):
+                    if item.content == self.best.content:
                         return found
                 elif self.digest_in(uri, output) == digest:
                     return found

@@ -1,4 +1,4 @@
-"""Publish a run's best model: in a new folder, or in Cloud Storage under a version, with a pointer to the newest."""
+"""Publish a run's best model: in a new folder, or in a bucket under a version, with a pointer to the newest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from switchpoint import addresses
 from switchpoint.command.errors import ArtifactGoneError, ExportError, NoModelError
 from switchpoint.command.publish import card
-from switchpoint.command.publish.upload import crc32c, upload
+from switchpoint.command.publish.gcs_sending import crc32c
+from switchpoint.command.publish.upload import upload
 from switchpoint.command.runs.artifacts import located
 from switchpoint.errors import StorageError
 from switchpoint.storage import read_json, write_json
@@ -28,7 +29,7 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
     Args:
         document: Of a run of this machine.
         runs_directory: Where the runs lie now.
-        destination: A folder that is not there yet, or gs://BUCKET/models/NAME.
+        destination: A folder that is not there yet, or an address such as gs://BUCKET/models/NAME.
         kind: keras or h5.
 
     Returns:
@@ -91,7 +92,7 @@ def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict
     Args:
         files: Name below the version → file.
         readme: README.md, the model card.
-        uri: gs://bucket/models/NAME.
+        uri: Such as gs://bucket/models/NAME.
         version: Letters, digits, '.', '_' and '-'.
 
     Returns:
@@ -100,7 +101,7 @@ def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", version):
         raise StorageError(f"The version is {version!r}; use letters, digits, '.', '_' and '-'.")
     base = uri.rstrip("/")
-    _, generation = read_json(f"{base}/latest.json")
+    _, seen = read_json(f"{base}/latest.json")
     pointer: dict[str, Any] = {"version": version, "files": {}}
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "README.md")
@@ -110,5 +111,5 @@ def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict
             with path.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             pointer["files"][name] = {"sha256": sha256, "crc32c": crc32c(path), "size": path.stat().st_size}
-    write_json(f"{base}/latest.json", pointer, generation)
+    write_json(f"{base}/latest.json", pointer, seen)
     return pointer

@@ -2,7 +2,7 @@
 
 `sample`             drawn dishes
 `tfds:NAME`          TensorFlow Datasets
-`gs://BUCKET/NAME`   a folder or an archive as below, in object storage
+`gs://BUCKET/NAME`   a folder or an archive as below, in object storage; `s3://BUCKET/NAME` and `minio://…` too
 `pvc://CLAIM/PATH`   the same on a volume of the cluster
 a `.tar.gz`          Food-101 as it is published, read as a stream
 a folder             one sub-folder a class, or Food-101's layout: `images/CLASS/ID.jpg`, split and classes in `meta/`
@@ -57,7 +57,7 @@ def find(address: str) -> Reader:
     what = "is a file, but no tar archive" if Path(address).expanduser().is_file() else "does not exist"
     raise DatasetError(
         f"Dataset {address!r} {what}. Pass sample, a folder with one sub-folder a class, "
-        "Food-101 as a folder or .tar.gz, gs://…, pvc://CLAIM/…, or tfds:NAME."
+        "Food-101 as a folder or .tar.gz, gs://…, s3://…, pvc://CLAIM/…, or tfds:NAME."
     )
 
 

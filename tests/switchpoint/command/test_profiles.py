@@ -214,7 +214,7 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
         ("default: {retries: {count: 1}}", r"default\.retries needs count, backoff and factor"),
         ("default: {retries: {count: 1, backoff: 1m, factor: 2}}", r"retries needs a timeout"),
         ("steps: {transfer: {timeout: 0h}}", r"steps\.transfer\.timeout is '0h'"),
-        ("resume: bucket/prefix", r"resume is 'bucket/prefix': give gs://BUCKET/PREFIX or the path"),
+        ("resume: bucket/prefix", r"resume is 'bucket/prefix': give gs:// or s3://BUCKET/NAME or the path"),
         ("default: {volume: {claim: resume}}", r"default\.volume needs claim and path"),
         ("[]", r"is \[\]: give a mapping with default, steps, resume"),
         ("a: [", "is no YAML"),

