@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import parse_qs, unquote, urlparse
 
 import kfp_server_api as api
 import yaml
@@ -56,6 +56,8 @@ class Server(ThreadingHTTPServer):
         self.experiments: list[Any] = []
         self.runs: list[Any] = []
         self.multi_user = False
+        self.outputs: dict[str, list[str]] = {}  # of a run: the addresses that its drivers gave its outputs
+        self.read: Callable[[str, str], bytes | None] = lambda bucket, key: None  # what the UI has of its store
         self.requests: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
         self.packages: list[str] = []
         self.faults: list[list[Any]] = []
@@ -103,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append((method, address.path, dict(self.headers)))
         try:
             self._fault(method, address.path)
+            if address.path.startswith("/artifacts/"):
+                return self._artifact(address.path)
             path = address.path.removeprefix("/apis/v2beta1/")
             for (verb, pattern), act in ROUTES.items():
                 if verb == method and (found := re.fullmatch(pattern, path)):
@@ -119,6 +123,18 @@ class Handler(BaseHTTPRequestHandler):
             )
             return self._send(refusal.status, json.dumps(body), "application/json")
 
+    def _artifact(self, path: str) -> None:
+        """The UI's own, outside of the API: an output as it is (frontend/server/handlers/artifacts.ts)."""
+        _, _, source, bucket, key = path.split("/", 4)
+        if source not in ("minio", "s3", "gcs"):
+            return self._send(500, "Unknown storage source", "text/html")
+        if self.server.multi_user and "namespace" not in self.query:
+            return self._send(400, "Namespace parameter is required when authentication is enabled", "text/html")
+        content = self.server.read(bucket, unquote(key))
+        if content is None:
+            return self._send(500, "Failed to get object in bucket: NoSuchKey", "text/html")
+        return self._send(200, content, "application/octet-stream")
+
     def _fault(self, method: str, path: str) -> None:
         for fault in self.server.faults:
             if fault[0] == method and re.search(fault[1], path) and fault[3]:
@@ -131,8 +147,8 @@ class Handler(BaseHTTPRequestHandler):
                     return
                 raise Refusal(fault[2], f"the server says {fault[2]}")
 
-    def _send(self, status: int, text: str, kind: str) -> None:
-        data = text.encode()
+    def _send(self, status: int, text: str | bytes, kind: str) -> None:
+        data = text.encode() if isinstance(text, str) else text
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
@@ -243,7 +259,8 @@ class Handler(BaseHTTPRequestHandler):
     def get_workflow(self, run_id: str) -> Any:
         """The first version of the API, with the Argo workflow as text."""
         self._one(self.server.runs, "run_id", run_id)
-        manifest = json.dumps({"status": {"nodes": workflow_nodes(self.server.nodes.get(run_id, []))}})
+        nodes = workflow_nodes(self.server.nodes.get(run_id, [])) | drivers(self.server.outputs.get(run_id, []))
+        manifest = json.dumps({"status": {"nodes": nodes}})
         return {"run": {"id": run_id}, "pipeline_runtime": {"workflow_manifest": manifest}}
 
     def list_runs(self) -> Any:
@@ -342,6 +359,21 @@ def workflow_nodes(nodes: list[Any]) -> dict[str, Any]:
         }
         for node in nodes
     }
+
+
+def drivers(outputs: list[str]) -> dict[str, Any]:
+    """Nodes of drivers that gave outputs their addresses, in the pod that they ask for."""
+    nodes = {}
+    for number, uri in enumerate(outputs):
+        output = {"artifacts": [{"name": "", "uri": uri, "metadata": {}}]}
+        said = json.dumps({"inputs": {}, "outputs": {"artifacts": {uri.rpartition("/")[2]: output}}})
+        patch = json.dumps({"containers": [{"name": "main", "command": ["launch", "--executor_input", said]}]})
+        parameters = [{"name": "pod-spec-patch", "value": patch}, {"name": "cached-decision", "value": "false"}]
+        nodes[f"driver-{number}"] = {
+            "id": f"driver-{number}", "name": f"driver-{number}", "displayName": f"driver-{number}", "type": "Pod",
+            "phase": "Succeeded", "outputs": {"parameters": parameters},
+        }  # fmt: skip
+    return nodes
 
 
 def tasks(switch_epochs: list[int], cached: tuple[str, ...] = (), **states: str) -> list[api.V2beta1PipelineTaskDetail]:

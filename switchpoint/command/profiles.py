@@ -15,7 +15,8 @@ from typing import Any, get_args, get_type_hints
 import yaml
 
 from switchpoint import addresses
-from switchpoint.command import kfp_alone
+from switchpoint.command import kfp_alone, podstore
+from switchpoint.command.podstore import Store
 from switchpoint.errors import ParameterError
 from switchpoint.provenance.digests import ROOT, STEPS, image
 from switchpoint.training.resume import RESUME
@@ -118,12 +119,14 @@ class Profile:
         steps: A placement for each.
         resume: See training/resume.py.
         claims: PersistentVolumeClaims that the steps which read photos see: `pvc://CLAIM/…`.
+        store: How pods reach s3:// and minio:// addresses.
     """
 
     name: str
     steps: dict[str, Placement]
     resume: str | None = None
     claims: tuple[str, ...] = ()
+    store: Store | None = None
 
     @property
     def device(self) -> str:
@@ -150,7 +153,7 @@ def load(profile: str) -> Profile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path} is no YAML: {error}") from error
     content = {} if content is None else content
-    _keys(content, ("default", "steps", "resume", "claims"), f"{path}: ")
+    _keys(content, ("default", "steps", "resume", "claims", "store"), f"{path}: ")
     default, steps = content.get("default") or {}, content.get("steps") or {}
     resume = content.get("resume")
     if resume is not None and not (str(resume).startswith("/") or addresses.is_remote(str(resume))):
@@ -165,6 +168,7 @@ def load(profile: str) -> Profile:
         },
         resume,
         _claims(content.get("claims"), f"{path}: claims"),
+        _read(Store, content["store"], f"{path}: store") if content.get("store") else None,
     )
 
 
@@ -173,6 +177,13 @@ def _claims(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) and re.fullmatch(CLAIM, each) for each in value):
         raise ParameterError(f"{where} is {value!r}: give a list of PersistentVolumeClaims' names, such as [photos].")
     return tuple(value)
+
+
+def reaching(profile: Profile, *uses: str | None) -> Profile:
+    """The profile with the store of an installation as shipped, when an address that a run uses is in it."""
+    if profile.store or not any(address and address.startswith("minio://") for address in uses):
+        return profile
+    return dataclasses.replace(profile, store=podstore.SHIPPED)
 
 
 def _merged(default: Mapping[str, Any], own: Any, where: str) -> dict[str, Any]:
@@ -253,6 +264,8 @@ def place(task: Any, step: str, display_name: str) -> Any:
             task.set_env_variable(RESUME, _current.resume)
         for claim in sorted(set(_current.claims)) if step in ("digest", "prepare") else ():
             kfp_alone.kubernetes().mount_pvc(task, claim, str(addresses.mount(claim)))
+        if _current.store and step in podstore.READERS:
+            podstore.reach(task, _current.store)
         # The components' images were named when they were imported, perhaps for another registry or device.
         task.set_container_image(image(step))
     return task

@@ -82,6 +82,7 @@ def submit(
     loaded = profiles.load(profile)
     if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
+    loaded = profiles.reaching(loaded, pipeline_root, resume or loaded.resume, values["dataset"], values["weights"])
     text = package(loaded, registry, device, resume, values["dataset"])
     kubeflow = Cluster(**connection)
     started = submission.submit(

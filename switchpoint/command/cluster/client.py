@@ -72,10 +72,10 @@ class Cluster(Connection):
     def steps(self, run: Run) -> list[Step]:
         """The steps that have begun."""
         tasks = (run.run_details.task_details if run.run_details else None) or []
-        nodes = of_workflow(self._workflow(run.run_id)) if tasks else []
+        nodes = of_workflow(self.workflow(run.run_id)) if tasks else []
         return steps(nodes or of_tasks(tasks), _epochs(parameters_of(run)))
 
-    def _workflow(self, run_id: str) -> str:
+    def workflow(self, run_id: str) -> str:
         """The run's Argo workflow as JSON. Only the API's first version gives it; where that is gone, an empty one."""
         try:
             with self.plainly(f"read the workflow of run {run_id}"):

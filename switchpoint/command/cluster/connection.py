@@ -107,6 +107,18 @@ class Connection:
 
         rest.request = request
 
+    def raw(self, url: str) -> Any:
+        """The answer to a GET as it comes, with the same login: a context, whose `status` says whether it is one."""
+        api = self.client._run_api.api_client
+        headers = dict(api.default_headers) | ({"Cookie": api.cookie} if api.cookie else {})
+        api.update_params_for_auth(headers, [], ["Bearer"])
+        limits = urllib3.Timeout(connect=CONNECT, read=READ)
+        return contextlib.closing(
+            api.rest_client.pool_manager.request(
+                "GET", url, headers=headers, timeout=limits, retries=RETRIES, preload_content=False
+            )
+        )
+
     def url(self, run_id: str) -> str:
         """Where a person sees the run."""
         return f"{self.client._get_url_prefix()}/#/runs/details/{run_id}"

@@ -116,18 +116,26 @@ def submit(
     if other_code and not allow_code_change:
         raise ClusterError(code_change(run.run_id, earlier))
     mounted = "dataset" in changes and addresses.is_volume(values["dataset"])  # perhaps another than the run's
-    if not (other_code or profile or registry or device or resume or mounted) and run.pipeline_version_reference:
+    # Pods that did not read the store of an installation as shipped were not told how to reach it.
+    to_store = any(str(changes.get(kind, "")).startswith("minio://") for kind in ("dataset", "weights"))
+    if (
+        not (other_code or profile or registry or device or resume or mounted or to_store)
+        and run.pipeline_version_reference
+    ):
         said = describe(values, earlier.profile or "unknown", earlier.commit)
         return resubmit(cluster, run, values, f"{said} Run {run.run_id} again.")
     name = profile or earlier.profile
     if name is None or (profile is None and name not in profiles.names()):
         raise ParameterError(f"Run {run.run_id} was compiled with a profile that is not known here. Pass --profile.")
     loaded = profiles.load(name)
+    root = run.runtime_config.pipeline_root if run.runtime_config else None
+    kept = resume or loaded.resume or earlier.resume
+    loaded = profiles.reaching(loaded, root, kept, str(values["dataset"]), str(values["weights"]))
     text = package(
         loaded,
         earlier.registry if registry is None else registry,
         device or (None if profile else earlier.device),
-        resume or loaded.resume or earlier.resume,
+        kept,
         values["dataset"],
     )
     commit = runs.commit()

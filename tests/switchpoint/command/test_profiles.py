@@ -13,7 +13,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline import switchpoint
-from switchpoint.command import compilation, profiles
+from switchpoint.command import compilation, podstore, profiles
 from switchpoint.errors import ParameterError
 from switchpoint.provenance import digests as identity
 from switchpoint.training.resume import RESUME
@@ -166,6 +166,32 @@ def test_trainings_alone_are_told_where_to_keep_their_state(tmp_path: Path) -> N
         assert mounting == ({"finetune"} if given else {"digest", "finetune"})
 
 
+def test_who_reads_a_bucket_is_told_how_to_reach_the_store(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("store: {endpoint: 'http://store:9000', region: minio, secret: keys}\n")
+    spec, executors = compiled(str(tmp_path / "mine.yaml"))
+    for name, container in containers(spec).items():
+        told = {each["name"]: each["value"] for each in container.get("env", ())}
+        secrets = executors.get(name, {}).get("secretAsEnv", ())
+        if step_of(name) in ("digest", "prepare", "transfer", "finetune"):
+            assert told == {"AWS_ENDPOINT_URL": "http://store:9000", "AWS_REGION": "minio"}
+            (secret,) = secrets
+            assert secret["secretName"] == "keys"
+            assert {each["secretKey"]: each["envVar"] for each in secret["keyToEnv"]} == {
+                "accesskey": "AWS_ACCESS_KEY_ID",
+                "secretkey": "AWS_SECRET_ACCESS_KEY",
+            }
+        else:
+            assert not told and not secrets
+
+
+def test_the_store_of_an_installation_as_shipped_is_known() -> None:
+    cpu = profiles.load("cpu")
+    assert profiles.reaching(cpu, "gs://bucket/x", None, "sample").store is None
+    assert profiles.reaching(cpu, None, "minio://mlpipeline/resume").store == podstore.SHIPPED
+    own = profiles.Profile("own", cpu.steps, store=podstore.Store("http://other:9000"))
+    assert profiles.reaching(own, "minio://mlpipeline/x") == own
+
+
 def test_compiling_leaves_the_local_pipeline_as_it_was() -> None:
     before = switchpoint.pipeline_spec.SerializeToString(deterministic=True)
     compilation.package(profiles.load("gke-l4"), "registry.example")
@@ -199,7 +225,7 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
     ("text", "said"),
     [
         ("steps: {train: {}}", r"steps\.train is unknown\. Allowed: digest, prepare, transfer"),
-        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume, claims"),
+        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume, claims, store"),
         ("default: {gpu: 1}", r"default\.gpu is unknown\. Allowed: accelerator, node_selector"),
         ("default: {cpu: {request: 2}}", r'default\.cpu\.request is 2: give cores in quotes, such as "2"'),
         ("default: {memory: {limit: 4 GB}}", r"memory\.limit is '4 GB': give a size such as 512Mi"),
@@ -216,6 +242,8 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
         ("steps: {transfer: {timeout: 0h}}", r"steps\.transfer\.timeout is '0h'"),
         ("resume: bucket/prefix", r"resume is 'bucket/prefix': give gs:// or s3://BUCKET/NAME or the path"),
         ("default: {volume: {claim: resume}}", r"default\.volume needs claim and path"),
+        ("store: {endpoint: seaweedfs:9000}", r"store\.endpoint is 'seaweedfs:9000': give an address that pods reach"),
+        ("store: {key: minio123}", r"store\.key is unknown\. Allowed: endpoint, region, secret"),
         ("[]", r"is \[\]: give a mapping with default, steps, resume"),
         ("a: [", "is no YAML"),
     ],
