@@ -18,9 +18,11 @@ from urllib.parse import quote
 import urllib3
 
 from switchpoint import addresses, storage
+from switchpoint.command.cluster import launcher
 from switchpoint.command.cluster.submission import PIPELINE
 from switchpoint.command.errors import ClusterError
 from switchpoint.errors import StorageError
+from switchpoint.storage import s3, s3_errors
 
 if TYPE_CHECKING:
     from switchpoint.command.cluster.client import Cluster, Run
@@ -116,9 +118,14 @@ class Artifacts:
         try:
             self._through_ui(uri, path)
         except (urllib3.exceptions.HTTPError, OSError, ClusterError) as error:
+            if found := launcher.environment(uri, self.cluster.own_namespace() or "kubeflow"):
+                os.environ.update(found)  # whoever reads the store from now on reaches it
+                s3.client.cache_clear()
+                storage.download(uri, path)
+                return
             raise refused or StorageError(
-                f"Can't read {uri} through {self.cluster.host}: {error}. Or set what the store takes: AWS_ENDPOINT_URL "
-                "and credentials."
+                f"Can't read {uri} through {self.cluster.host}: {error}. From the store itself: {s3_errors.FORWARD}, "
+                "with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of its secret mlpipeline-minio-artifact."
             ) from error
 
     def _through_ui(self, uri: str, path: Path) -> None:
