@@ -43,13 +43,13 @@ def test_what_is_left_empty_is_what_the_command_takes_on_this_machine(folder: Ma
 
 def test_an_object_that_was_replaced_is_another_digest_and_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = [
-        storage.Object("photos/cats/1.jpg", 1, "AAAAAA==", 9),
-        storage.Object("photos/dogs/1.jpg", 2, "BBBBBB==", 9),
+        storage.Object("photos/cats/1.jpg", 1, "AAAAAA==", 9, 1.0),
+        storage.Object("photos/dogs/1.jpg", 2, "BBBBBB==", 9, 2.0),
     ]
     monkeypatch.setattr(storage, "listing", lambda uri: listed)
-    monkeypatch.setattr(storage, "cloud_storage", lambda: pytest.fail("reads the bucket"))
+    monkeypatch.setattr(storage, "download", lambda *_: pytest.fail("reads the bucket"))
     before = taken("gs://bucket/photos", weights="gs://bucket/photos")
-    listed[1] = listed[1]._replace(generation=3)
+    listed[1] = listed[1]._replace(version=3)
     after = taken("gs://bucket/photos", weights="gs://bucket/photos")
     assert before[0] != after[0] and before[1] != after[1]
 
