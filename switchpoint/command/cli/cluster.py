@@ -70,6 +70,7 @@ def submit(
     from switchpoint.command.runs import store
 
     submission.check_visible(values, pipeline_root)
+    submission.check_names(experiment, service_account)
     loaded = profiles.load(profile)
     if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from click.testing import CliRunner, Result
 
 from switchpoint.command.cli.main import main
-from tests.kfp_server import tasks
+from tests.kfp_workflows import tasks
 
 EPOCHS = [1, 2, 4]
 

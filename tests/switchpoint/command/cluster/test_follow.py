@@ -11,7 +11,8 @@ from switchpoint.command.cluster import client as cluster
 from switchpoint.command.cluster import connection
 from switchpoint.command.cluster import steps as cluster_steps
 from switchpoint.provenance import digests as identity
-from tests.kfp_server import Server, tasks, workflow_nodes
+from tests.kfp_server import Server
+from tests.kfp_workflows import tasks, workflow_nodes
 from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit
 
 
