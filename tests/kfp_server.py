@@ -28,7 +28,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from tests import kfp_limits
 from tests.kfp_limits import Refusal
-from tests.kfp_workflows import NOON, workflow_nodes
+from tests.kfp_workflows import NOON, manifest
 
 Snapshot = tuple[str, list[api.V2beta1PipelineTaskDetail]]  # the run's state, its tasks
 TYPES: dict[str, Callable[[Any], bool]] = {
@@ -38,6 +38,10 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "LIST": lambda value: isinstance(value, list),
     "BOOLEAN": lambda value: isinstance(value, bool),
 }
+
+
+class Text(str):
+    """An answer that is no JSON."""
 
 
 class Server(ThreadingHTTPServer):
@@ -51,6 +55,8 @@ class Server(ThreadingHTTPServer):
         self.runs: list[Any] = []
         self.workflows: list[str] = []  # ids of the runs whose workflow was made; without a run of it one is an orphan
         self.multi_user = False
+        self.is_ui = False  # the address is that of ml-pipeline-ui, not of ml-pipeline
+        self.logs: dict[str, str] = {}  # by the pod's name
         self.requests: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
         self.packages: list[str] = []
         self.faults: list[list[Any]] = []
@@ -101,7 +107,10 @@ class Handler(BaseHTTPRequestHandler):
             path = address.path.removeprefix("/apis/v2beta1/")
             for (verb, pattern), act in ROUTES.items():
                 if verb == method and (found := re.fullmatch(pattern, path)):
-                    content = api.ApiClient().sanitize_for_serialization(act(self, *found.groups()))
+                    answer = act(self, *found.groups())
+                    if isinstance(answer, Text):
+                        return self._send(200, answer, "text/plain")
+                    content = api.ApiClient().sanitize_for_serialization(answer)
                     return self._send(200, json.dumps(content), "application/json")
             raise Refusal(404, "Not Found")
         except Refusal as refusal:
@@ -231,7 +240,9 @@ class Handler(BaseHTTPRequestHandler):
         # As the real server does: a task does not name its own pod, so nobody can tell which is below which.
         shown = [copy.copy(task) for task in tasks]
         for task in shown:
-            task.pod_name = None
+            task.pod_name = task.error = None
+        if state != run.state:
+            run.state_history = [*(run.state_history or []), api.V2beta1RuntimeStatus(update_time=NOON, state=state)]
         run.state, run.run_details = state, api.V2beta1RunDetails(task_details=shown or None)
         if state == "FAILED":
             run.error = api.GoogleRpcStatus(code=2, message="a step failed")
@@ -241,8 +252,22 @@ class Handler(BaseHTTPRequestHandler):
     def get_workflow(self, run_id: str) -> Any:
         """The first version of the API, with the Argo workflow as text."""
         self._one(self.server.runs, "run_id", run_id)
-        manifest = json.dumps({"status": {"nodes": workflow_nodes(self.server.nodes.get(run_id, []))}})
-        return {"run": {"id": run_id}, "pipeline_runtime": {"workflow_manifest": manifest}}
+        workflow = manifest(self.server.nodes.get(run_id, []))
+        return {"run": {"id": run_id}, "pipeline_runtime": {"workflow_manifest": workflow}}
+
+    def get_log(self, run_id: str, pod: str) -> Any:
+        """A pod's log as plain text. Kubeflow sends 200 before it looks: what fails then is JSON in the text."""
+        if self.server.is_ui:
+            raise Refusal(404, "Cannot GET")  # the UI's server hands on v1beta1 and v2beta1 alone
+        self._one(self.server.runs, "run_id", run_id)
+        text = self.server.logs.get(pod)
+        return Text(json.dumps({"error_message": f"pods {pod} not found"}) if text is None else text)
+
+    def get_ui_log(self) -> Any:
+        """The same from the UI's own server, which asks Kubernetes and knows no run."""
+        if not self.server.is_ui or self.query["podname"] not in self.server.logs:
+            raise Refusal(404, "pod not found")
+        return Text(self.server.logs[self.query["podname"]])
 
     def list_runs(self) -> Any:
         runs = sorted(self.server.runs, key=lambda run: run.created_at, reverse=self.query["sort_by"].endswith("desc"))
@@ -285,6 +310,8 @@ ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
     ("POST", "runs"): Handler.create_run,
     ("GET", r"runs/([^/:]+)"): Handler.get_run,
     ("GET", r"/apis/v1beta1/runs/([^/:]+)"): Handler.get_workflow,
+    ("GET", r"/apis/v1alpha1/runs/([^/:]+)/nodes/([^/:]+)/log"): Handler.get_log,
+    ("GET", r"/k8s/pod/logs"): Handler.get_ui_log,
 }
 
 

@@ -6,7 +6,7 @@ made it: an earlier one with the same parameters and the same images, since noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses, storage
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from switchpoint.documents import Parameters
 
 
-def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[str, Any]:
+def read(
+    cluster: Cluster, run: Run, pipeline_root: str | None = None, runs: Sequence[Run] | None = None
+) -> dict[str, Any]:
     """What the run's report says.
 
     Args:
         cluster: Where it ran.
         run: One that succeeded.
         pipeline_root: Where artifacts go when the run names no root itself.
+        runs: The cluster's, where they are known already.
 
     Returns:
         `results`, `best`, `verdict` and `conclusion`, and where `report` and `model` are.
@@ -35,8 +38,8 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
     Raises:
         ClusterError: Says why they can't be had from here, and where they are to be seen.
     """
-    seen = f"See the report there: {cluster.url(run.run_id)} (step Report, tab Visualization)."
-    for candidate in _same_reports(cluster, run):
+    seen = f"See the report there: {cluster.url(run.run_id)} (step Report, its artifact `page`, tab Visualization)."
+    for candidate in _same_reports(cluster, run, runs):
         root = (candidate.runtime_config and candidate.runtime_config.pipeline_root) or pipeline_root or ""
         if addresses.is_remote(root):
             try:
@@ -56,11 +59,11 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
     raise ClusterError(f"The report is not below {root}/{PIPELINE}, nor in an earlier equal run. {seen}")
 
 
-def _same_reports(cluster: Cluster, run: Run) -> Iterator[Run]:
+def _same_reports(cluster: Cluster, run: Run, runs: Sequence[Run] | None) -> Iterator[Run]:
     """The run, and the earlier ones whose report must be the same, newest first."""
     yield run
     own = images(cluster.spec(run))
-    for earlier in cluster.runs():
+    for earlier in cluster.runs() if runs is None else runs:
         if (
             earlier.run_id != run.run_id
             and earlier.state == "SUCCEEDED"
