@@ -29,8 +29,8 @@ ARGUMENT = 128 * 1024 - 1  # bytes of one argument: Linux, MAX_ARG_STRLEN
 
 # The report's `--executor_input` holds all of its inputs and outputs (v2/driver/container.go): so many bytes, and so
 # many addresses that begin with the pipeline root, without a switch epoch and for each one; test_limits.py counts them.
-FIXED, FIXED_ROOTS = 14_500, 12
-EACH, EACH_ROOTS = 3_500, 4
+FIXED, FIXED_ROOTS = 11_500, 8
+EACH, EACH_ROOTS = 2_800, 3
 # Where a cluster keeps artifacts that nobody named a place for; an own default may be longer than Kubeflow's.
 ROOT = "minio://mlpipeline/v2/artifacts"
 

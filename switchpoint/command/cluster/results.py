@@ -46,7 +46,7 @@ def read(
                 if found := _report(root, candidate.run_id):
                     content, _ = storage.read_json(found)
                     base = found.rpartition("/")[0]
-                    found_at = {"report": f"{base}/page", "photos": f"{base}/photos", "model": f"{base}/model/{MODEL}"}
+                    found_at = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
                     told = ("results", "best", "verdict", "conclusion")  # an older pipeline's report has no verdict
                     return {key: content[key] for key in told if key in content} | found_at
             except StorageError as error:

@@ -104,16 +104,14 @@ def argument(epochs: int, root: str) -> int:
         return {"name": str(uuid.uuid4()), "type": kind, "uri": f"{place}/{output}", "metadata": said}
 
     def trained(step: str, config: Any) -> dict[str, Any]:
-        told = {"evaluation": ("evaluate", EvaluateConfig), "photos": ("evaluate", EvaluateConfig)}
-        told |= dict.fromkeys(("history", "model"), (step, config))
+        told = {"evaluation": ("evaluate", EvaluateConfig), "history": (step, config), "model": (step, config)}
         return {name: artifact(name, *made, ("records", "checkpoints")) for name, made in told.items()}
 
     rounds = [trained("finetune", FinetuneConfig) for _ in range(epochs)]
     inputs = {f"finetune_{name}s": {"artifacts": [each[name] for each in rounds]} for name in rounds[0]}
     inputs |= {f"transfer_{name}": found for name, found in trained("transfer", TransferConfig).items()}
     inputs |= {name: artifact(name, "prepare", PrepareConfig, ("dataset",)) for name in ("source", "pretrained")}
-    names = ("page", "photos", "summary", "metrics", "results", "model")
-    outputs = {name: artifact(name, "report", EvaluateConfig, ()) for name in names}
+    outputs = {name: artifact(name, "report", EvaluateConfig, ()) for name in ("page", "results", "model")}
     document = {"inputs": {"parameterValues": {"meanings": parameters.meanings()}, "artifacts": inputs}}
     return len(json.dumps(document | {"outputs": {"artifacts": outputs}}).encode())
 
