@@ -45,11 +45,9 @@ class Outputs(NamedTuple):
 
     Attributes:
         evaluation: JSON: a `documents.Evaluation`.
-        photos: JSON: a `documents.TellingPhotos`: the most confident mistakes and the least sure hits.
     """
 
     evaluation: Path
-    photos: Path
 
 
 def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfig) -> Evaluation:
@@ -68,8 +66,8 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
         top_1 and top_5 accuracy in [0, 1] (top_5 is 1 with five classes or fewer), loss in nats a photo, the confusion
         matrix in photos (rows: true class, columns: predicted), what `components.evaluate.measures` makes of these, and
         for each photo, in the records' order, its label, the predicted class and that class's probability. Labels and
-        predicted classes of the validation photos, too; and which model it was: its digest, computed from what was
-        loaded, that of its file, and that of the photos that tell most of it.
+        predicted classes of the validation photos, too; the most confident mistakes and the least sure hits, as small
+        photos; and which model it was: its digest, computed from what was loaded, and that of its file.
 
     Raises:
         RecordsError: The records are not whole.
@@ -95,7 +93,6 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1).astype(float)
     confusion = tf.math.confusion_matrix(labels, predicted, len(classes)).numpy().tolist()
-    write_json(outputs.photos, telling(records, classes, probabilities, labels))
     result: Evaluation = {
         "switch_epoch": config.switch_epoch,
         "photos": len(labels),
@@ -112,9 +109,9 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
         "predicted": predicted.tolist(),
         "confidence": confidence.round(4).tolist(),
         "validation": {"labels": validation_labels.tolist(), "predicted": on_validation.argmax(axis=1).tolist()},
+        "telling": telling(records, classes, probabilities, labels),
         "model_digest": digest(loaded),
         "model_file": file_digest(model),
-        "photos_file": file_digest(outputs.photos),
     }
     result["digest"] = hashlib.sha256(json.dumps(result).encode()).hexdigest()
     write_json(outputs.evaluation, result)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from components.report import page, photos
+from components.report import page
 from components.report.columns import Comparison
 from components.report.origin import Origin
 from components.report.paired import paired
-from components.report.wording import ahead, behind, conclusion, markdown, start
+from components.report.wording import ahead, behind, conclusion, start
 from switchpoint.config import Config
 from switchpoint.errors import RecordsError
 from switchpoint.files import copy, write_json, write_text
 from switchpoint.provenance.digests import file_digest
-from switchpoint.provenance.metadata import embedded, entry
+from switchpoint.provenance.metadata import embedded
 
 if TYPE_CHECKING:
     from switchpoint.documents import Against, Evaluation, Gain, History, Result, Results, Verdict
@@ -30,7 +30,6 @@ class Trained(NamedTuple):
     history: Path
     model: Path
     evaluation: Path
-    photos: Path
 
 
 class Outputs(NamedTuple):
@@ -38,15 +37,11 @@ class Outputs(NamedTuple):
 
     Attributes:
         page: HTML, one file that needs nothing else.
-        photos: HTML of the photos that tell most of the best model.
-        summary: Markdown: the answer and the table.
         results: JSON: the table, the best switch epoch and its numbers, the conclusion.
         model: The best model.
     """
 
     page: Path
-    photos: Path
-    summary: Path
     results: Path
     model: Path
 
@@ -67,7 +62,6 @@ def report(
     finetunes: Sequence[Trained],
     source: Path,
     pretrained: Path,
-    evaluated: Mapping[str, Any],
     outputs: Outputs,
     config: ReportConfig,
 ) -> dict[str, str]:
@@ -78,7 +72,6 @@ def report(
         finetunes: Each fine-tuning, in any order.
         source: What prepare wrote of the dataset.
         pretrained: What transfer wrote of the pretrained weights.
-        evaluated: Metadata of an evaluation, from `provenance.metadata.describe`: the step and its parameters.
         outputs: What to write.
         config: What a reader is told of the parameters.
 
@@ -90,18 +83,16 @@ def report(
         LineageError: A model file carries no lineage.
     """
     trained, compared = compare([transfer, *finetunes])
-    best, document, evaluation = compared.best, compared.document, compared.evaluations[compared.best]
     lineages = [embedded(each.model) for each in trained]
-    origin = Origin(_read(source), _read(pretrained), lineages, entry(evaluated), config.meanings)
-    write_json(outputs.results, document)
+    evaluated = compared.evaluations[0]["lineage"]
+    origin = Origin(_read(source), _read(pretrained), lineages, evaluated, config.meanings)
+    write_json(outputs.results, compared.document)
     write_text(outputs.page, page.html(compared, origin))
-    name = page.best_name(document["results"][best])
-    write_text(outputs.photos, photos.page(_read(trained[best].photos), name, page.about(origin, evaluation)))
-    write_text(outputs.summary, markdown(document["results"], best, evaluation["photos"], document["verdict"]))
-    copy(trained[best].model, outputs.model)
-    written = outputs._asdict()
-    return {name: file_digest(written[name]) for name in ("page", "photos", "summary", "results")} | {
-        "model": document["best"]["model_digest"]
+    copy(trained[compared.best].model, outputs.model)
+    return {
+        "page": file_digest(outputs.page),
+        "results": file_digest(outputs.results),
+        "model": compared.document["best"]["model_digest"],
     }
 
 
@@ -143,7 +134,7 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
 
 
 def check_whole(files: Trained, history: History, evaluation: Evaluation) -> None:
-    """Check that history, evaluation, model file and photos are of one model, and the file is the one that was tried.
+    """Check that history, evaluation and model file are of one model, and the file is the one that was tried.
 
     Raises:
         RecordsError: They are not; it says which is of which model.
@@ -161,12 +152,11 @@ def check_whole(files: Trained, history: History, evaluation: Evaluation) -> Non
     )
     if len(set(said.values())) > 1:
         raise RecordsError(f"The files of a training don't belong together: {named}. Run the pipeline again.")
-    for file, expected in ((files.model, evaluation["model_file"]), (files.photos, evaluation["photos_file"])):
-        if (found := file_digest(file)) != expected:
-            raise RecordsError(
-                f"{file} is not the file that belongs to the evaluation: its SHA-256 is {found[:16]}, not "
-                f"{expected[:16]}, though {named}. Run the pipeline again."
-            )
+    if (found := file_digest(files.model)) != (expected := evaluation["model_file"]):
+        raise RecordsError(
+            f"{files.model} is not the file that belongs to the evaluation: its SHA-256 is {found[:16]}, not "
+            f"{expected[:16]}, though {named}. Run the pipeline again."
+        )
 
 
 def result(history: History, evaluation: Evaluation, baseline: Evaluation) -> Result:

@@ -13,7 +13,7 @@ from components.evaluate.measures import calibration, confused_pairs, most_confu
 from components.report.step import Outputs, ReportConfig, Trained, report
 from switchpoint.command.parameters import meanings
 from switchpoint.provenance.digests import file_digest
-from switchpoint.provenance.metadata import MEMBER, describe
+from switchpoint.provenance.metadata import MEMBER, describe, entry
 
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
@@ -120,21 +120,21 @@ class Study:
         self.left_out, self.duplicates = 0, dict[str, int]()
 
     def add(self, switch_epoch: int, accuracies: list[float], test: float, **changes: Any) -> "Study":
-        paths = tuple(
-            self.directory / f"{kind}-{switch_epoch}" for kind in ("history", "model", "evaluation", "photos")
+        history, model, evaluation = (
+            self.directory / f"{kind}-{switch_epoch}" for kind in ("history", "model", "evaluation")
         )
-        history, model, evaluation, photos = paths
         write_history(history, switch_epoch, accuracies, **changes)
         write_model(model, switch_epoch)
         said = {"true": self.classes[0], "predicted": self.classes[1], "runner_up": self.classes[0]}
         shares = {"true_probability": 0.1, "predicted_probability": 0.8, "runner_up_probability": 0.1}
         photo = {"name": f"{self.classes[0]}/1", "jpeg": PIXEL} | said | shares
-        photos.write_text(json.dumps({"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}))
+        telling = {"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}
         right = round(json.loads(history.read_text())["validation_accuracy"] * self.held_out)
         validation = answers(right, self.held_out, len(self.classes), first=switch_epoch)
-        more = {"validation": validation, "model_file": file_digest(model), "photos_file": file_digest(photos)}
+        lineage = entry(describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d"))
+        more = {"validation": validation, "model_file": file_digest(model), "telling": telling, "lineage": lineage}
         write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class, **more)
-        self.inputs[switch_epoch] = Trained(history, model, evaluation, photos)
+        self.inputs[switch_epoch] = Trained(history, model, evaluation)
         return self
 
     def report(self, name: str = "out", backwards: bool = False) -> tuple[str, dict[str, Any], bytes]:
@@ -144,10 +144,8 @@ class Study:
         counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
         source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, **counts}))
         pretrained.write_text(json.dumps({"backbone": "lite0", "weights": "imagenet", "digest": "w" * 64}))
-        evaluated = describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d")
         config = ReportConfig(meanings())
-        self.digests = report(self.inputs[0], finetunes, source, pretrained, evaluated, outputs, config)
-        self.photos = outputs.photos.read_text()
+        self.digests = report(self.inputs[0], finetunes, source, pretrained, outputs, config)
         return outputs.page.read_text(), json.loads(outputs.results.read_text()), outputs.model.read_bytes()
 
 

@@ -1,6 +1,5 @@
 """The report: its numbers, its choice, what it refuses."""
 
-import json
 import re
 import zipfile
 from html import unescape
@@ -89,9 +88,10 @@ def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
 def test_class_names_are_data(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     study = Study(tmp_path, [evil, "b & c", "d"]).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
-    for page in (study.report()[0], study.photos):
-        assert "<script" not in page
-        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    page, _, _ = study.report()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;/1: the model says" in page  # a photo's name
 
 
 def test_the_first_screen_tells_of_photos_that_are_there_twice_or_left_out(tmp_path: Path) -> None:
@@ -154,11 +154,12 @@ def test_a_model_file_that_was_changed_since_it_was_evaluated_is_refused(tmp_pat
         study.report()
 
 
-def test_photos_of_another_evaluation_are_refused(tmp_path: Path) -> None:
-    study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
-    study.inputs[1].photos.write_text(json.dumps({"mistakes": [], "hits": []}))
-    with pytest.raises(RecordsError, match="photos-1 is not the file that belongs to the evaluation"):
-        study.report()
+def test_the_photos_that_tell_most_are_on_the_page_for_who_opens_them(tmp_path: Path) -> None:
+    page, _, _ = whole_study(tmp_path).report()
+    closed = page.split("<details><summary>The test photos that tell most of it")[1].split("</details>")[0]
+    assert closed.count('<img src="data:image/jpeg;base64,') == page.count("<img") == 2
+    assert "Most confident mistakes" in closed and "Least sure hits" in closed
+    assert "The Kubeflow UI leaves out photos that are inside a page: download" in closed
 
 
 def test_101_classes_stay_under_2_mb_however_bad_the_model(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def tune(
 
 
 def evaluated(records: Path, model: Path, place: Path, switch_epoch: int) -> Evaluation:
-    outputs = EvaluateOutputs(place / "evaluation", place / "photos")
+    outputs = EvaluateOutputs(place / "evaluation")
     return evaluate(records, model / "model" / "model.keras", outputs, EvaluateConfig(switch_epoch, 8))
 
 

@@ -144,6 +144,25 @@ def connection_flags(command: Command) -> Command:
     return command
 
 
+def pipeline_root_flag(said: str) -> Callable[[Command], Command]:
+    """Where a cluster keeps artifacts."""
+    return click.option("--pipeline-root", type=Address(local=False), metavar="gs://…|s3://…", help=said)
+
+
+READ_FROM = "With --host: where artifacts go, if the run does not say it."
+WHICH_RUN = "With --host give the id of a run, or its start; `switchpoint runs --host …` lists them."
+
+
+def no_host(why: str) -> Callable[[Command], Command]:
+    """For a command that knows runs of this machine alone: --host is refused with the reason."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            raise click.UsageError(why)
+
+    return click.option("--host", hidden=True, expose_value=False, callback=refuse)
+
+
 def package_flags(command: Command) -> Command:
     """What the compiled pipeline holds besides the code."""
     for option in (

@@ -122,8 +122,8 @@ def submit(
         not (other_code or profile or registry or device or resume or mounted or to_store)
         and run.pipeline_version_reference
     ):
-        said = describe(values, earlier.profile or "unknown", earlier.commit)
-        return resubmit(cluster, run, values, f"{said} Run {run.run_id} again.")
+        said = describe(values, earlier.profile or "unknown", earlier.commit, again=run.run_id)
+        return resubmit(cluster, run, values, said)
     name = profile or earlier.profile
     if name is None or (profile is None and name not in profiles.names()):
         raise ParameterError(f"Run {run.run_id} was compiled with a profile that is not known here. Pass --profile.")
@@ -140,7 +140,8 @@ def submit(
     )
     commit = runs.commit()
     uploaded = version(cluster, text, loaded.name, commit)
-    return resubmit(cluster, run, values, f"{describe(values, loaded.name, commit)} Run {run.run_id} again.", uploaded)
+    said = describe(values, loaded.name, commit, again=run.run_id)
+    return resubmit(cluster, run, values, said, uploaded)
 
 
 def code_change(run_id: str, earlier: Earlier) -> str:

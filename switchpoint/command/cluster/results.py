@@ -6,7 +6,7 @@ made it: an earlier one with the same parameters and the same images, since noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from switchpoint.command.cluster.artifacts import Artifacts, listable, root_of
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from switchpoint.documents import Parameters
 
 
-def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[str, Any]:
+def read(
+    cluster: Cluster, run: Run, pipeline_root: str | None = None, runs: Sequence[Run] | None = None
+) -> dict[str, Any]:
     """What the run's report says.
 
     Args:
         cluster: Where it ran.
         run: One that succeeded.
         pipeline_root: Where artifacts go when the run names no root itself.
+        runs: The cluster's, where they are known already.
 
     Returns:
         `results`, `best`, `verdict` and `conclusion`, and where `report` and `model` are.
@@ -35,15 +38,15 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
     Raises:
         ClusterError: Says why they can't be had from here, and where they are to be seen.
     """
-    seen = f"See the report there: {cluster.url(run.run_id)} (step Report, tab Visualization)."
+    seen = f"See the report there: {cluster.url(run.run_id)} (step Report, its artifact `page`, tab Visualization)."
     artifacts = Artifacts(cluster)
-    for candidate in _same_reports(cluster, run):
+    for candidate in _same_reports(cluster, run, runs):
         root = root_of(candidate, pipeline_root)
         try:
             if found := artifacts.find(candidate, root, "report", "results"):
                 content = artifacts.read_json(found)
                 base = found.rpartition("/")[0]
-                found_at = {"report": f"{base}/page", "photos": f"{base}/photos", "model": f"{base}/model/{MODEL}"}
+                found_at = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
                 told = ("results", "best", "verdict", "conclusion")  # an older pipeline's report has no verdict
                 return {key: content[key] for key in told if key in content} | found_at
         except StorageError as error:
@@ -58,11 +61,11 @@ def read(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> dict[s
     )
 
 
-def _same_reports(cluster: Cluster, run: Run) -> Iterator[Run]:
+def _same_reports(cluster: Cluster, run: Run, runs: Sequence[Run] | None) -> Iterator[Run]:
     """The run, and the earlier ones whose report must be the same, newest first."""
     yield run
     own = images(cluster.spec(run))
-    for earlier in cluster.runs():
+    for earlier in cluster.runs() if runs is None else runs:
         if (
             earlier.run_id != run.run_id
             and earlier.state == "SUCCEEDED"

@@ -18,7 +18,7 @@ from switchpoint import addresses, storage
 from switchpoint.command.cluster import rerun as cluster_rerun
 from switchpoint.command.cluster import results as cluster_results
 from switchpoint.command.cluster.artifacts import Artifacts, direct, listable, root_of
-from switchpoint.command.cluster.client import Cluster, Run
+from switchpoint.command.cluster.client import Cluster, Run, state
 from switchpoint.command.errors import ClusterError
 from switchpoint.command.lineage import graph as lineage_graph
 from switchpoint.data.manifest import MANIFEST
@@ -45,7 +45,7 @@ def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> Grap
         ClusterError: It has no best model, or that can't be read from here.
     """
     if run.state != "SUCCEEDED":
-        raise ClusterError(f"The run is {str(run.state).lower()}: only a run that succeeded has a best model.")
+        raise ClusterError(f"The run is {state(run)}: only a run that succeeded has a best model.")
     uri = cluster_results.read(cluster, run, pipeline_root)["model"]
     with tempfile.TemporaryDirectory() as directory:
         model = Path(directory, MODEL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 from pathlib import Path
@@ -18,6 +17,7 @@ from switchpoint.command.local.plan import order, plan
 from switchpoint.command.local.processes import Processes
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
+from switchpoint.command.runs.failures import own_error
 from switchpoint.command.runs.results import collect
 from switchpoint.training.resume import RESUME, RUN, forget
 
@@ -141,7 +141,7 @@ class _Run:
         self.watcher.started(step)
         outputs = task.run()
         if outputs is None and step["state"] != "interrupted":
-            step["error"] = _own_error(self._log(step).read_text(encoding="utf-8"))
+            step["error"] = own_error(self._log(step).read_text(encoding="utf-8"))
         return outputs
 
     def process(self, step: Step, command: list[str], variables: dict[str, str]) -> int:
@@ -211,17 +211,3 @@ class _Log:
         self._file.write(line)
         self._file.flush()
         self._watcher.line(self._step, line.rstrip())
-
-
-def _own_error(log: str) -> str:
-    """What a step said when it failed: its exception's message, or the last lines it printed."""
-    after = log.rpartition("Traceback (most recent call last):")[2]
-    lines = after.rstrip().splitlines()
-    for number, line in enumerate(lines):
-        found = re.match(r"(?:[\w.]+\.)?(\w+(?:Error|Exception|Interrupt|Exit)): (.*)", line)
-        if found:
-            message = "\n".join([found[2], *lines[number + 1 :]]).strip()
-            return (
-                message if "switchpoint.errors" in line or found[1] == "SwitchpointError" else f"{found[1]}: {message}"
-            )
-    return "\n".join(lines[-5:]) or "It printed nothing."

@@ -16,7 +16,8 @@ from switchpoint.command.cluster import artifacts
 from switchpoint.command.publish.upload import upload
 from switchpoint.provenance.digests import ROOT
 from switchpoint.storage import gcs as client
-from tests.kfp_server import Server, tasks
+from tests.kfp_server import Server
+from tests.kfp_workflows import tasks
 from tests.support import output, starts_steps
 from tests.trained import photos
 
