@@ -36,7 +36,7 @@ def evaluate(
 
     config = EvaluateConfig.given(given)
     outputs = Outputs(Path(evaluation.path), Path(photos.path))
-    result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config)
+    result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config, model.metadata["digest"])
     inputs = {"records": records.metadata["digest"], "model": model.metadata["digest"]}
     start = f"fine-tuned from epoch {config.switch_epoch}" if config.switch_epoch else "transfer learning alone"
     shown = {

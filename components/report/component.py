@@ -60,7 +60,13 @@ def report(
     models = [transfer_model, *finetune_models]
     evaluations = [transfer_evaluation, *finetune_evaluations]
     trained = [
-        Trained(Path(history.path), Path(trained.path, MODEL), Path(evaluation.path), Path(telling.path))
+        Trained(
+            history=Path(history.path),
+            model=Path(trained.path, MODEL),
+            evaluation=Path(evaluation.path),
+            photos=Path(telling.path),
+            digests=(history.metadata["digest"], trained.metadata["digest"], evaluation.metadata["digest"]),
+        )
         for history, trained, evaluation, telling in zip(
             histories, models, evaluations, [transfer_photos, *finetune_photos], strict=True
         )

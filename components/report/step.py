@@ -15,9 +15,9 @@ from components.report.origin import Origin
 from components.report.paired import paired
 from components.report.wording import ahead, behind, conclusion, markdown, start
 from switchpoint.config import Config
-from switchpoint.errors import RecordsError
+from switchpoint.errors import RecordsError, again
 from switchpoint.files import copy, write_json, write_text
-from switchpoint.provenance.digests import file_digest
+from switchpoint.provenance.digests import file_digest, json_digest
 from switchpoint.provenance.metadata import embedded, entry
 
 if TYPE_CHECKING:
@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
 
 class Trained(NamedTuple):
-    """Files of one training: its history, its model, and what evaluate wrote of it."""
+    """Files of one training: its history, its model, and what evaluate wrote of it.
+
+    Attributes:
+        digests: Of the first three, from their artifacts' metadata: a file can be edited, and its own digest with it.
+    """
 
     history: Path
     model: Path
     evaluation: Path
     photos: Path
+    digests: tuple[str, str, str]
 
 
 class Outputs(NamedTuple):
@@ -86,7 +91,8 @@ def report(
         The digest of each output.
 
     Raises:
-        RecordsError: The evaluations are not of the same photos, or not of these models, or a model file is another's.
+        RecordsError: The evaluations are not of the same photos, or not of these models, or a file is not what a step
+            wrote.
         LineageError: A model file carries no lineage.
     """
     trained, compared = compare([transfer, *finetunes])
@@ -109,7 +115,9 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
     """Put trainings in their order, transfer learning first, and make a result of each.
 
     Raises:
-        RecordsError: The evaluations are not of the same photos, or not of these models, or a model file is another's.
+        RecordsError: The evaluations are not of the same photos, or not of these models, or a file is not what a step
+            wrote.
+        LineageError: A model file carries no lineage.
     """
     histories: list[History] = [_read(each.history) for each in trained]
     evaluations: list[Evaluation] = [_read(each.evaluation) for each in trained]
@@ -120,7 +128,7 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
         raise RecordsError(
             "Only evaluations of the same test photos and the same validation photos, each beside its own history, can "
             f"be compared. Received histories of switch epochs {of_history} and evaluations of {of_evaluation}. "
-            "Run evaluate again for all."
+            + again("evaluate")
         )
     for files, history, evaluation in zip(trained, histories, evaluations, strict=True):
         check_whole(files, history, evaluation)
@@ -143,12 +151,13 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
 
 
 def check_whole(files: Trained, history: History, evaluation: Evaluation) -> None:
-    """Check that history, evaluation, model file and photos are of one model, and the file is the one that was tried.
+    """Check that history, evaluation, model file and photos are of one model, and each is what its step wrote.
 
     Raises:
         RecordsError: They are not; it says which is of which model.
         LineageError: The model file carries no lineage.
     """
+    trained_by = "finetune" if history["switch_epoch"] else "transfer"
     carried = embedded(files.model)["model"]
     said = {
         "history": (history["switch_epoch"], history["model_digest"]),
@@ -160,13 +169,31 @@ def check_whole(files: Trained, history: History, evaluation: Evaluation) -> Non
         for what, (switch_epoch, digest) in said.items()
     )
     if len(set(said.values())) > 1:
-        raise RecordsError(f"The files of a training don't belong together: {named}. Run the pipeline again.")
-    for file, expected in ((files.model, evaluation["model_file"]), (files.photos, evaluation["photos_file"])):
+        step = "evaluate" if said["history"] == said["model file"] else trained_by
+        raise RecordsError(f"The files of a training don't belong together: {named}. {again(step)}")
+    for file, expected, step in (
+        (files.model, evaluation["model_file"], trained_by),
+        (files.photos, evaluation["photos_file"], "evaluate"),
+    ):
         if (found := file_digest(file)) != expected:
             raise RecordsError(
                 f"{file} is not the file that belongs to the evaluation: its SHA-256 is {found[:16]}, not "
-                f"{expected[:16]}, though {named}. Run the pipeline again."
+                f"{expected[:16]}, though {named}. {again(step)}"
             )
+    for path, digest, expected, step in (
+        (files.history, json_digest(history, without="seconds"), files.digests[0], trained_by),
+        (files.model, carried["digest"], files.digests[1], trained_by),
+        (files.evaluation, json_digest(evaluation, without="digest"), files.digests[2], "evaluate"),
+        (files.evaluation, evaluation.get("digest"), files.digests[2], "evaluate"),
+    ):
+        if digest != expected:
+            raise RecordsError(f"{path} is not what {step} wrote: its digest is not its artifact's. {again(step)}")
+    right = [label == answer for label, answer in zip(evaluation["labels"], evaluation["predicted"], strict=True)]
+    if not math.isclose(evaluation["top_1"], sum(right) / len(right)):
+        raise RecordsError(
+            f"{files.evaluation} says that top_1 is {evaluation['top_1']}, and names {sum(right)} of {len(right)} photos "
+            f"right. {again('evaluate')}"
+        )
 
 
 def result(history: History, evaluation: Evaluation, baseline: Evaluation) -> Result:
