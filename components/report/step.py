@@ -191,8 +191,8 @@ def check_whole(files: Trained, history: History, evaluation: Evaluation) -> Non
     right = [label == answer for label, answer in zip(evaluation["labels"], evaluation["predicted"], strict=True)]
     if not math.isclose(evaluation["top_1"], sum(right) / len(right)):
         raise RecordsError(
-            f"{files.evaluation} says that top_1 is {evaluation['top_1']}, and names {sum(right)} of {len(right)} photos "
-            f"right. {again('evaluate')}"
+            f"{files.evaluation} says that top_1 is {evaluation['top_1']}, and names {sum(right)} of {len(right)} "
+            f"photos right. {again('evaluate')}"
         )
 
 

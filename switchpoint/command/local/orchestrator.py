@@ -24,7 +24,8 @@ from kfp.local.orchestrator import orchestrator_utils, task_executor
 
 from components.digest.step import DigestConfig, digest
 from pipeline import switchpoint as pipeline
-from switchpoint.command.local import containers, outputs, packages
+from switchpoint.command.local import containers, packages
+from switchpoint.command.runs import outputs
 from switchpoint.command.runs.store import now
 
 if TYPE_CHECKING:

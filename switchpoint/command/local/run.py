@@ -53,7 +53,7 @@ def run(
         runs_directory: Where runs and the cache live.
         watcher: Told of every step and every line.
         runner: `subprocess`, or `docker` for a container a step.
-        verify: Read all that is cached: see `switchpoint.command.local.outputs`.
+        verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
     """
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner, verify)
