@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from switchpoint import addresses
 from switchpoint.command.compilation import environment
-from switchpoint.command.errors import RunnerError
+from switchpoint.command.errors import RunnerError, RunsDirectoryError
 from switchpoint.command.local import containers
 from switchpoint.command.local.orchestrator import Outputs, Task, orchestrate, started_by
 from switchpoint.command.local.plan import order, plan
@@ -83,8 +83,8 @@ def _run(
     try:
         with started_by(going, document["id"]), environment({RESUME: states, RUN: document["id"]}):
             orchestrate(parameters, runs_directory, runs_directory / ".cache", runner, going, verify=verify)
+        going.gather()
         document["state"] = "succeeded"
-        collect(document, going.directory / "report.html")
     except KeyboardInterrupt:
         document["state"] = "interrupted"
     except RuntimeError as error:  # kfp's "Inner task failed: …"; the step's own error is in the step
@@ -168,6 +168,16 @@ class _Run:
             step["state"] = "failed"
         self.save()
         self.watcher.ended(step)
+
+    def gather(self) -> None:
+        """All steps ended well: put what they came to into the document, and the pages beside it."""
+        try:
+            collect(self.document, self.directory / "report.html")
+        except OSError as error:
+            raise RunsDirectoryError(
+                f"Every step ended well, but what the run came to can't be put into {self.directory}: {error}. Repair "
+                "that and run the same command again: what has finished comes from the cache."
+            ) from error
 
     def close(self, expected: list[Step]) -> None:
         """The run is over: what was expected and never came is skipped."""
