@@ -63,20 +63,17 @@ def run(
             step["state"] == "will run" and step["name"] != "report" for step in expected
         ):
             processes.warm_up()
-        return _run(parameters, runs_directory, watcher, runner, verify, expected, processes)
+        document = store.create(runs_directory, parameters, runner)
+        with store.alive(runs_directory, document):
+            _run(document, runs_directory, watcher, verify, expected, processes)
+        return document
 
 
 def _run(
-    parameters: Parameters,
-    runs_directory: Path,
-    watcher: Watcher,
-    runner: str,
-    verify: bool,
-    expected: list[Step],
-    processes: Processes,
-) -> Run:
+    document: Run, runs_directory: Path, watcher: Watcher, verify: bool, expected: list[Step], processes: Processes
+) -> None:
     """Run what `plan` expects, with the server there or warming up if one is needed."""
-    document = store.create(runs_directory, parameters, runner)
+    parameters, runner = document["parameters"], document["runner"]
     going = _Run(document, runs_directory, watcher, processes)
     going.save()
     states = os.environ.get(RESUME) or str(runs_directory / ".resume")
@@ -96,7 +93,6 @@ def _run(
         going.close(expected)
     if not addresses.is_remote(states):
         _forget_states(Path(states), store.every(runs_directory))
-    return document
 
 
 def _forget_states(states: Path, documents: list[Run]) -> None:
