@@ -83,6 +83,7 @@ def _run(
         going.gather()
         document["state"] = "succeeded"
     except KeyboardInterrupt:
+        going.interrupted.set()
         document["state"] = "interrupted"
     except RuntimeError as error:  # kfp's "Inner task failed: …"; the step's own error is in the step
         if going.interrupted.is_set():
@@ -122,6 +123,7 @@ class _Run:
         self.watcher = watcher
         self.processes = processes
         self.interrupted = threading.Event()
+        self.over = False  # a second Ctrl-C does not wait for kfp's threads
         self._lock = threading.Lock()  # kfp runs two rounds of a loop at once
 
     def execute(self, task: Task) -> Outputs | None:
@@ -141,11 +143,11 @@ class _Run:
         return outputs
 
     def process(self, step: Step, command: list[str], variables: dict[str, str]) -> int:
-        with _Log(self._log(step), step, self.watcher) as log:
+        with _Log(self._log(step), step, self) as log:
             return self._ended(step, self.processes.run(command, variables, log.add))
 
     def container(self, step: Step, *arguments: Any, **keywords: Any) -> int:
-        with _Log(self._log(step), step, self.watcher) as log:
+        with _Log(self._log(step), step, self) as log:
             return self._ended(step, containers.run(log.add, *arguments, **keywords))
 
     def _ended(self, step: Step, code: int) -> int:
@@ -163,7 +165,8 @@ class _Run:
         if step["state"] == "ran" and step["error"]:
             step["state"] = "failed"
         self.save()
-        self.watcher.ended(step)
+        if not self.over:
+            self.watcher.ended(step)
 
     def gather(self) -> None:
         """All steps ended well: put what they came to into the document, and the pages beside it."""
@@ -176,7 +179,8 @@ class _Run:
             ) from error
 
     def close(self, expected: list[Step]) -> None:
-        """The run is over: what was expected and never came is skipped."""
+        """The run is over: what was expected and never came is skipped, and nothing more is told."""
+        self.over = True
         if self.document["state"] == "running":
             self.document["state"] = "failed"
         for step in self.steps:
@@ -203,8 +207,8 @@ class _Run:
 class _Log:
     """A step's log: each line is written, and told, when it comes."""
 
-    def __init__(self, path: Path, step: Step, watcher: Watcher) -> None:
-        self._step, self._watcher = step, watcher
+    def __init__(self, path: Path, step: Step, going: _Run) -> None:
+        self._step, self._going = step, going
         self._file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> _Log:
@@ -216,7 +220,8 @@ class _Log:
     def add(self, line: str) -> None:
         self._file.write(line)
         self._file.flush()
-        self._watcher.line(self._step, line.rstrip())
+        if not self._going.over:
+            self._going.watcher.line(self._step, line.rstrip())
 
 
 def _own_error(log: str) -> str:
