@@ -195,8 +195,10 @@ def started_by(starter: Starter, run: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """For good where Ctrl-C ends it: a second one does not wait for kfp's threads, and with kfp's own they would go on
-    to say what they do, and start the next steps themselves.
+    """An attribute is another one meanwhile, and for good where Ctrl-C ends that.
+
+    A second Ctrl-C does not wait for kfp's threads: with kfp's own functions back they would say what they do, and
+    start the next steps themselves.
     """
     original = getattr(owner, name)
     setattr(owner, name, value)

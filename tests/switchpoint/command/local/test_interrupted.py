@@ -1,15 +1,11 @@
 """What a second Ctrl-C leaves behind: kfp's threads, which end later, and say nothing and start nothing."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from switchpoint.command.local import run as local_run
-from switchpoint.command.runs import store
 from switchpoint.provenance.digests import ROOT
 
 # Fine-tunings that take two seconds to end, and no TensorFlow.
