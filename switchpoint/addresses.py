@@ -10,6 +10,8 @@ VOLUMES = Path("/pvc")
 # Cloud Storage; S3 and what speaks like it; and that as Kubeflow Pipelines writes it.
 STORES = ("gs", "s3", "minio")
 BUCKET = "gs:// or s3://BUCKET/NAME"  # for people, in errors
+# A bucket's or a volume's address with a colon or slashes missing, which is otherwise a path.
+_SLIP = re.compile(r"(s3|gs|gcs|https?|file|hdfs|abfss?|minio|pvc|ftp)(?::(?!/)|//)", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 
 
@@ -59,6 +61,8 @@ def is_name(address: str) -> bool:
 def unsupported(address: str) -> str:
     """Why an address is none that is known here, where it would be taken for a path of this machine; "" if it is."""
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", address)  # one letter is a drive
+    if (slip := _SLIP.match(address)) and not Path(address).exists():
+        scheme = slip
     if not scheme or is_remote(address):
         return ""
     return f"{address!r} has the scheme {scheme[1]!r}, which is not supported. Give {BUCKET}, or a path."

@@ -29,11 +29,11 @@ def evaluate(
     from components.evaluate.step import EvaluateConfig, Outputs, evaluate
     from switchpoint.files import write_json
     from switchpoint.provenance.digests import file_digest
-    from switchpoint.provenance.metadata import MODEL, describe, entry
+    from switchpoint.provenance.metadata import MODEL, describe, entry, measured
 
     config = EvaluateConfig.given(given)
     outputs = Outputs(Path(evaluation.path))
-    result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config)
+    result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config, model.metadata["digest"])
     inputs = {"records": records.metadata["digest"], "model": model.metadata["digest"]}
     start = f"fine-tuned from epoch {config.switch_epoch}" if config.switch_epoch else "transfer learning alone"
 
@@ -41,12 +41,7 @@ def evaluate(
     said = describe(f"Evaluation, {start}", "evaluate", config, inputs, result["digest"])
     write_json(outputs.evaluation, {**result, "lineage": entry(said)})
     evaluation.metadata["display_name"] = said["display_name"]
-    for name, value in {
-        "top-1 accuracy": result["top_1"],
-        "top-5 accuracy": result["top_5"],
-        "loss": result["loss"],
-        "expected calibration error": result["calibration"]["ece"],
-    }.items():
+    for name, value in measured(result).items():
         evaluation.log_metric(name, value)
 
     classes, chosen = result["classes"], result["most_confused"]

@@ -49,7 +49,13 @@ def report(
     models = [transfer_model, *finetune_models]
     evaluations = [transfer_evaluation, *finetune_evaluations]
     trained = [
-        Trained(Path(history.path), Path(trained.path, MODEL), Path(evaluation.path))
+        Trained(
+            history=Path(history.path),
+            model=Path(trained.path, MODEL),
+            evaluation=Path(evaluation.path),
+            digests=(history.metadata["digest"], trained.metadata["digest"]),
+            metrics=evaluation.metadata,
+        )
         for history, trained, evaluation in zip(histories, models, evaluations, strict=True)
     ]
     outputs = Outputs(page=Path(page.path), results=Path(results.path), model=Path(model.path, MODEL))

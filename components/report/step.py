@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,21 +15,28 @@ from components.report.origin import Origin
 from components.report.paired import paired
 from components.report.wording import ahead, behind, conclusion, start
 from switchpoint.config import Config
-from switchpoint.errors import RecordsError
+from switchpoint.errors import RecordsError, again
 from switchpoint.files import copy, write_json, write_text
-from switchpoint.provenance.digests import file_digest
-from switchpoint.provenance.metadata import embedded
+from switchpoint.provenance.digests import file_digest, json_digest
+from switchpoint.provenance.metadata import embedded, measured
 
 if TYPE_CHECKING:
     from switchpoint.documents import Against, Evaluation, Gain, History, Result, Results, Verdict
 
 
 class Trained(NamedTuple):
-    """Files of one training: its history, its model, and what evaluate wrote of it."""
+    """Files of one training: its history, its model, and what evaluate wrote of it.
+
+    Attributes:
+        digests: Of history and model, from their artifacts' metadata: a file can be edited, and its digest with it.
+        metrics: The evaluation's artifact's metadata.
+    """
 
     history: Path
     model: Path
     evaluation: Path
+    digests: tuple[str, str]
+    metrics: Mapping[str, Any]
 
 
 class Outputs(NamedTuple):
@@ -79,7 +86,8 @@ def report(
         The digest of each output.
 
     Raises:
-        RecordsError: The evaluations are not of the same photos, or not of these models, or a model file is another's.
+        RecordsError: The evaluations are not of the same photos, or not of these models, or a file is not what a step
+            wrote.
         LineageError: A model file carries no lineage.
     """
     trained, compared = compare([transfer, *finetunes])
@@ -100,7 +108,9 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
     """Put trainings in their order, transfer learning first, and make a result of each.
 
     Raises:
-        RecordsError: The evaluations are not of the same photos, or not of these models, or a model file is another's.
+        RecordsError: The evaluations are not of the same photos, or not of these models, or a file is not what a step
+            wrote.
+        LineageError: A model file carries no lineage.
     """
     histories: list[History] = [_read(each.history) for each in trained]
     evaluations: list[Evaluation] = [_read(each.evaluation) for each in trained]
@@ -111,7 +121,7 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
         raise RecordsError(
             "Only evaluations of the same test photos and the same validation photos, each beside its own history, can "
             f"be compared. Received histories of switch epochs {of_history} and evaluations of {of_evaluation}. "
-            "Run evaluate again for all."
+            + again("evaluate")
         )
     for files, history, evaluation in zip(trained, histories, evaluations, strict=True):
         check_whole(files, history, evaluation)
@@ -134,12 +144,13 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
 
 
 def check_whole(files: Trained, history: History, evaluation: Evaluation) -> None:
-    """Check that history, evaluation and model file are of one model, and the file is the one that was tried.
+    """Check that history, evaluation and model file are of one model, and each is what its step wrote.
 
     Raises:
         RecordsError: They are not; it says which is of which model.
         LineageError: The model file carries no lineage.
     """
+    trained_by = "finetune" if history["switch_epoch"] else "transfer"
     carried = embedded(files.model)["model"]
     said = {
         "history": (history["switch_epoch"], history["model_digest"]),
@@ -151,11 +162,30 @@ def check_whole(files: Trained, history: History, evaluation: Evaluation) -> Non
         for what, (switch_epoch, digest) in said.items()
     )
     if len(set(said.values())) > 1:
-        raise RecordsError(f"The files of a training don't belong together: {named}. Run the pipeline again.")
+        step = "evaluate" if said["history"] == said["model file"] else trained_by
+        raise RecordsError(f"The files of a training don't belong together: {named}. {again(step)}")
     if (found := file_digest(files.model)) != (expected := evaluation["model_file"]):
         raise RecordsError(
             f"{files.model} is not the file that belongs to the evaluation: its SHA-256 is {found[:16]}, not "
-            f"{expected[:16]}, though {named}. Run the pipeline again."
+            f"{expected[:16]}, though {named}. {again(trained_by)}"
+        )
+    wrote: tuple[tuple[Path, str | None, str | None, str], ...] = (
+        (files.history, json_digest(history, "seconds"), files.digests[0], trained_by),
+        (files.model, carried["digest"], files.digests[1], trained_by),
+        (files.evaluation, json_digest(evaluation, "digest", "lineage"), evaluation.get("digest"), "evaluate"),
+    )
+    for path, digest, of_artifact, step in wrote:
+        if digest != of_artifact:
+            raise RecordsError(f"{path} is not what {step} wrote: its digest is not its artifact's. {again(step)}")
+    if any(not math.isclose(value, files.metrics.get(name, math.nan)) for name, value in measured(evaluation).items()):
+        raise RecordsError(
+            f"{files.evaluation} is not what evaluate wrote: its numbers are not its artifact's. {again('evaluate')}"
+        )
+    right = [label == answer for label, answer in zip(evaluation["labels"], evaluation["predicted"], strict=True)]
+    if not math.isclose(evaluation["top_1"], sum(right) / len(right)):
+        raise RecordsError(
+            f"{files.evaluation} says that top_1 is {evaluation['top_1']}, and names {sum(right)} of {len(right)} "
+            f"photos right. {again('evaluate')}"
         )
 
 

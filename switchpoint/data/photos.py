@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # No others: Pillow also knows formats that start programs (EPS starts Ghostscript), and a dataset is not trusted.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+MAX_PIXELS = 89_478_485  # Pillow's default, which the program that reads photos may have changed
 
 
 class UnreadablePhotoError(SwitchpointError):
@@ -25,7 +26,7 @@ def decode(data: bytes, before: "Callable[[int], object]" = int) -> "Image":
     Args:
         data: A whole file in one of `FORMATS`.
         before: Called with the number of pixels, which the header says, before they are decoded: each takes about 9
-            bytes of memory from here to the end of `resize`.
+            bytes of memory from here to the end of `resize`. A WebP's count twice: its decoder holds two frames more.
 
     Returns:
         The first frame, upright (EXIF), mode RGB: transparency on white, 16 bits scaled to 8.
@@ -39,9 +40,10 @@ def decode(data: bytes, before: "Callable[[int], object]" = int) -> "Image":
         raise UnreadablePhotoError("empty file")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or 0):
+            pixels = image.width * image.height
+            if pixels > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width}×{image.height} pixels are too many")
-            before(image.width * image.height)
+            before(2 * pixels if image.format == "WEBP" else pixels)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # a copy of a large photo is a lot of memory
             return _rgb(image)

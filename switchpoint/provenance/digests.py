@@ -7,9 +7,11 @@ image holds: edit a step and its entries alone stop to match; edit nothing and e
 import ast
 import functools
 import hashlib
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = ("digest", "prepare", "transfer", "finetune", "evaluate", "report")
@@ -35,6 +37,13 @@ def content_digest(path: Path) -> str:
     for file in sorted(each for each in path.rglob("*") if each.is_file()):
         digest.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
     return digest.hexdigest()
+
+
+def json_digest(document: Mapping[str, Any], *without: str) -> str:
+    """Hex SHA-256 of a document as JSON, but for some keys: the same before it is written and when it was read."""
+    return hashlib.sha256(
+        json.dumps({key: document[key] for key in document if key not in without}).encode()
+    ).hexdigest()
 
 
 def step_files(step: str) -> list[Path]:

@@ -12,8 +12,8 @@ import numpy as np
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.report.step import Outputs, ReportConfig, Trained, report
 from switchpoint.command.parameters import meanings
-from switchpoint.provenance.digests import file_digest
-from switchpoint.provenance.metadata import MEMBER, describe, entry
+from switchpoint.provenance.digests import file_digest, json_digest
+from switchpoint.provenance.metadata import MEMBER, describe, entry, measured
 
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
@@ -93,9 +93,8 @@ def write_evaluation(
         "confused_pairs": confused_pairs(confusion.tolist(), classes),
         "most_confused": most_confused(confusion.tolist()),
         "model_digest": f"digest-of-{switch_epoch}",
-        "digest": "d",
-    }
-    path.write_text(json.dumps(evaluation | more))
+    } | more
+    path.write_text(json.dumps(evaluation | {"digest": json_digest(evaluation, "digest", "lineage")}))
 
 
 def answers(right: int, photos: int, classes: int, first: int = 0) -> dict[str, list[int]]:
@@ -134,7 +133,15 @@ class Study:
         lineage = entry(describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d"))
         more = {"validation": validation, "model_file": file_digest(model), "telling": telling, "lineage": lineage}
         write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class, **more)
-        self.inputs[switch_epoch] = Trained(history, model, evaluation)
+        self.inputs[switch_epoch] = Trained(history, model, evaluation, ("", f"digest-of-{switch_epoch}"), {})
+        return self.wrote(switch_epoch)
+
+    def wrote(self, switch_epoch: int) -> "Study":
+        """History and evaluation are what their steps wrote."""
+        files = self.inputs[switch_epoch]
+        history, evaluation = (json.loads(path.read_text()) for path in (files.history, files.evaluation))
+        digests = json_digest(history, "seconds"), files.digests[1]
+        self.inputs[switch_epoch] = files._replace(digests=digests, metrics=measured(evaluation))
         return self
 
     def report(self, name: str = "out", backwards: bool = False) -> tuple[str, dict[str, Any], bytes]:

@@ -39,6 +39,7 @@ def test_the_chosen_start_is_compared_with_the_runner_up_and_with_transfer_learn
     _, results, _ = study.report()
     against = results["verdict"]["against"]
     assert [(each["switch_epoch"], each["told_apart"]) for each in against] == [(2, False), (None, True)]
+    assert not results["verdict"]["told_apart"]  # from both it would have to be
     said = "Fine-tuning from epoch 4 is not told apart from fine-tuning from epoch 2. "
     assert results["conclusion"].startswith(said)
 

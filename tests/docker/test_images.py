@@ -3,7 +3,9 @@ import importlib.util
 import json
 import os
 import re
+import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,12 @@ class TestTheImage:
         arguments = (STEP, "--device", "cpu", "--base-image", base_image)
         assert "there already" in output(sys.executable, DOCKER / "build.py", *arguments)
 
+    def test_on_another_base_is_neither_built_nor_said_to_be_there(self, image: str, base_image: str) -> None:
+        command = [sys.executable, str(DOCKER / "build.py"), STEP, "--device", "cpu", "--base-image", "another:base"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 1 and done.stdout == ""
+        assert f"{image} is there, built on {base_image} and not on another:base" in done.stderr
+
 
 def test_hadolint_has_nothing_to_say() -> None:
     assert output(Path(sys.executable).with_name("hadolint"), DOCKER / "Dockerfile") == ""
@@ -130,6 +138,40 @@ def build_module() -> object:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+NAMED, ITS_ID = {"switchpoint.base": "python:3.11-slim"}, {"switchpoint.base-id": "sha256:1"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "base", "expected"),
+    [
+        (NAMED | ITS_ID, ("python:3.11-slim", "sha256:1"), True),
+        (NAMED | ITS_ID, ("docker.io/library/python:3.11-slim", "sha256:1"), True),
+        (NAMED | ITS_ID, ("python:3.11-slim", ""), True),
+        (NAMED, ("python:3.11-slim", "sha256:1"), True),
+        (NAMED | ITS_ID, ("python:3.11-slim", "sha256:2"), False),  # it has moved
+        ({}, ("python:3.11-slim", "sha256:1"), False),  # of before there were labels
+        (NAMED | ITS_ID, ("debian:12", "sha256:2"), "python:3.11-slim and not on debian:12"),
+        (NAMED, ("debian:12", ""), "python:3.11-slim and not on debian:12"),
+    ],
+)
+def test_an_image_is_there_already_only_on_the_base_that_is_asked_for(
+    build_module: object, labels: dict[str, str], base: tuple[str, str], expected: bool | str
+) -> None:
+    if isinstance(expected, bool):
+        assert build_module.fits("an-image", labels, *base) is expected
+        return
+    with pytest.raises(SystemExit, match=expected):
+        build_module.fits("an-image", labels, *base)
+
+
+def test_the_base_is_the_dockerfiles_unless_another_is_given(
+    build_module: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_module, "inspect", lambda *_: "")
+    assert build_module.base(Namespace(base_image="")) == ("python:3.11-slim", "")
+    assert build_module.base(Namespace(base_image="debian:12")) == ("debian:12", "")
 
 
 def test_a_build_gets_the_machines_index_and_certificate(

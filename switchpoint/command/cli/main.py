@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -38,6 +39,8 @@ from switchpoint.errors import ParameterError, SwitchpointError
 if TYPE_CHECKING:
     from switchpoint.documents import Parameters
 
+# What write() says, which knows of no file.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -52,9 +55,10 @@ class Commands(click.Group):
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2 if isinstance(error, ParameterError) else 1)
         except OSError as error:  # no permission, no room: the system's words, and which file
-            if error.filename is None:
+            if error.filename is None and error.errno not in NO_ROOM:
                 raise
-            click.echo(f"Error: {os.fspath(error.filename)}: {error.strerror}", err=True)
+            where = "" if error.filename is None else f"{os.fspath(error.filename)}: "
+            click.echo(f"Error: {where}{error.strerror}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from switchpoint.command.errors import ArtifactGoneError, ExportError, NoModelEr
 from switchpoint.command.publish import card
 from switchpoint.command.publish.gcs_sending import crc32c
 from switchpoint.command.publish.upload import upload
-from switchpoint.command.runs.artifacts import located
+from switchpoint.command.runs import outputs
+from switchpoint.command.runs.artifacts import located, metadata
 from switchpoint.errors import StorageError
 from switchpoint.storage import read_json, write_json
 
@@ -37,7 +39,7 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
 
     Raises:
         NoModelError: The run did not succeed.
-        ArtifactGoneError: The model is no longer there.
+        ArtifactGoneError: The model is no longer there, or not as the run left it.
         ExportError: The folder is there or can't be made, or Keras can't hold the network in H5.
     """
     if document["state"] != "succeeded" or not document["model"]:
@@ -48,6 +50,10 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
     best = located(document["model"], runs_directory)
     if not best.is_file():
         raise ArtifactGoneError(f"{best} is gone. Run the pipeline again to have it back.")
+    if why := _changed(document, runs_directory):
+        raise ArtifactGoneError(
+            f"{best} is not published: of the report that it belongs to, {why}. Run the pipeline again to have it back."
+        )
     with tempfile.TemporaryDirectory() as directory:
         model, classes = Path(directory, f"model.{kind}"), Path(directory, "classes.json")
         if kind == "h5":
@@ -69,19 +75,27 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
     return f"Exported to {destination}."
 
 
+def _changed(document: Run, runs_directory: Path) -> str:
+    """What is published is what the report left behind, byte for byte; else what is not."""
+    (made,) = (step["outputs"] for step in document["steps"] if step["name"] == "report")
+    places = {name: located(made[name], runs_directory) for name in ("model", "results")}
+    found = {name: outputs.Output(path, (metadata(path) or {}).get("digest")) for name, path in places.items()}
+    return outputs.changed(found, contents=True, refresh=False)
+
+
 def _copy(directory: Path, destination: Path) -> None:
     """Copy files to a new folder, which is there when all of them are, with the permissions that new folders get."""
-    part = destination.with_name(f"{destination.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a killed export
     try:
-        part.mkdir(parents=True)
-        for path in directory.iterdir():
-            shutil.copyfile(path, part / path.name)
-        part.rename(destination)
+        with suppress(FileExistsError):
+            destination.parent.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}.") as hidden:
+            part = Path(hidden, destination.name)
+            part.mkdir()
+            for path in directory.iterdir():
+                shutil.copyfile(path, part / path.name)
+            part.rename(destination)
     except OSError as error:
         raise ExportError(f"{destination} can't be written: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict[str, Any]:

@@ -25,7 +25,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "address", ["az://bucket/x", "S3://bucket/x", "s3:/bucket/x", "file:///x", "GS://b/x", "gs:/b/x"]
+    "address",
+    [
+        *("az://bucket/x", "S3://bucket/x", "s3:/bucket/x", "file:///x", "GS://b/x", "gs:/b/x"),
+        *("s3:bucket/x", "gs:bucket/x", "gs//bucket/x", "GS//b", "https//host/x", "gs:", "abfs:x", "pvc//x"),
+    ],
 )
 def test_another_scheme_is_not_supported(address: str) -> None:
     assert "is not supported. Give gs:// or s3://BUCKET/NAME, or a path." in addresses.unsupported(address)
@@ -45,13 +49,23 @@ def test_another_scheme_is_not_supported(address: str) -> None:
         "a:b",
         "c:/x",
         "./s3://x",
+        "gs/x",
+        "s3",
     ],
 )
 def test_these_are(address: str) -> None:
     assert addresses.unsupported(address) == ""
 
 
+@pytest.mark.parametrize("address", ["gs:bucket/x", "gs//bucket/x"])
+def test_what_is_there_is_a_path_whatever_its_name(address: str, elsewhere: Path) -> None:
+    (elsewhere / address).mkdir(parents=True)
+    assert addresses.unsupported(address) == ""
+
+
 COMMANDS = {
+    "export-without-slashes": ["export", "20260101", "gs:bucket/x"],
+    "export-without-colon": ["export", "20260101", "gs//bucket/x"],
     "export": ["export", "20260101", "az://bucket/x"],
     "upload": ["upload", ".", "az://bucket/x"],
     "dataset": ["run", "--dataset", "az://bucket/x"],
