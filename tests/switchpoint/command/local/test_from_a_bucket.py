@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,8 +59,6 @@ def test_a_run_from_s3_goes_on_after_kill_9_to_the_same_model(s3: S3, tmp_path: 
     said = output(*COMMAND, "upload", photos(tmp_path / "photos"), s3.uri("dishes"))
     assert "36 sent, 0 already there" in said
     output(*COMMAND, "upload", WEIGHTS, s3.uri("weights.pth"))
-    undisturbed = finished(start(s3, tmp_path / "undisturbed", "states-of-another"))
-
     killed = start(s3, tmp_path / "killed", "states")
     deadline = time.monotonic() + 300
     while not any("epoch-0002" in name for name in s3.names() if name.startswith("states/")):
@@ -69,12 +68,16 @@ def test_a_run_from_s3_goes_on_after_kill_9_to_the_same_model(s3: S3, tmp_path: 
     killed.communicate()
     for lock in [name for name in s3.names() if name.endswith("lock.json")]:
         storage.delete(s3.uri(lock))  # as if 45 seconds had passed; training/test_resume.py waits for its lease
+    shutil.copytree(tmp_path / "killed", tmp_path / "undisturbed")  # whose fine-tuning starts anew
     ended = finished(start(s3, tmp_path / "killed", "states"))
+    undisturbed = finished(start(s3, tmp_path / "undisturbed", "states-of-another"))
 
     digests = [[row["model_digest"] for row in document["results"]] for document in (undisturbed, ended)]
     assert digests[0] == digests[1]
     log = max((tmp_path / "killed").glob("2*")) / "logs/finetune-01.log"
     assert "goes on after epoch" in log.read_text()
+    log = max((tmp_path / "undisturbed").glob("2*")) / "logs/finetune-01.log"
+    assert "epoch 1/5" in log.read_text() and "goes on" not in log.read_text()
 
     uri = s3.uri("models/dishes")
     assert f"Published {uri}/" in output(*COMMAND, "export", ended["id"], uri, "--runs-dir", tmp_path / "killed")
