@@ -31,6 +31,7 @@ def collect(document: Run, report: Path) -> None:
     document["verdict"] = results["verdict"]
     document["left_out"] = manifest["left_out"]
     document["duplicates"] = manifest["duplicates"]
+    document["notes"] = manifest["notes"]
     # Beside each other: the pages link to each other by these names.
     for step, output, page in (
         ("prepare", "look", report.with_name("look.html")),
