@@ -83,14 +83,20 @@ class LeftOut(TypedDict):
 
 
 class Duplicates(TypedDict):
-    """Photos of the same bytes; `kind` is across classes, across splits, or within a class (and one split)."""
+    """Photos of the same bytes; `kind` is across classes, across splits, or within a class (and one split).
+
+    The same photos may be there as several kinds.
+    """
 
     photos: list[str]
     kind: str
 
 
 class ManifestContent(TypedDict):
-    """What prepare says of records; sizes in pixels: photos are kept at height × width and cropped to image_size."""
+    """What prepare says of records; sizes in pixels: photos are kept at height × width and cropped to image_size.
+
+    `notes` are for people: what lies in the dataset and is not used.
+    """
 
     classes: list[str]
     image_height: int
@@ -99,12 +105,13 @@ class ManifestContent(TypedDict):
     splits: dict[str, Split]
     left_out: list[LeftOut]
     duplicates: list[Duplicates]
+    notes: list[str]
     source: Dataset
     seed: int
 
 
 class Manifest(ManifestContent):
-    """prepare/records/manifest.json; `digest` is of all else but the dataset's address."""
+    """prepare/records/manifest.json; `digest` is of all else but the dataset's address and the notes."""
 
     digest: str
 

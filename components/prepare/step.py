@@ -127,6 +127,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
                 },
                 "left_out": left_out,
                 "duplicates": _duplicates(kept),
+                "notes": list(photos.notes),
                 "source": {"dataset": config.dataset, "digest": photos.digest},
                 "seed": config.seed,
             },
@@ -240,23 +241,25 @@ def _check_splits(kept: list[_Kept], classes: list[str], config: PrepareConfig) 
 
 
 def _duplicates(kept: list[_Kept]) -> list[Duplicates]:
-    """Same bytes under two labels, in two splits, or else twice in a class.
+    """Same bytes under two labels, in two splits, or twice in a class and split.
 
     The first confuses training, the second flatters the result, the third only counts a photo twice.
     """
     by_content: dict[bytes, list[_Kept]] = defaultdict(list)
     for photo in kept:
         by_content[photo.content].append(photo)
-    return [
-        {"photos": [photo.name for photo in same], "kind": kind}
-        for same in by_content.values()
-        for kind, differ in (
-            ("across classes", {photo.label for photo in same}),
-            ("across splits", {photo.split for photo in same}),
-            ("within a class", set(same) if len({(photo.label, photo.split) for photo in same}) == 1 else set()),
-        )
-        if len(differ) > 1
-    ]
+    found: list[Duplicates] = []
+    for same in by_content.values():
+        everywhere = [photo.name for photo in same]
+        if len({photo.label for photo in same}) > 1:
+            found.append({"photos": everywhere, "kind": "across classes"})
+        if len({photo.split for photo in same}) > 1:
+            found.append({"photos": everywhere, "kind": "across splits"})
+        for place in sorted({(photo.label, photo.split) for photo in same}):
+            twice = [photo.name for photo in same if (photo.label, photo.split) == place]
+            if len(twice) > 1:
+                found.append({"photos": twice, "kind": "within a class"})
+    return found
 
 
 def _one_a_class(chosen: list[_Kept]) -> list[_Kept]:

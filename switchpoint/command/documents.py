@@ -68,6 +68,7 @@ class Run(TypedDict):
     conclusion: NotRequired[str]
     left_out: NotRequired[list[LeftOut]]
     duplicates: NotRequired[list[Duplicates]]
+    notes: NotRequired[list[str]]
     report: NotRequired[str | None]
     model: NotRequired[str | None]
     started: str | None

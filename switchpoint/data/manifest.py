@@ -52,8 +52,8 @@ def write_manifest(directory: Path, content: ManifestContent) -> Manifest:
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
-    """Of everything but the dataset's address: the same photos elsewhere are the same records."""
-    content = {key: value for key, value in manifest.items() if key not in ("digest", "source")}
+    """Of everything but the dataset's address and what lay beside the photos: the same photos are the same records."""
+    content = {key: value for key, value in manifest.items() if key not in ("digest", "source", "notes")}
     content["source"] = manifest["source"]["digest"]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

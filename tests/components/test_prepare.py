@@ -225,10 +225,14 @@ def test_photos_without_a_class_are_said(
     folder: Make, tmp_path: Path, jpeg: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = folder(a=5, b=5)
-    (root / "loose.jpg").write_bytes(jpeg("loose"))
-    run(tmp_path / "out", root)
+    before = run(tmp_path / "before", root)
+    capsys.readouterr()
+    (root / "loose.jfif").write_bytes(jpeg("loose"))
+    manifest = run(tmp_path / "out", root)
     line = capsys.readouterr().out.splitlines()[0]
-    assert line.startswith(f"prepare: {root}: 1 photos lie beside the class folders")
+    assert line.startswith(f"prepare: {root}: 1 files lie beside the class folders")
+    assert before["notes"] == [] and manifest["notes"] == [line.removeprefix(f"prepare: {root}: ")]
+    assert read_manifest(tmp_path / "out" / "records") == manifest
     assert progress.read(line) == line.removeprefix("prepare: ")
 
 
@@ -250,11 +254,14 @@ def test_the_same_photo_in_two_places_is_reported(official: Make, tmp_path: Path
     shutil.copy(photos / "a" / "0.jpg", photos / "b" / "0.jpg")
     shutil.copy(photos / "a" / "1.jpg", photos / "a" / "5.jpg")
     shutil.copy(photos / "b" / "4.jpg", photos / "b" / "5.jpg")
+    for twice in ("a/2.jpg", "b/2.jpg"):
+        shutil.copy(photos / "a" / "3.jpg", photos / twice)
     duplicates = run(tmp_path / "out", root)["duplicates"]
     assert {"photos": ["a/0.jpg", "b/0.jpg"], "kind": "across classes"} in duplicates
     assert {"photos": ["a/1.jpg", "a/5.jpg"], "kind": "across splits"} in duplicates
     within = [entry["photos"] for entry in duplicates if entry["kind"] == "within a class"]
-    assert within == [["b/4.jpg", "b/5.jpg"]]
+    assert within == [["a/2.jpg", "a/3.jpg"], ["b/4.jpg", "b/5.jpg"]]
+    assert {"photos": ["a/2.jpg", "a/3.jpg", "b/2.jpg"], "kind": "across classes"} in duplicates
     counted = json.loads((tmp_path / "out" / "source").read_text())["duplicates"]
     assert counted == Counter(entry["kind"] for entry in duplicates)
 

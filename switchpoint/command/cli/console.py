@@ -151,7 +151,7 @@ def about_photos(document: Run) -> list[str]:
     if duplicates := document.get("duplicates"):
         counts = Counter(same["kind"] for same in duplicates)
         said.append(f"The same photo more than once: {repeated(counts)}; look.html names them.")
-    return said
+    return said + [f"{note}." for note in document.get("notes", [])]
 
 
 def start(switch_epoch: int | None) -> str:

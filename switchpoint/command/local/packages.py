@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 import platform
 import re
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from switchpoint.provenance.digests import ROOT
 
 _LOCKED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==", re.MULTILINE)
-_INSTALLED = re.compile(r"(.+)-([^-]+)\.dist-info")
+_INSTALLED = re.compile(r"(.+?)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 
 
 @functools.cache
@@ -25,7 +26,8 @@ def digest() -> str:
     locks = (path.read_text(encoding="utf-8") for path in sorted((ROOT / "docker").glob("requirements-*.txt")))
     wanted = {_normalized(name) for lock in locks for name in _LOCKED.findall(lock)}
     versions = installed()
-    lines = [f"python {platform.python_version()}", *(f"{name} {versions.get(name)}" for name in sorted(wanted))]
+    lines = [f"python {platform.python_version()}"]
+    lines += [f"{name} {versions.get(name) or _otherwise_installed(name)}" for name in sorted(wanted)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -38,6 +40,14 @@ def installed() -> dict[str, str]:
                 if match := _INSTALLED.fullmatch(path.name):
                     found.setdefault(_normalized(match[1]), match[2])
     return found
+
+
+def _otherwise_installed(name: str) -> str | None:
+    """The version of what its folder's name does not tell, such as an egg that is developed in."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _normalized(name: str) -> str:

@@ -30,6 +30,7 @@ def collect(document: Run, report: Path) -> None:
     document["verdict"] = results["verdict"]
     document["left_out"] = manifest["left_out"]
     document["duplicates"] = manifest["duplicates"]
+    document["notes"] = manifest["notes"]
     # Beside each other: the report links to the other page by this name.
     copy(Path(outputs["prepare"]["look"]), report.with_name("look.html"))
     copy(Path(outputs["report"]["page"]), report)

@@ -51,15 +51,17 @@ def layout(
 
 
 def _unused(files: set[str], used: set[str], official: bool) -> Iterator[str]:
-    """Photos that lie where no class is."""
-    unused = sorted(path for path in files - used if PHOTO.search(path))
-    for why, found in {
-        "beside the class folders: without a class": [path for path in unused if "/" not in path],
-        "in images/ but not in meta/: without a split": [path for path in unused if path.startswith("images/")],
+    """What lies where no class is: beside class folders anything, for a photo's name may be any; else photos."""
+    unused = sorted(files - used)
+    photos = [path for path in unused if PHOTO.search(path)] if official else []
+    for what, found in {
+        "files lie beside the class folders: without a class": [] if official else unused,
+        "photos lie beside the class folders: without a class": [path for path in photos if "/" not in path],
+        "photos lie in images/ but not in meta/: without a split": [path for path in photos if path[:7] == "images/"],
     }.items():
-        if found and (official or "/" not in found[0]):
+        if found:
             first = ", ".join(map(repr, found[:3])) + (", …" if len(found) > 3 else "")
-            yield f"{len(found)} photos lie {why} they are not used ({first})"
+            yield f"{len(found)} {what} they are not used ({first})"
 
 
 def ignored(part: str) -> bool:

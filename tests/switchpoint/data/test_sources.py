@@ -102,17 +102,17 @@ def test_every_other_name_is_kept_by_keras(folder: Make) -> None:
     assert [str(name) for name in lookup.get_vocabulary()] == names
 
 
-def test_photos_without_a_class_are_counted(folder: Make, official: Make) -> None:
+def test_files_without_a_class_are_counted(folder: Make, official: Make) -> None:
     root = folder(a=3, b=3)
     assert open_source(str(root), 0).notes == []
-    for name in ("one.JPG", "two.heic", "three.jpg", "four.png", "README.txt", ".hidden.jpg", "Thumbs.db"):
+    for name in ("one.JPG", "two.heic", "three.jfif", "four", ".hidden.jpg", "Thumbs.db"):
         (root / name).touch()
     assert open_source(str(root), 0).notes == [
-        "4 photos lie beside the class folders: without a class they are not used "
-        "('four.png', 'one.JPG', 'three.jpg', …)"
+        "4 files lie beside the class folders: without a class they are not used ('four', 'one.JPG', 'three.jfif', …)"
     ]
     root = official("apple_pie", "waffles")
-    (root / "images" / "waffles" / "new.jpg").touch()
+    for name in ("README.txt", "license_agreement.txt", "images/waffles/new.jpg"):  # the first two are Food-101's
+        (root / name).touch()
     assert open_source(str(root), 0).notes == [
         "1 photos lie in images/ but not in meta/: without a split they are not used ('images/waffles/new.jpg')"
     ]

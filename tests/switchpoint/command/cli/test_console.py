@@ -178,11 +178,13 @@ def test_photos_that_are_there_twice_are_told() -> None:
     document: Any = {
         "left_out": [{"photo": "a/1.jpg", "reason": "empty"}] * 3,
         "duplicates": [{"kind": kind, "photos": ["a/1.jpg", "a/2.jpg"]} for kind in kinds],
+        "notes": ["2 files lie beside the class folders: without a class they are not used ('x', 'y.jfif')"],
     }
     assert about_photos(document) == [
         "3 photos were left out; prepare's log and look.html name them.",
         "The same photo more than once: 2 photos are in more than one of train, validation and test, which flatters "
         "the result; 1 photo is in more than one class, which no model can get right; "
         "1 photo is more than once in the same class and split; look.html names them.",
+        "2 files lie beside the class folders: without a class they are not used ('x', 'y.jfif').",
     ]
     assert about_photos({"left_out": [], "duplicates": []}) == []  # type: ignore[typeddict-item]

@@ -15,7 +15,11 @@ def row(switch_epoch: int | None, test_accuracy: float) -> dict[str, Any]:
 
 def test_a_run_tells_what_was_found_about_its_photos_and_what_was_chosen(tmp_path: Path) -> None:
     duplicates = [{"kind": "across splits", "photos": ["a/1.jpg", "a/2.jpg"]}]
-    manifest = {"left_out": [{"photo": "a/3.jpg", "reason": "empty"}], "duplicates": duplicates}
+    manifest = {
+        "left_out": [{"photo": "a/3.jpg", "reason": "empty"}],
+        "duplicates": duplicates,
+        "notes": ["1 files lie"],
+    }
     verdict = {"told_apart": False, "against": [], "photos": 60, "worse_on_test": False}
     results = {"results": [row(None, 0.9), row(2, 0.7)], "best": BEST, "conclusion": "…", "verdict": verdict}
     files = {"look": "<html>look", "page": "<html>page", "results": json.dumps(results)}
@@ -26,7 +30,7 @@ def test_a_run_tells_what_was_found_about_its_photos_and_what_was_chosen(tmp_pat
     outputs = {name: str(tmp_path / name) for name in (*files, "records", "model")}
     document: Any = {"steps": [{"name": name, "outputs": outputs} for name in ("prepare", "report")]}
     collect(document, tmp_path / "run" / "report.html")
-    assert document["duplicates"] == duplicates and document["left_out"] == manifest["left_out"]
+    assert {key: document[key] for key in manifest} == manifest
     found = {path.name: path.read_text() for path in (tmp_path / "run").iterdir()}
     assert found == {"look.html": files["look"], "report.html": files["page"]}
     assert chosen(document) == row(2, 0.7) and document["verdict"] == verdict
