@@ -1,12 +1,14 @@
 """How often the report's intervals hold the truth, where the truth is known.
 
-Photos, starts and seeds are drawn from a model in which a start's accuracy over all photos and seeds is a number that is
-written down: a photo is right where the sum of normal draws (of the start's seed, the photo, the photo under the start,
-the photo under the start's seed) and the start's own level is above 0.
+Photos, starts and seeds are drawn from a model in which a start's accuracy over all photos and seeds is a number that
+is written down: a photo is right where the sum of normal draws (of the start's seed, the photo, the photo under the
+start, the photo under the start's seed) and the start's own level is above 0.
 """
 
 from __future__ import annotations
 
+import math
+import statistics
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -56,16 +58,16 @@ def covered(spread: str, photos: int, seeds: int, draws: int) -> Covered:
 
 def _drawn(random: np.random.Generator, deviations: Any, photos: int, seeds: int, draws: int) -> Iterator[Any]:
     """What was right, (starts, seeds, photos), and each start's true accuracy: given its model where one seed is."""
-    from scipy import stats
-
+    normal = statistics.NormalDist()
     starts = len(deviations)
     within = PHOTO**2 + PHOTO_AND_START**2 + REST**2
-    level = stats.norm.ppf(ACCURACIES) * np.sqrt(within + deviations**2)
+    level = np.array([normal.inv_cdf(share) for share in ACCURACIES]) * np.sqrt(within + deviations**2)
     for _ in range(draws):
         models = level[:, None] + random.normal(size=(starts, seeds)) * deviations[:, None]
         photo = random.normal(0, PHOTO, photos) + random.normal(0, PHOTO_AND_START, (starts, 1, photos))
         right = models[:, :, None] + photo + random.normal(0, REST, (starts, seeds, photos)) > 0
-        yield right, stats.norm.cdf(models[:, 0] / np.sqrt(within)) if seeds == 1 else np.array(ACCURACIES)
+        own = [normal.cdf(each / math.sqrt(within)) for each in models[:, 0]]
+        yield right, np.array(own if seeds == 1 else ACCURACIES)
 
 
 def table(rows: list[Covered]) -> str:

@@ -42,7 +42,7 @@ def test_starts_that_agree_on_all_photos_are_not_told_apart() -> None:
 
 
 def test_what_is_one_seeds_luck_is_not_a_starts_gain() -> None:
-    """A start that is 6 points ahead in one seed and as far behind in the other: over photos alone it would look sure."""
+    """A start that is 6 points ahead in one seed and as far behind in the other."""
     random = np.random.default_rng(0)
     right = random.random((3, 2, 20_000)) < np.array([[0.7, 0.7], [0.76, 0.64], [0.7, 0.7]])[..., None]
     found = differences(right, [(1, 0)])[0]
