@@ -1,4 +1,4 @@
-"""The DAG, and nothing else.
+"""The DAG, and nothing else. Before it, on a cluster, the digests of dataset and weights are taken: docs/adr/0013.
 
 dataset ─► prepare ─ records ─┬────────────────┬───────────────────────┐
                               ▼                ▼                       ▼
@@ -10,6 +10,7 @@ from typing import List
 
 from kfp import dsl
 
+from components.digest.component import digest
 from components.evaluate.component import evaluate
 from components.finetune.component import finetune
 from components.prepare.component import prepare
@@ -59,11 +60,12 @@ def switchpoint(
 
     Args:
         dataset: Photos: `sample` (drawn dishes), a folder with one sub-folder a class, Food-101's folder or .tar.gz,
-            tfds:NAME, or gs://…
-        dataset_digest: SHA-256 of the dataset, which prepare checks; empty = not checked.
+            tfds:NAME, gs://…, s3://…, or pvc://CLAIM/PATH on a cluster.
+        dataset_digest: SHA-256 of the dataset, which prepare checks; empty = taken when the run starts, of a volume
+            from sizes and times; `contents` = of a volume from its files' contents.
         backbone: Network that sees the photos, such as efficientnet_b0 or efficientnet_lite0.
-        weights: Pretrained weights of the backbone: `imagenet`, `none`, a file or gs://…
-        weights_digest: SHA-256 of the weights, which transfer checks; empty = not checked.
+        weights: Pretrained weights of the backbone: `imagenet`, `none`, a file, gs://… or s3://…
+        weights_digest: SHA-256 of the weights, which transfer checks; empty = taken when the run starts.
         switch_epochs: Epochs of transfer learning after which to start fine-tuning, each once; epochs count from 1.
         transfer_epochs: Length of transfer learning, in epochs [1, ∞).
         finetune_epochs: Length of each fine-tuning, in epochs [1, ∞).
@@ -90,10 +92,23 @@ def switchpoint(
         max_left_out: Share of photos that may be unreadable before prepare refuses the dataset [0, 1].
         seed: Seed of every random draw [0, 2147483647].
     """
+    digests = place(
+        digest(
+            dataset=dataset,
+            dataset_digest=dataset_digest,
+            backbone=backbone,
+            weights=weights,
+            weights_digest=weights_digest,
+        ),
+        "digest",
+        "Take the digests",
+    )
+    digests.set_caching_options(False)
+
     prepared = place(
         prepare(
             dataset=dataset,
-            dataset_digest=dataset_digest,
+            dataset_digest=digests.outputs["of_dataset"],
             image_size=image_size,
             validation_fraction=validation_fraction,
             max_left_out=max_left_out,
@@ -109,7 +124,7 @@ def switchpoint(
             records=records,
             backbone=backbone,
             weights=weights,
-            weights_digest=weights_digest,
+            weights_digest=digests.outputs["of_weights"],
             epochs=transfer_epochs,
             image_size=image_size,
             batch_size=batch_size,
@@ -169,11 +184,9 @@ def switchpoint(
             transfer_history=transferred.outputs["history"],
             transfer_model=transferred.outputs["model"],
             transfer_evaluation=baseline.outputs["evaluation"],
-            transfer_photos=baseline.outputs["photos"],
             finetune_histories=dsl.Collected(finetuned.outputs["history"]),
             finetune_models=dsl.Collected(finetuned.outputs["model"]),
             finetune_evaluations=dsl.Collected(evaluated.outputs["evaluation"]),
-            finetune_photos=dsl.Collected(evaluated.outputs["photos"]),
             meanings=meanings(),
         ),
         "report",

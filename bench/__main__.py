@@ -26,8 +26,9 @@ NAMES = [name for comparison in comparisons() for name in comparison.ours]
     show_default="../shared/data/food101-mini",
     help="A folder of photos.",
 )
+@click.option("--repeats", type=click.IntRange(min=1), help="Runs of each way, and seeds.  [default: each row's own]")
 @click.option("--output", type=click.Path(path_type=Path), default=ROOT / "build" / "bench.json")
-def main(only: str, photos: Path, output: Path) -> None:
+def main(only: str, photos: Path, repeats: int | None, output: Path) -> None:
     """Run the comparisons, all or some, and write them to --output."""
     chosen = [name.strip() for name in only.split(",") if name.strip()] or NAMES
     unknown = sorted(set(chosen) - set(NAMES))
@@ -47,7 +48,8 @@ def main(only: str, photos: Path, output: Path) -> None:
         for comparison in comparisons():
             wanted = {name: way for name, way in comparison.ours.items() if name in chosen}
             if wanted:
-                rows += compare(comparison._replace(ours=wanted), directory, console.print)
+                asked = comparison._replace(ours=wanted, repeats=repeats or comparison.repeats)
+                rows += compare(asked, directory, console.print)
                 write(rows, output)
     console.width = max(console.width, 100)  # in a file it would be 80, which cuts numbers off
     console.print(table(rows))

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from bench import bare, inputs, rerun, sizes, transfers
-from bench.pairs import Comparison, Measured
+from bench.pairs import Comparison, Measured, Way
 from bench.prepared import seconds
 from switchpoint.provenance.digests import ROOT
 
@@ -25,23 +26,26 @@ def command(argument: str, directory: Path, repeat: int) -> Measured:
     )
 
 
+def _views(name: str, way: Callable[[int, Path, int], Measured]) -> dict[str, Way]:
+    """A way of ours with a new view in every epoch, and with the default's four."""
+    return {name: partial(way, 0), f"{name}_views_4": partial(way, 4)}
+
+
 def comparisons() -> list[Comparison]:
     return [
         Comparison(
             "seconds",
             5,
             transfers.lab_once,
-            {f"transfer_views_{views}": partial(transfers.ours_once, views) for views in (4, 1, 0)},
+            {f"transfer_views_{views}": partial(transfers.ours_once, views) for views in (4, 1, 0)}
+            | {"transfer_views_4_with_prepare": partial(transfers.ours_with_prepare, 4)}
+            # What a sweep needs of transfer learning, where the lab's code trains it once, too, and saves each epoch.
+            | _views("sweep_transfer_once", transfers.ours_once),
         ),
-        Comparison(
-            "seconds",
-            3,
-            transfers.lab_sweep,
-            {
-                "sweep_transfer": partial(transfers.ours_once, 0),
-                "sweep_transfer_views_4": partial(transfers.ours_once, 4),
-            },
-        ),
+        # Against a transfer phase for each switch epoch, as the lab's siblings trained.
+        Comparison("seconds", 3, transfers.lab_sweep, _views("sweep_transfer", transfers.ours_once)),
+        # Once, and with what a sweep is for: fine-tuning from each switch epoch, which both ways do.
+        Comparison("seconds", 3, transfers.lab_whole_sweep, _views("whole_sweep", transfers.ours_whole_sweep)),
         Comparison("images/s", 5, inputs.decode_lab, {"decode": inputs.decode_ours}),
         Comparison("images/s", 5, inputs.input_lab, {"input_pipeline": inputs.input_ours}),
         Comparison("bytes", 1, sizes.photo_bytes, {"record_bytes": sizes.record_bytes}),

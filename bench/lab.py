@@ -2,7 +2,8 @@
 
 TFRecords of the original bytes, decoded, resized and cropped for every epoch anew; flip and rotation as Keras layers in
 the model; prefetch and parallel map; one `model.fit`; a full model saved an epoch. Its faults are not repeated: labels
-are right, BatchNormalization and stochastic depth stay at rest, validation and test see centre crops.
+are right, BatchNormalization and stochastic depth stay at rest, validation and test see centre crops. And a start of
+fine-tuning reads the model that its epoch left: the lab's siblings trained transfer learning again for each.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from switchpoint.training.backbones.build import build
 from switchpoint.training.backbones.table import LITE0
 
 BATCH = 32
+FINETUNE_RATE = 1e-6
 
 
 def write_records(path: Path, photos: Iterable[tuple[bytes, int]]) -> None:
@@ -76,17 +78,48 @@ def transfer(records: Path, models: Path, classes: int, size: int, epochs: int, 
     keras.utils.set_random_seed(seed)
     models.mkdir(parents=True, exist_ok=True)
     classifier = model(classes, size)
+    _fit(classifier, records, classes, size, epochs, keras.callbacks.ModelCheckpoint(str(checkpoint(models))), models)
+    return classifier
+
+
+def checkpoint(models: Path, epoch: int | None = None) -> Path:
+    """The full model after an epoch of transfer learning; None: with a place for its number."""
+    return models / ("epoch-{epoch:02d}.keras" if epoch is None else f"epoch-{epoch:02d}.keras")
+
+
+def finetune(start: Path, records: Path, models: Path, classes: int, size: int, epochs: int, seed: int) -> keras.Model:
+    """Fine-tuning from a full model that `transfer` saved, at the lab's rate; the best epoch's model is kept.
+
+    Source:
+        https://keras.io/guides/transfer_learning/ (BatchNormalization stays in inference mode)
+    """
+    keras.utils.set_random_seed(seed)
+    classifier = keras.models.load_model(start, compile=False)
+    backbone = classifier.get_layer("backbone")
+    backbone.trainable = True
+    for layer in backbone.layers:  # `training=False` alone does not do it: Keras 3 overwrites it in `fit`
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    classifier.compile(
+        keras.optimizers.Adam(FINETUNE_RATE), "categorical_crossentropy", metrics=["categorical_accuracy"]
+    )
+    best = keras.callbacks.ModelCheckpoint(
+        str(models / f"from-{start.stem}.keras"), "val_categorical_accuracy", save_best_only=True
+    )
+    _fit(classifier, records, classes, size, epochs, best, models)
+    return classifier
+
+
+def _fit(
+    classifier: keras.Model, records: Path, classes: int, size: int, epochs: int, saving: Any, models: Path
+) -> None:
     classifier.fit(
         batches(records / "train.tfrecord", classes, size, training=True),
         validation_data=batches(records / "validation.tfrecord", classes, size, training=False),
         epochs=epochs,
         verbose=0,
-        callbacks=[
-            keras.callbacks.ModelCheckpoint(str(models / "epoch-{epoch:02d}.keras")),
-            keras.callbacks.TensorBoard(models / "logs", write_graph=False),
-        ],
+        callbacks=[saving, keras.callbacks.TensorBoard(models / "logs", write_graph=False)],
     )
-    return classifier
 
 
 def test_accuracy(classifier: keras.Model, records: Path, classes: int, size: int) -> float:

@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import statistics
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.table import Table
+
+from bench.intervals import over_seeds
 
 MORE_IS_BETTER = ("images/s",)
 
@@ -46,12 +48,17 @@ class Comparison(NamedTuple):
     unit: str
     repeats: int
     baseline: Way
-    ours: dict[str, Way]
+    ours: Mapping[str, Way]
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a name came to, as build/bench.json holds it: a ratio above 1 means that ours is better."""
+    """What a name came to, as build/bench.json holds it: a ratio above 1 means that ours is better.
+
+    Attributes:
+        accuracy_interval_points: 95 %, over the repeats, which are other draws of both ways: the difference of one
+            repeat is no better known than that of any two seeds. The test photos are the same for all of them.
+    """
 
     name: str
     baseline: float
@@ -59,6 +66,7 @@ class Row:
     unit: str
     ratio: float
     accuracy_difference_points: float | None
+    accuracy_interval_points: tuple[float, float] | None
     feature_cosine: float | None
     repeats: int
 
@@ -107,13 +115,14 @@ def row(name: str, unit: str, baseline: list[Measured], ours: list[Measured]) ->
         unit=unit,
         ratio=mine / theirs if unit in MORE_IS_BETTER else theirs / mine,
         accuracy_difference_points=statistics.fmean(differences) if differences else None,
+        accuracy_interval_points=over_seeds(differences)[1:] if len(differences) > 1 else None,
         feature_cosine=statistics.fmean(cosines) if cosines else None,
         repeats=len(ours),
     )
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
-    """A list of objects; accuracy_difference_points and feature_cosine only where they apply."""
+    """A list of objects; what is of accuracies and feature_cosine only where they apply."""
     entries: list[dict[str, Any]] = [
         {key: value for key, value in asdict(each).items() if value is not None} for each in rows
     ]
@@ -130,14 +139,15 @@ def table(rows: Iterable[Row]) -> Table:
     for column in shown.columns[1:3] + shown.columns[4:]:
         column.justify = "right"
     for each in rows:
-        difference = each.accuracy_difference_points
+        difference, interval = each.accuracy_difference_points, each.accuracy_interval_points
+        accuracy = "" if difference is None else f"{difference:+.2f}"
         shown.add_row(
             each.name,
             f"{each.baseline:,.4g}",
             f"{each.ours:,.4g}",
             each.unit,
             f"{each.ratio:.2f}",
-            "" if difference is None else f"{difference:+.2f}",
+            accuracy + (f" [{interval[0]:+.2f}, {interval[1]:+.2f}]" if interval else ""),
             *("" if each.feature_cosine is None else f"{each.feature_cosine:.4f}" for _ in cosine),
             str(each.repeats),
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.pairs import Measured
-from bench.prepared import BATCH, SPLITS, manifest, ours
+from bench.prepared import BATCH, SPLITS, TRANSFER_SIZE, manifest, ours
 from bench.transfers import fresh, switchpoint, the_lab
 
 
@@ -25,7 +25,7 @@ def photo_bytes(directory: Path, repeat: int) -> Measured:
 
 
 def record_bytes(directory: Path, repeat: int) -> Measured:
-    """The record files of all splits; the cosine is of the test photos."""
+    """The record files of all splits; the cosine is of validation photos, which are kept as training photos are."""
     shards = [shard for split in SPLITS for shard in manifest(directory)["splits"][split]["shards"]]
     value = sum((ours(directory) / shard["file"]).stat().st_size for shard in shards)
     return Measured(value, feature_cosine=feature_cosine(directory / "photos", ours(directory)))
@@ -39,8 +39,8 @@ def feature_cosine(photos: Path, records: Path) -> float:
         records: Of these photos.
 
     Returns:
-        The cosine of the features of both centre crops (EfficientNet-Lite0 of ImageNet, pooled), the mean of the test
-        photos.
+        The cosine of the features of both centre crops (EfficientNet-Lite0 of ImageNet, pooled), the mean of the
+        validation photos, for test photos are kept with a higher quality.
     """
     import keras
     import numpy as np
@@ -58,8 +58,8 @@ def feature_cosine(photos: Path, records: Path) -> float:
     read = {photo.name: photo.read for photo in open_source(str(photos), about["seed"])}
     backbone = build(LITE0, "imagenet", size)
     pooled = keras.Model(backbone.input, keras.layers.GlobalAveragePooling2D()(backbone.output))
-    remaining, cosines = iter(names(records, "test")), []
-    for kept, _ in plain_batches(records, "test", BATCH):
+    remaining, cosines = iter(names(records, "validation")), []
+    for kept, _ in plain_batches(records, "validation", BATCH):
         whole = [
             np.asarray(images.resize(images.decode(read[next(remaining)]()), height, width)) for _ in range(len(kept))
         ]
@@ -81,5 +81,5 @@ def our_checkpoint(directory: Path, repeat: int) -> Measured:
     from switchpoint.training.checkpoints import head_file
 
     out = fresh(directory / "our-checkpoint")
-    switchpoint(directory, out, 1, 1, repeat)
+    switchpoint(ours(directory, TRANSFER_SIZE), out, views=1, epochs=1, seed=repeat)
     return Measured((out / "checkpoints" / head_file(1)).stat().st_size)

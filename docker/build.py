@@ -7,7 +7,9 @@ import argparse
 import ast
 import configparser
 import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from pathlib import Path
 from switchpoint.provenance import digests as identity
 
 DOCKER = Path(__file__).resolve().parent
+# Labels of an image: what it was built on.
+BASE, BASE_ID = "switchpoint.base", "switchpoint.base-id"
 # What a build may need to reach a package index; find-links or cache-dir, paths of this machine, mean nothing inside.
 PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout", "retries")
 
@@ -27,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     for step in options.steps:
         name = identity.image(step, registry=options.registry, device=options.device)
-        if exists(name):
+        if (found := labels(name)) is not None and fits(name, found, *base(options)):
             state = "there already"
         else:
             with context(step) as directory:
@@ -103,6 +107,8 @@ def build(step: str, name: str, directory: Path, options: argparse.Namespace) ->
     target = identity.target(step, options.device)
     command = ["docker", "build", "--file", str(DOCKER / "Dockerfile"), "--target", target]
     command += ["--build-arg", f"SWITCHPOINT_DIGEST={identity.code_digest(step, options.device)}", "--tag", name]
+    for label, value in zip((BASE, BASE_ID), base(options), strict=True):
+        command += ["--label", f"{label}={value}"]
     if options.base_image:
         command += ["--build-arg", f"BASE_IMAGE={options.base_image}"]
     if options.network:
@@ -120,15 +126,44 @@ def push(name: str) -> str:
     return "pushed"
 
 
-def exists(name: str) -> bool:
-    """Whether the engine has the image."""
-    return subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
+def base(options: argparse.Namespace) -> tuple[str, str]:
+    """What is built on: its name, and its id, which is empty where the engine does not have it yet."""
+    default = re.search(r"^ARG BASE_IMAGE=(\S+)", (DOCKER / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    name = options.base_image or (default[1] if default else "")
+    return name, inspect(name, "{{.Id}}")
+
+
+def labels(name: str) -> dict[str, str] | None:
+    """Those of an image that the engine has; None: it has none of that name."""
+    found = inspect(name, "{{json .Config.Labels}}")
+    return json.loads(found) or {} if found else None
+
+
+def fits(name: str, found: dict[str, str], base: str, identifier: str) -> bool:
+    """Whether an image was built on that base; one whose base was moved since, or is not known, is built anew.
+
+    Raises:
+        SystemExit: It was built on another, which its name does not tell: an image's tag is a digest of all else.
+    """
+    built_on, its_identifier = found.get(BASE, ""), found.get(BASE_ID, "")
+    same = identifier == its_identifier if identifier and its_identifier else base == built_on
+    if not same and built_on not in ("", base):
+        raise SystemExit(
+            f"{name} is there, built on {built_on} and not on {base}, and its name does not tell the two apart. Give "
+            f"these a path of their own with REGISTRY=… (docker/README.md), or remove that: docker image rm {name}"
+        )
+    return same
+
+
+def inspect(name: str, format: str) -> str:
+    """What the engine says of an image; empty: it does not have it."""
+    command = ["docker", "image", "inspect", "--format", format, name]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def size(name: str) -> int:
     """Bytes of all layers, unpacked."""
-    command = ["docker", "image", "inspect", "--format", "{{.Size}}", name]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return int(inspect(name, "{{.Size}}"))
 
 
 if __name__ == "__main__":

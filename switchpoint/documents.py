@@ -166,11 +166,41 @@ class Answers(TypedDict):
     predicted: list[int]
 
 
+class TellingPhoto(TypedDict):
+    """A test photo and what a model said of it; `jpeg` is base64."""
+
+    name: str
+    true: str
+    predicted: str
+    runner_up: str
+    true_probability: float
+    predicted_probability: float
+    runner_up_probability: float
+    jpeg: str
+
+
+class TellingPhotos(TypedDict):
+    """The test photos that tell most of a model."""
+
+    mistakes: list[TellingPhoto]
+    hits: list[TellingPhoto]
+
+
+class Entry(TypedDict):
+    """An artifact's origin: the step that made it, its parameters, and the digest of each of its inputs."""
+
+    step: str
+    digest: str | None
+    code_digest: str
+    parameters: Parameters
+    inputs: dict[str, str]
+
+
 class Evaluation(TypedDict):
     """evaluate/evaluation: see `components.evaluate.step`. The lists from `labels` on have an entry a test photo.
 
-    `model_digest` is of the model that was loaded and tried; `model_file` is of that file's bytes, `photos_file` of
-    those of evaluate/photos.
+    `model_digest` is of the model that was loaded and tried, `model_file` of that file's bytes; `digest` is of all else
+    but `lineage`.
     """
 
     switch_epoch: int
@@ -188,30 +218,11 @@ class Evaluation(TypedDict):
     predicted: list[int]
     confidence: list[float]
     validation: Answers
+    telling: TellingPhotos
     model_digest: str
     model_file: str
-    photos_file: str
     digest: NotRequired[str]
-
-
-class TellingPhoto(TypedDict):
-    """A test photo and what a model said of it; `jpeg` is base64."""
-
-    name: str
-    true: str
-    predicted: str
-    runner_up: str
-    true_probability: float
-    predicted_probability: float
-    runner_up_probability: float
-    jpeg: str
-
-
-class TellingPhotos(TypedDict):
-    """evaluate/photos."""
-
-    mistakes: list[TellingPhoto]
-    hits: list[TellingPhoto]
+    lineage: NotRequired[Entry]
 
 
 class Gain(TypedDict):
@@ -266,7 +277,7 @@ class Verdict(TypedDict):
 
 
 class Results(TypedDict):
-    """report/results."""
+    """report/results. `lineage` is in the file alone: it is of all else."""
 
     results: list[Result]
     best: Best
@@ -274,16 +285,7 @@ class Results(TypedDict):
     metrics: dict[str, float]
     conclusion: str
     photos: dict[str, int]
-
-
-class Entry(TypedDict):
-    """An artifact's origin: the step that made it, its parameters, and the digest of each of its inputs."""
-
-    step: str
-    digest: str | None
-    code_digest: str
-    parameters: Parameters
-    inputs: dict[str, str]
+    lineage: NotRequired[Entry]
 
 
 class RecordsEntry(Entry):

@@ -32,6 +32,10 @@ class DamagedCheckpointError(SwitchpointError):
     """A checkpoint's files are not what was saved."""
 
 
+class DamagedModelError(SwitchpointError):
+    """A model is not the one that was trained."""
+
+
 class DivergedError(SwitchpointError):
     """The loss stopped being a number before there was anything to keep."""
 

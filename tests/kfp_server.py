@@ -15,11 +15,10 @@ import re
 import threading
 import time
 import uuid
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import parse_qs, unquote, urlparse
 
 import kfp_server_api as api
 import yaml
@@ -27,8 +26,11 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from tests import kfp_limits
+from tests.kfp_limits import Refusal
+from tests.kfp_workflows import NOON, manifest
+
 Snapshot = tuple[str, list[api.V2beta1PipelineTaskDetail]]  # the run's state, its tasks
-NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
 TYPES: dict[str, Callable[[Any], bool]] = {
     "STRING": lambda value: isinstance(value, str),
     "NUMBER_INTEGER": lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -38,12 +40,8 @@ TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
-class Refusal(Exception):
-    """An answer other than 200."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+class Text(str):
+    """An answer that is no JSON."""
 
 
 class Server(ThreadingHTTPServer):
@@ -55,7 +53,12 @@ class Server(ThreadingHTTPServer):
         self.versions: list[Any] = []
         self.experiments: list[Any] = []
         self.runs: list[Any] = []
+        self.workflows: list[str] = []  # ids of the runs whose workflow was made; without a run of it one is an orphan
         self.multi_user = False
+        self.outputs: dict[str, list[str]] = {}  # of a run: the addresses that its drivers gave its outputs
+        self.read: Callable[[str, str], bytes | None] = lambda bucket, key: None  # what the UI has of its store
+        self.is_ui = False  # the address is that of ml-pipeline-ui, not of ml-pipeline
+        self.logs: dict[str, str] = {}  # by the pod's name
         self.requests: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
         self.packages: list[str] = []
         self.faults: list[list[Any]] = []
@@ -103,10 +106,15 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append((method, address.path, dict(self.headers)))
         try:
             self._fault(method, address.path)
+            if address.path.startswith("/artifacts/"):
+                return self._artifact(address.path)
             path = address.path.removeprefix("/apis/v2beta1/")
             for (verb, pattern), act in ROUTES.items():
                 if verb == method and (found := re.fullmatch(pattern, path)):
-                    content = api.ApiClient().sanitize_for_serialization(act(self, *found.groups()))
+                    answer = act(self, *found.groups())
+                    if isinstance(answer, Text):
+                        return self._send(200, answer, "text/plain")
+                    content = api.ApiClient().sanitize_for_serialization(answer)
                     return self._send(200, json.dumps(content), "application/json")
             raise Refusal(404, "Not Found")
         except Refusal as refusal:
@@ -118,6 +126,18 @@ class Handler(BaseHTTPRequestHandler):
                 else {"error": str(refusal), "code": 2, "message": str(refusal), "details": []}
             )
             return self._send(refusal.status, json.dumps(body), "application/json")
+
+    def _artifact(self, path: str) -> None:
+        """The UI's own, outside of the API: an output as it is (frontend/server/handlers/artifacts.ts)."""
+        _, _, source, bucket, key = path.split("/", 4)
+        if source not in ("minio", "s3", "gcs"):
+            return self._send(500, "Unknown storage source", "text/html")
+        if self.server.multi_user and "namespace" not in self.query:
+            return self._send(400, "Namespace parameter is required when authentication is enabled", "text/html")
+        content = self.server.read(bucket, unquote(key))
+        if content is None:
+            return self._send(500, "Failed to get object in bucket: NoSuchKey", "text/html")
+        return self._send(200, content, "application/octet-stream")
 
     def _fault(self, method: str, path: str) -> None:
         for fault in self.server.faults:
@@ -131,8 +151,8 @@ class Handler(BaseHTTPRequestHandler):
                     return
                 raise Refusal(fault[2], f"the server says {fault[2]}")
 
-    def _send(self, status: int, text: str, kind: str) -> None:
-        data = text.encode()
+    def _send(self, status: int, text: str | bytes, kind: str) -> None:
+        data = text.encode() if isinstance(text, str) else text
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
@@ -158,7 +178,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def create_pipeline(self) -> Any:
         pipeline = self._model(api.V2beta1Pipeline)
-        if any(one.name == pipeline.name for one in self.server.pipelines):
+        kfp_limits.pipeline(pipeline.name)
+        if any((one.name, one.namespace) == (pipeline.name, pipeline.namespace) for one in self.server.pipelines):
             raise Refusal(409, f"The pipeline {pipeline.name} already exists.")
         pipeline.pipeline_id, pipeline.created_at = str(uuid.uuid4()), NOON
         self.server.pipelines.append(pipeline)
@@ -178,7 +199,8 @@ class Handler(BaseHTTPRequestHandler):
         text = part.get_payload(decode=True).decode()
         pipeline_id, name = self.query["pipelineid"], self.query["name"]
         self._one(self.server.pipelines, "pipeline_id", pipeline_id)
-        if any(one.name == name for one in self.server.versions):
+        kfp_limits.version(name, json.loads(self.query.get("tags", "{}")))
+        if any((one.pipeline_id, one.name) == (pipeline_id, name) for one in self.server.versions):
             raise Refusal(409, "Failed to create a pipeline version")
         version = api.V2beta1PipelineVersion(
             pipeline_id=pipeline_id,
@@ -195,11 +217,14 @@ class Handler(BaseHTTPRequestHandler):
         return version
 
     def list_experiments(self) -> Any:
-        found = self._named(self.server.experiments)
+        found = self._of_namespace(self._named(self.server.experiments))
         return api.V2beta1ListExperimentsResponse(experiments=found or None, total_size=len(found))
 
     def create_experiment(self) -> Any:
         experiment = self._model(api.V2beta1Experiment)
+        kfp_limits.experiment(experiment.display_name)
+        if self.server.multi_user and not experiment.namespace:
+            raise Refusal(400, "In multi-user mode, namespace must be specified.")
         experiment.experiment_id, experiment.created_at = str(uuid.uuid4()), NOON
         self.server.experiments.append(experiment)
         return experiment
@@ -218,6 +243,8 @@ class Handler(BaseHTTPRequestHandler):
             for name, value in given.items()
         }  # fmt: skip
         run.run_id, run.state = str(uuid.uuid4()), "PENDING"
+        self.server.workflows.append(run.run_id)  # before the run is stored, which may fail
+        kfp_limits.run(run)
         run.created_at = NOON + datetime.timedelta(minutes=len(self.server.runs))
         self.server.runs.append(run)
         self.server.plays[run.run_id] = list(self.server.play(run))
@@ -231,7 +258,9 @@ class Handler(BaseHTTPRequestHandler):
         # As the real server does: a task does not name its own pod, so nobody can tell which is below which.
         shown = [copy.copy(task) for task in tasks]
         for task in shown:
-            task.pod_name = None
+            task.pod_name = task.error = None
+        if state != run.state:
+            run.state_history = [*(run.state_history or []), api.V2beta1RuntimeStatus(update_time=NOON, state=state)]
         run.state, run.run_details = state, api.V2beta1RunDetails(task_details=shown or None)
         if state == "FAILED":
             run.error = api.GoogleRpcStatus(code=2, message="a step failed")
@@ -241,14 +270,38 @@ class Handler(BaseHTTPRequestHandler):
     def get_workflow(self, run_id: str) -> Any:
         """The first version of the API, with the Argo workflow as text."""
         self._one(self.server.runs, "run_id", run_id)
-        manifest = json.dumps({"status": {"nodes": workflow_nodes(self.server.nodes.get(run_id, []))}})
-        return {"run": {"id": run_id}, "pipeline_runtime": {"workflow_manifest": manifest}}
+        workflow = manifest(self.server.nodes.get(run_id, []), self.server.outputs.get(run_id, []))
+        return {"run": {"id": run_id}, "pipeline_runtime": {"workflow_manifest": workflow}}
+
+    def get_log(self, run_id: str, pod: str) -> Any:
+        """A pod's log as plain text. Kubeflow sends 200 before it looks: what fails then is JSON in the text."""
+        if self.server.is_ui:
+            raise Refusal(404, "Cannot GET")  # the UI's server hands on v1beta1 and v2beta1 alone
+        self._one(self.server.runs, "run_id", run_id)
+        text = self.server.logs.get(pod)
+        return Text(json.dumps({"error_message": f"pods {pod} not found"}) if text is None else text)
+
+    def get_ui_log(self) -> Any:
+        """The same from the UI's own server, which asks Kubernetes and knows no run."""
+        if not self.server.is_ui or self.query["podname"] not in self.server.logs:
+            raise Refusal(404, "pod not found")
+        return Text(self.server.logs[self.query["podname"]])
 
     def list_runs(self) -> Any:
-        runs = sorted(self.server.runs, key=lambda run: run.created_at, reverse=self.query["sort_by"].endswith("desc"))
+        namespaces = {one.experiment_id: one for one in self._of_namespace(self.server.experiments)}
+        mine = [run for run in self.server.runs if run.experiment_id in namespaces]
+        runs = sorted(mine, key=lambda run: run.created_at, reverse=self.query["sort_by"].endswith("desc"))
         start, size = int(self.query.get("page_token") or 0), int(self.query["page_size"])
         more = str(start + size) if len(runs) > start + size else ""
         return api.V2beta1ListRunsResponse(runs=runs[start : start + size], total_size=len(runs), next_page_token=more)
+
+    def _of_namespace(self, experiments: list[Any]) -> list[Any]:
+        """As multi-user Kubeflow does: without a namespace nothing is listed."""
+        if not self.server.multi_user:
+            return experiments
+        if not self.query.get("namespace"):
+            raise Refusal(400, "In multi-user mode, namespace must be specified.")
+        return [one for one in experiments if one.namespace == self.query["namespace"]]
 
     def _named(self, things: list[Any]) -> list[Any]:
         if "filter" not in self.query:
@@ -285,6 +338,8 @@ ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
     ("POST", "runs"): Handler.create_run,
     ("GET", r"runs/([^/:]+)"): Handler.get_run,
     ("GET", r"/apis/v1beta1/runs/([^/:]+)"): Handler.get_workflow,
+    ("GET", r"/apis/v1alpha1/runs/([^/:]+)/nodes/([^/:]+)/log"): Handler.get_log,
+    ("GET", r"/k8s/pod/logs"): Handler.get_ui_log,
 }
 
 
@@ -312,88 +367,3 @@ def check_parameters(spec: dict[str, Any], given: dict[str, Any]) -> None:
             raise Refusal(400, f"parameter {name}={value!r} does not fit {inputs.get(name)}")
     if missing := inputs.keys() - given.keys():
         raise Refusal(400, f"parameters {sorted(missing)} are not given")
-
-
-def workflow_nodes(nodes: list[Any]) -> dict[str, Any]:
-    """Nodes as they stand in an Argo workflow's status."""
-    ids = {node.pod_name.rpartition("-")[2]: f"switchpoint-x7k2p-{node.pod_name.rpartition('-')[2]}" for node in nodes}
-    return {
-        ids[node.pod_name.rpartition("-")[2]]: {
-            "id": ids[node.pod_name.rpartition("-")[2]],
-            "name": f"switchpoint-x7k2p.root.{node.display_name}",
-            "displayName": node.display_name,
-            "type": "DAG",
-            "phase": node.state.capitalize(),
-            "startedAt": node.start_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "finishedAt": node.end_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "children": [child.pod_name for child in node.child_tasks or []],
-        }
-        for node in nodes
-    }
-
-
-def tasks(switch_epochs: list[int], cached: tuple[str, ...] = (), **states: str) -> list[api.V2beta1PipelineTaskDetail]:
-    """The nodes of a run's Argo workflow, as the API shows them.
-
-    Args:
-        switch_epochs: Of the run.
-        cached: Steps that came from the cache: names, or name_epoch within the loop.
-        **states: The state of each step that has begun, such as prepare="SUCCEEDED", finetune_4="RUNNING".
-    """
-    return list(_nodes(switch_epochs, cached, states))
-
-
-def _nodes(
-    switch_epochs: list[int], cached: tuple[str, ...], states: dict[str, str]
-) -> Iterator[api.V2beta1PipelineTaskDetail]:
-    def number(name: str) -> int:
-        """A node keeps its hash from look to look: it is of its name, with the names of what it is in."""
-        return zlib.crc32(name.encode())
-
-    def node(name: str, state: str, children: list[str], own: int, template: str, seconds: int) -> Any:
-        return api.V2beta1PipelineTaskDetail(
-            run_id="run", task_id=str(uuid.uuid4()), display_name=name, state=state, create_time=NOON, start_time=NOON,
-            end_time=NOON + datetime.timedelta(seconds=seconds),
-            pod_name=f"switchpoint-x7k2p-{template}-{own}",
-            child_tasks=[api.PipelineTaskDetailChildTask(pod_name=f"switchpoint-x7k2p-{child}") for child in children]
-            or None,
-        )  # fmt: skip
-
-    def step(argo: str, key: str, after: list[str]) -> tuple[int, list[Any]]:
-        """Its driver, its DAG, its executor; the executor's children are what waits for it."""
-        driver, dag, executor = (number(f"{key}.{part}") for part in ("driver", "dag", "executor"))
-        state, hit = states[key], key in cached
-        seconds = 0 if hit else 75
-        return driver, [
-            node(f"{argo}-driver", "SUCCEEDED", [str(dag)], driver, "system-container-driver", 3),
-            node(argo, state, [str(executor)], dag, "system-container-executor", seconds),
-            node("executor", "SKIPPED" if hit else state, after, executor, "system-container-impl", seconds),
-        ]
-
-    after_loop: list[str] = []
-    if "report" in states:
-        driver, nodes = step("report", "report", [])
-        after_loop = [str(driver)]
-        yield from nodes
-    rounds = []
-    for index, epoch in enumerate(switch_epochs):
-        below: list[str] = after_loop
-        if f"evaluate_{epoch}" in states:
-            driver, nodes = step("evaluate-2", f"evaluate_{epoch}", after_loop)
-            below = [str(driver)]
-            yield from nodes
-        if f"finetune_{epoch}" in states:
-            driver, nodes = step("finetune", f"finetune_{epoch}", below)
-            yield from nodes
-            own = number(f"round {index}")
-            rounds.append(str(own))
-            yield node(
-                f"iteration-iterations({index}:{index})", "RUNNING", [str(driver)], own, "comp-for-loop-1-iteration", 9
-            )
-    loop = number("loop")
-    if rounds:
-        yield node("for-loop-1", "RUNNING", rounds, loop, "comp-for-loop-1-for-loop-1-iterator", 9)
-    for name in ("prepare", "transfer", "evaluate"):
-        if name in states:
-            _, nodes = step(name, name, [str(loop)] if name == "transfer" and rounds else [])
-            yield from nodes

@@ -42,6 +42,14 @@ def test_the_shown_make_targets_exist() -> None:
     assert {"demo", "test"} <= shown <= targets
 
 
+def test_the_tests_that_the_guide_names_are_there() -> None:
+    section = (ROOT / "docs" / "kubeflow.md").read_text().partition("## Ahead of 2.17\n")[2].partition("\n## ")[0]
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)` \|$", section, re.MULTILINE)
+    assert len(named) == section.count("\n| ") - 1
+    assert not [name for name in named if f"def {name}(" not in tests]
+
+
 def test_every_linked_file_is_there() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "adr" / "README.md"]:
         for target in re.findall(r"\]\(([^)#:]+)", page.read_text()):

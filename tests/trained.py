@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from components.transfer.component import transfer
 from components.transfer.step import TransferConfig
 from switchpoint.command.parameters import config, resolve
 
+Handed = Callable[[dict[str, Any]], dict[str, Any]]
+
 
 def photos(place: Path) -> Path:
     """Three classes of drawn dishes, twelve each."""
@@ -28,8 +31,22 @@ def photos(place: Path) -> Path:
     return place
 
 
-def train(place: Path, dataset: str, weights: str = "imagenet") -> None:
-    """Prepare, transfer and finetune from epoch 1; outputs where KFP's launcher puts them: TASK/random/OUTPUT."""
+def from_a_cluster(values: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as KFP's driver hands them over: JSON's numbers in Go's spelling, so that 0.0 comes as 0."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()
+    }
+
+
+def train(place: Path, dataset: str, weights: str = "imagenet", handed: Handed = dict) -> None:
+    """Prepare, transfer and finetune from epoch 1; outputs where KFP's launcher puts them: TASK/random/OUTPUT.
+
+    Args:
+        place: Where the outputs go.
+        dataset: Its address.
+        weights: Theirs.
+        handed: Gives a step's parameters as it gets them.
+    """
 
     def outputs(step: str, **kinds: Any) -> dict[str, Any]:
         (place / step / "0b5e1f9c").mkdir(parents=True)
@@ -52,13 +69,13 @@ def train(place: Path, dataset: str, weights: str = "imagenet") -> None:
         },
     )
     prepared = outputs("prepare", records=dsl.Dataset, source=dsl.Artifact, look=dsl.HTML)
-    prepare.python_func(**asdict(config(PrepareConfig, "prepare", values)), **prepared)
+    prepare.python_func(**handed(asdict(config(PrepareConfig, "prepare", values))), **prepared)
     records = {"records": prepared["records"]}
     artifacts = ("checkpoints", "history", "logs", "pretrained")
     transferred = outputs("transfer", model=dsl.Model, **dict.fromkeys(artifacts, dsl.Artifact))
-    transfer.python_func(**asdict(config(TransferConfig, "transfer", values)), **records, **transferred)
+    transfer.python_func(**handed(asdict(config(TransferConfig, "transfer", values))), **records, **transferred)
     finetune.python_func(
-        **asdict(config(FinetuneConfig, "finetune", values | {"switch_epoch": 1})),
+        **handed(asdict(config(FinetuneConfig, "finetune", values | {"switch_epoch": 1}))),
         checkpoints=transferred["checkpoints"],
         **records,
         **outputs("finetune", model=dsl.Model, history=dsl.Artifact, logs=dsl.Artifact),
@@ -69,4 +86,4 @@ def train(place: Path, dataset: str, weights: str = "imagenet") -> None:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), *sys.argv[2:])
+    train(Path(sys.argv[1]), *sys.argv[2:], handed=from_a_cluster)

@@ -61,7 +61,7 @@ def _measure(
         history = finetune(records, trained, model, switch_epoch, tried, values)
     else:
         history = transfer(records, trained, model, values)
-    outputs = Outputs(trained / "evaluation.json", trained / "photos.json")
+    outputs = Outputs(trained / "evaluation.json")
     evaluation = evaluate(records, model, outputs, EvaluateConfig(switch_epoch, batch_size=64))
     return evaluation, history, time.monotonic() - started
 

@@ -11,9 +11,7 @@ def evaluate(
     model: dsl.Input[dsl.Model],
     switch_epoch: int,
     batch_size: int,
-    evaluation: dsl.Output[dsl.Artifact],
-    photos: dsl.Output[dsl.Artifact],
-    metrics: dsl.Output[dsl.Metrics],
+    evaluation: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> None:
     """Try one model on the test photos.
@@ -21,9 +19,8 @@ def evaluate(
     Args:
         records: What prepare wrote.
         model: The model to try.
-        evaluation: Accuracy, loss, calibration, each class and the confusion matrix.
-        photos: The most confident mistakes and the least sure hits, as small photos.
-        metrics: The same numbers for the Kubeflow UI.
+        evaluation: Accuracy, loss and calibration for the Kubeflow UI; in its file also each class, the confusion
+            matrix, every answer, and the most confident mistakes and the least sure hits as small photos.
         confusion: The confusion matrix for the Kubeflow UI: of the most confused classes, if there are many.
     """
     given = locals()
@@ -32,33 +29,26 @@ def evaluate(
     from components.evaluate.step import EvaluateConfig, Outputs, evaluate
     from switchpoint.files import write_json
     from switchpoint.provenance.digests import file_digest
-    from switchpoint.provenance.metadata import MODEL, describe
+    from switchpoint.provenance.metadata import MODEL, describe, entry, measured
 
     config = EvaluateConfig.given(given)
-    outputs = Outputs(Path(evaluation.path), Path(photos.path))
-    result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config)
+    outputs = Outputs(Path(evaluation.path))
+    result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config, model.metadata["digest"])
     inputs = {"records": records.metadata["digest"], "model": model.metadata["digest"]}
-    start = f"fine-tuned from epoch {switch_epoch}" if switch_epoch else "transfer learning alone"
-    for artifact, name, digest in (
-        (evaluation, "Evaluation", result["digest"]),
-        (photos, "Photos that tell most", file_digest(outputs.photos)),
-    ):
-        artifact.metadata.update(describe(f"{name}, {start}", "evaluate", config, inputs, digest))
+    start = f"fine-tuned from epoch {config.switch_epoch}" if config.switch_epoch else "transfer learning alone"
 
-    # The UI lists all metadata of metrics as metrics: no lineage there.
-    shown = {
-        "top-1 accuracy": result["top_1"],
-        "top-5 accuracy": result["top_5"],
-        "loss": result["loss"],
-        "expected calibration error": result["calibration"]["ece"],
-    }
-    for name, value in shown.items():
-        metrics.log_metric(name, value)
+    # All metadata of metrics are metrics, to the UI and to MLflow, which makes 0 of a text: lineage is in the file.
+    said = describe(f"Evaluation, {start}", "evaluate", config, inputs, result["digest"])
+    write_json(outputs.evaluation, {**result, "lineage": entry(said)})
+    evaluation.metadata["display_name"] = said["display_name"]
+    for name, value in measured(result).items():
+        evaluation.log_metric(name, value)
+
     classes, chosen = result["classes"], result["most_confused"]
     matrix = [[result["confusion"][row][column] for column in chosen] for row in chosen]
     confusion.log_confusion_matrix([classes[number] for number in chosen], matrix)
     few = "" if len(chosen) == len(classes) else f", the {len(chosen)} most confused of {len(classes)} classes"
-    confusion.metadata["display_name"] = f"Confusion matrix{few}"
-    # KFP keeps metrics in metadata and writes no file; without one the task can't be cached.
-    write_json(Path(metrics.path), shown)
+    # KFP keeps the matrix in metadata and writes no file; without one the task can't be cached.
     write_json(Path(confusion.path), matrix)
+    digest = file_digest(Path(confusion.path))
+    confusion.metadata.update(describe(f"Confusion matrix, {start}{few}", "evaluate", config, inputs, digest))

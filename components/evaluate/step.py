@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,9 +9,10 @@ from components.evaluate.measures import calibration, confused_pairs, most_confu
 from components.evaluate.photos import telling
 from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
+from switchpoint.errors import DamagedModelError, again
 from switchpoint.files import write_json
 from switchpoint.progress import say
-from switchpoint.provenance.digests import file_digest
+from switchpoint.provenance.digests import file_digest, json_digest
 from switchpoint.training.batches import plain_batches
 from switchpoint.training.forward import fill, function
 from switchpoint.training.saved_model import classifier, digest
@@ -45,14 +44,14 @@ class Outputs(NamedTuple):
 
     Attributes:
         evaluation: JSON: a `documents.Evaluation`.
-        photos: JSON: a `documents.TellingPhotos`: the most confident mistakes and the least sure hits.
     """
 
     evaluation: Path
-    photos: Path
 
 
-def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfig) -> Evaluation:
+def evaluate(
+    records: Path, model: Path, outputs: Outputs, config: EvaluateConfig, model_digest: str | None = None
+) -> Evaluation:
     """Try a model on every test photo once, without augmentation, and on every validation photo.
 
     Of the validation photos only the answers are kept: with them the report compares starts, photo by photo, without
@@ -63,16 +62,18 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
         model: `.keras` file.
         outputs: What to write.
         config: Which model it is, and how many photos at a time.
+        model_digest: The model's when it was trained, if that is known.
 
     Returns:
         top_1 and top_5 accuracy in [0, 1] (top_5 is 1 with five classes or fewer), loss in nats a photo, the confusion
         matrix in photos (rows: true class, columns: predicted), what `components.evaluate.measures` makes of these, and
         for each photo, in the records' order, its label, the predicted class and that class's probability. Labels and
-        predicted classes of the validation photos, too; and which model it was: its digest, computed from what was
-        loaded, that of its file, and that of the photos that tell most of it.
+        predicted classes of the validation photos, too; the most confident mistakes and the least sure hits, as small
+        photos; and which model it was: its digest, computed from what was loaded, and that of its file.
 
     Raises:
         RecordsError: The records are not whole.
+        DamagedModelError: The model is not the one that was trained.
     """
     import keras
     import numpy as np
@@ -81,6 +82,12 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
     manifest = verify_records(records)
     classes = manifest["classes"]
     loaded = keras.models.load_model(model, compile=False)
+    found = digest(loaded)
+    if model_digest and model_digest != found:
+        raise DamagedModelError(
+            f"{model} is not the model that was trained: its digest is {found[:16]}, not {model_digest[:16]}. "
+            f"{again('finetune' if config.switch_epoch else 'transfer')}"
+        )
     compute = function(classifier(loaded), config.batch_size)
 
     def answers(split: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -95,7 +102,6 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1).astype(float)
     confusion = tf.math.confusion_matrix(labels, predicted, len(classes)).numpy().tolist()
-    write_json(outputs.photos, telling(records, classes, probabilities, labels))
     result: Evaluation = {
         "switch_epoch": config.switch_epoch,
         "photos": len(labels),
@@ -112,11 +118,11 @@ def evaluate(records: Path, model: Path, outputs: Outputs, config: EvaluateConfi
         "predicted": predicted.tolist(),
         "confidence": confidence.round(4).tolist(),
         "validation": {"labels": validation_labels.tolist(), "predicted": on_validation.argmax(axis=1).tolist()},
-        "model_digest": digest(loaded),
+        "telling": telling(records, classes, probabilities, labels),
+        "model_digest": found,
         "model_file": file_digest(model),
-        "photos_file": file_digest(outputs.photos),
     }
-    result["digest"] = hashlib.sha256(json.dumps(result).encode()).hexdigest()
+    result["digest"] = json_digest(result, "digest")
     write_json(outputs.evaluation, result)
     say("evaluate", f"{len(labels)} photos, top-1 accuracy {result['top_1']:.3f}, loss {result['loss']:.4f}")
     return result

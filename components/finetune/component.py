@@ -39,6 +39,7 @@ def finetune(
 
     from components.finetune.step import FinetuneConfig, Outputs, finetune
     from switchpoint.data.manifest import read_manifest
+    from switchpoint.provenance.digests import content_digest
     from switchpoint.provenance.metadata import MODEL, describe, embed
     from switchpoint.training.checkpoints import read
     from switchpoint.training.resume import Resume
@@ -52,9 +53,9 @@ def finetune(
         for artifact, name, digest in (
             (model, "Model", digests["model"]),
             (history, "History", digests["history"]),
-            (logs, "TensorBoard logs", None),
+            (logs, "TensorBoard logs", content_digest(outputs.logs)),
         ):
-            shown = f"{name}, fine-tuned from epoch {switch_epoch}"
+            shown = f"{name}, fine-tuned from epoch {config.switch_epoch}"
             artifact.metadata.update(describe(shown, "finetune", config, inputs, digest))
         embed(
             outputs.model,

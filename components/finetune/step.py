@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
 from switchpoint.files import write_json
+from switchpoint.provenance.digests import json_digest
 from switchpoint.training import checkpoints, loop, network, saved_model
 from switchpoint.training.backbones.blocks import unfreeze
 from switchpoint.training.batches import feed
@@ -102,8 +101,9 @@ def finetune(
     trained = loop.fit(model, seen, phase, outputs.logs, resume)
     digest = saved_model.save(saved_model.complete(model, manifest), outputs.model)
     start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]
-    write_json(outputs.history, loop.history(trained, config.switch_epoch, digest, start))
-    return {"model": digest, "history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest()}
+    history = loop.history(trained, config.switch_epoch, digest, start)
+    write_json(outputs.history, history)
+    return {"model": digest, "history": json_digest(history, "seconds")}
 
 
 def schedule(config: FinetuneConfig, photos: int) -> float | keras.optimizers.schedules.LearningRateSchedule:

@@ -28,6 +28,7 @@ def prepare(
     from pathlib import Path
 
     from components.prepare.step import Outputs, PrepareConfig, prepare
+    from switchpoint.provenance.digests import content_digest
     from switchpoint.provenance.metadata import describe
 
     config = PrepareConfig.given(given)
@@ -35,4 +36,4 @@ def prepare(
     inputs = {"dataset": manifest["source"]["digest"]}
     source.metadata.update(describe("Dataset", "prepare", {"dataset": dataset}, {}, manifest["source"]["digest"]))
     records.metadata.update(describe("Records", "prepare", config, inputs, manifest["digest"]))
-    look.metadata.update(describe("A look at the data", "prepare", config, inputs))
+    look.metadata.update(describe("A look at the data", "prepare", config, inputs, content_digest(Path(look.path))))

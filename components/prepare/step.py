@@ -15,7 +15,7 @@ from switchpoint.config import Config
 from switchpoint.cores import cores
 from switchpoint.data.converters import Converters
 from switchpoint.data.manifest import SPLITS, write_manifest, writing
-from switchpoint.data.photos import record_size
+from switchpoint.data.photos import quality, record_size
 from switchpoint.data.records import Example, write_split
 from switchpoint.data.sources import Source, open_source
 from switchpoint.data.split import cut, draw
@@ -91,7 +91,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         DatasetError: Not there, not what `dataset_digest` says, too many photos are unreadable, or too few are left to
             train, validate and test.
     """
-    photos = open_source(config.dataset, config.seed)
+    photos = open_source(config.dataset, config.seed, config.dataset_digest)
     if config.dataset_digest and photos.digest != config.dataset_digest:
         raise DatasetError(
             f"{config.dataset} is not what dataset_digest says: expected {config.dataset_digest}, "
@@ -165,7 +165,7 @@ def _decode_all(
             data = photo.read()
         except OSError as error:
             return photo, b"", b"", f"can't be read: {error.strerror}"
-        return photo, hashlib.sha256(data).digest(), *converters.convert(data)
+        return photo, hashlib.sha256(data).digest(), *converters.convert(data, quality(photo.split))
 
     kept: list[_Kept] = []
     left_out: list[LeftOut] = []

@@ -12,6 +12,7 @@ from components.report import charts, matrix
 from components.report.columns import Comparison, comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.paired import DRAWS, FEW
+from components.report.photos import telling
 from components.report.style import details, document, table
 from components.report.wording import answer, percent, points, repeated, unbroken
 from components.report.wording import compared as told
@@ -206,9 +207,9 @@ in them. The chosen start is compared with the runner-up and with transfer learn
 <section><h2>Transfer learning alone</h2>{figures("transfer", histories[0], [])}</section>
 <section><h2>Conclusion</h2><p class="prose">{unbroken(escape(document_["conclusion"]))}</p></section>
 <section><h2>What the best model takes for what</h2>
-<p class="note">{name}, {photos:,} test photos. Its most confident mistakes and least sure hits are on a second page,
-<a href="photos.html">photos.html</a> (in the Kubeflow UI: this step’s output <code>photos</code>).</p>
-{mistakes(evaluation)}</section>
+<p class="note">{name}, {photos:,} test photos.</p>
+{mistakes(evaluation)}
+{telling(evaluation["telling"])}</section>
 <section><h2>How well the best model knows each class</h2>
 {each_class(evaluation)}</section>
 <section><h2>Whether its confidence can be trusted</h2>

@@ -1,4 +1,4 @@
-"""The second page: photos that the best model got wrong, and photos that it barely got right."""
+"""Photos that the best model got wrong, and photos that it barely got right."""
 
 from __future__ import annotations
 
@@ -6,33 +6,24 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from components.report.style import document
+from components.report.style import details
 from components.report.wording import percent
 
 if TYPE_CHECKING:
     from switchpoint.documents import TellingPhoto, TellingPhotos
 
 
-def page(photos: TellingPhotos, name: str, about: str) -> str:
-    """The page.
-
-    Args:
-        photos: What evaluate wrote of the best model.
-        name: What the model is called.
-        about: Dataset, backbone, counts.
-    """
-    return document(
-        f"Photos: {name}",
-        f"""<p class="about">{escape(about)}</p>
-<h1><strong>{name}:</strong> the test photos that tell most of it</h1>
-<p class="note">The Kubeflow UI leaves out photos that are inside a page: download it to see them. A local run has it as
-<code>photos.html</code>, beside <a href="report.html">report.html</a>.</p>
-<section><h2>Most confident mistakes</h2>
+def telling(photos: TellingPhotos) -> str:
+    """Mistakes and hits, for who opens them; what of the page the Kubeflow UI leaves out is in here alone."""
+    return details(
+        "The test photos that tell most of it: its most confident mistakes and its least sure hits",
+        f"""<p class="note">The Kubeflow UI leaves out photos that are inside a page: download the page to see them.</p>
+<h3>Most confident mistakes</h3>
 <p class="note">A label that is wrong in the dataset shows up here too.</p>
-{gallery(photos["mistakes"], "No test photo was named wrong.")}</section>
-<section><h2>Least sure hits</h2>
+{gallery(photos["mistakes"], "No test photo was named wrong.")}
+<h3>Least sure hits</h3>
 <p class="note">Right, with the lowest probability.</p>
-{gallery(photos["hits"], "No test photo was named right.")}</section>""",
+{gallery(photos["hits"], "No test photo was named right.")}""",
     )
 
 

@@ -9,28 +9,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from components.report import page, photos
+from components.report import page
 from components.report.columns import Comparison
 from components.report.origin import Origin
 from components.report.paired import paired
-from components.report.wording import ahead, behind, conclusion, markdown, start
+from components.report.wording import ahead, behind, conclusion, start
 from switchpoint.config import Config
-from switchpoint.errors import RecordsError
+from switchpoint.errors import RecordsError, again
 from switchpoint.files import copy, write_json, write_text
-from switchpoint.provenance.digests import file_digest
-from switchpoint.provenance.metadata import embedded, entry
+from switchpoint.provenance.digests import file_digest, json_digest
+from switchpoint.provenance.metadata import embedded, measured
 
 if TYPE_CHECKING:
     from switchpoint.documents import Against, Evaluation, Gain, History, Result, Results, Verdict
 
 
 class Trained(NamedTuple):
-    """Files of one training: its history, its model, and what evaluate wrote of it."""
+    """Files of one training: its history, its model, and what evaluate wrote of it.
+
+    Attributes:
+        digests: Of history and model, from their artifacts' metadata: a file can be edited, and its digest with it.
+        metrics: The evaluation's artifact's metadata.
+    """
 
     history: Path
     model: Path
     evaluation: Path
-    photos: Path
+    digests: tuple[str, str]
+    metrics: Mapping[str, Any]
 
 
 class Outputs(NamedTuple):
@@ -38,15 +44,11 @@ class Outputs(NamedTuple):
 
     Attributes:
         page: HTML, one file that needs nothing else.
-        photos: HTML of the photos that tell most of the best model.
-        summary: Markdown: the answer and the table.
         results: JSON: the table, the best switch epoch and its numbers, the conclusion.
         model: The best model.
     """
 
     page: Path
-    photos: Path
-    summary: Path
     results: Path
     model: Path
 
@@ -67,7 +69,6 @@ def report(
     finetunes: Sequence[Trained],
     source: Path,
     pretrained: Path,
-    evaluated: Mapping[str, Any],
     outputs: Outputs,
     config: ReportConfig,
 ) -> dict[str, str]:
@@ -78,7 +79,6 @@ def report(
         finetunes: Each fine-tuning, in any order.
         source: What prepare wrote of the dataset.
         pretrained: What transfer wrote of the pretrained weights.
-        evaluated: Metadata of an evaluation, from `provenance.metadata.describe`: the step and its parameters.
         outputs: What to write.
         config: What a reader is told of the parameters.
 
@@ -86,22 +86,21 @@ def report(
         The digest of each output.
 
     Raises:
-        RecordsError: The evaluations are not of the same photos, or not of these models, or a model file is another's.
+        RecordsError: The evaluations are not of the same photos, or not of these models, or a file is not what a step
+            wrote.
         LineageError: A model file carries no lineage.
     """
     trained, compared = compare([transfer, *finetunes])
-    best, document, evaluation = compared.best, compared.document, compared.evaluations[compared.best]
     lineages = [embedded(each.model) for each in trained]
-    origin = Origin(_read(source), _read(pretrained), lineages, entry(evaluated), config.meanings)
-    write_json(outputs.results, document)
+    evaluated = compared.evaluations[0]["lineage"]
+    origin = Origin(_read(source), _read(pretrained), lineages, evaluated, config.meanings)
+    write_json(outputs.results, compared.document)
     write_text(outputs.page, page.html(compared, origin))
-    name = page.best_name(document["results"][best])
-    write_text(outputs.photos, photos.page(_read(trained[best].photos), name, page.about(origin, evaluation)))
-    write_text(outputs.summary, markdown(document["results"], best, evaluation["photos"], document["verdict"]))
-    copy(trained[best].model, outputs.model)
-    written = outputs._asdict()
-    return {name: file_digest(written[name]) for name in ("page", "photos", "summary", "results")} | {
-        "model": document["best"]["model_digest"]
+    copy(trained[compared.best].model, outputs.model)
+    return {
+        "page": file_digest(outputs.page),
+        "results": file_digest(outputs.results),
+        "model": compared.document["best"]["model_digest"],
     }
 
 
@@ -109,7 +108,9 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
     """Put trainings in their order, transfer learning first, and make a result of each.
 
     Raises:
-        RecordsError: The evaluations are not of the same photos, or not of these models, or a model file is another's.
+        RecordsError: The evaluations are not of the same photos, or not of these models, or a file is not what a step
+            wrote.
+        LineageError: A model file carries no lineage.
     """
     histories: list[History] = [_read(each.history) for each in trained]
     evaluations: list[Evaluation] = [_read(each.evaluation) for each in trained]
@@ -120,7 +121,7 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
         raise RecordsError(
             "Only evaluations of the same test photos and the same validation photos, each beside its own history, can "
             f"be compared. Received histories of switch epochs {of_history} and evaluations of {of_evaluation}. "
-            "Run evaluate again for all."
+            + again("evaluate")
         )
     for files, history, evaluation in zip(trained, histories, evaluations, strict=True):
         check_whole(files, history, evaluation)
@@ -143,12 +144,13 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
 
 
 def check_whole(files: Trained, history: History, evaluation: Evaluation) -> None:
-    """Check that history, evaluation, model file and photos are of one model, and the file is the one that was tried.
+    """Check that history, evaluation and model file are of one model, and each is what its step wrote.
 
     Raises:
         RecordsError: They are not; it says which is of which model.
         LineageError: The model file carries no lineage.
     """
+    trained_by = "finetune" if history["switch_epoch"] else "transfer"
     carried = embedded(files.model)["model"]
     said = {
         "history": (history["switch_epoch"], history["model_digest"]),
@@ -160,13 +162,31 @@ def check_whole(files: Trained, history: History, evaluation: Evaluation) -> Non
         for what, (switch_epoch, digest) in said.items()
     )
     if len(set(said.values())) > 1:
-        raise RecordsError(f"The files of a training don't belong together: {named}. Run the pipeline again.")
-    for file, expected in ((files.model, evaluation["model_file"]), (files.photos, evaluation["photos_file"])):
-        if (found := file_digest(file)) != expected:
-            raise RecordsError(
-                f"{file} is not the file that belongs to the evaluation: its SHA-256 is {found[:16]}, not "
-                f"{expected[:16]}, though {named}. Run the pipeline again."
-            )
+        step = "evaluate" if said["history"] == said["model file"] else trained_by
+        raise RecordsError(f"The files of a training don't belong together: {named}. {again(step)}")
+    if (found := file_digest(files.model)) != (expected := evaluation["model_file"]):
+        raise RecordsError(
+            f"{files.model} is not the file that belongs to the evaluation: its SHA-256 is {found[:16]}, not "
+            f"{expected[:16]}, though {named}. {again(trained_by)}"
+        )
+    wrote: tuple[tuple[Path, str | None, str | None, str], ...] = (
+        (files.history, json_digest(history, "seconds"), files.digests[0], trained_by),
+        (files.model, carried["digest"], files.digests[1], trained_by),
+        (files.evaluation, json_digest(evaluation, "digest", "lineage"), evaluation.get("digest"), "evaluate"),
+    )
+    for path, digest, of_artifact, step in wrote:
+        if digest != of_artifact:
+            raise RecordsError(f"{path} is not what {step} wrote: its digest is not its artifact's. {again(step)}")
+    if any(not math.isclose(value, files.metrics.get(name, math.nan)) for name, value in measured(evaluation).items()):
+        raise RecordsError(
+            f"{files.evaluation} is not what evaluate wrote: its numbers are not its artifact's. {again('evaluate')}"
+        )
+    right = [label == answer for label, answer in zip(evaluation["labels"], evaluation["predicted"], strict=True)]
+    if not math.isclose(evaluation["top_1"], sum(right) / len(right)):
+        raise RecordsError(
+            f"{files.evaluation} says that top_1 is {evaluation['top_1']}, and names {sum(right)} of {len(right)} "
+            f"photos right. {again('evaluate')}"
+        )
 
 
 def result(history: History, evaluation: Evaluation, baseline: Evaluation) -> Result:

@@ -156,25 +156,6 @@ def untried(rows: Sequence[Result], best: int, epochs: int) -> list[str]:
     return []
 
 
-def markdown(rows: Sequence[Result], best: int, photos: int, verdict: Verdict) -> str:
-    """The answer and the table, short."""
-    said, numbers = answer(rows, rows[best], photos, verdict)
-    lines = [f"**{said}:** {numbers}", ""]
-    if verdict["against"]:
-        lines += [compared(rows[best], verdict), ""]
-    lines += [
-        "| Fine-tuning from | Best epoch | Validation accuracy | Test accuracy | Gain in points |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    for number, row in enumerate(rows):
-        name = f"epoch {row['switch_epoch']}" if row["switch_epoch"] else "transfer alone"
-        name = f"**{name}**" if number == best else name
-        gained = points(row["gain"]["points"]) if row["gain"] else "–"
-        accuracies = f"{percent(row['validation_accuracy'])} | {percent(row['test_accuracy'])}"
-        lines.append(f"| {name}{', diverged' * row['diverged']} | {row['best_epoch']} | {accuracies} | {gained} |")
-    return "\n".join(lines) + "\n"
-
-
 def repeated(counts: Mapping[str, int]) -> str:
     """How many photos are there more than once, by kind as prepare counts them, and what comes of it."""
     words = {

@@ -45,6 +45,7 @@ def transfer(
 
     from components.transfer.step import Outputs, TransferConfig, transfer
     from switchpoint.data.manifest import read_manifest
+    from switchpoint.provenance.digests import content_digest
     from switchpoint.provenance.metadata import MODEL, describe, embed
     from switchpoint.training.resume import Resume
 
@@ -67,7 +68,7 @@ def transfer(
             (checkpoints, "Checkpoints of every epoch", digests["checkpoints"]),
             (model, "Model, transfer learning alone", digests["model"]),
             (history, "History of transfer learning", digests["history"]),
-            (logs, "TensorBoard logs of transfer learning", None),
+            (logs, "TensorBoard logs of transfer learning", content_digest(outputs.logs)),
         ):
             artifact.metadata.update(describe(name, "transfer", config, inputs, digest))
         embed(outputs.model, model.metadata, records.metadata, read_manifest(Path(records.path)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
 from switchpoint.errors import DivergedError, WeightsError
 from switchpoint.files import write_json
+from switchpoint.provenance.digests import json_digest
 from switchpoint.training import checkpoints, loop, network, saved_model
 from switchpoint.training.backbones.blocks import freeze
 from switchpoint.training.backbones.build import build
@@ -118,11 +117,12 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
         outputs.checkpoints, backbone, head, pattern, trained.every, trained.rows, manifest["classes"]
     )
     write_json(outputs.pretrained, {"backbone": config.backbone, "weights": config.weights, "digest": weights})
-    write_json(outputs.history, loop.history(trained, 0, model_digest, trained.rows[0]))
+    history = loop.history(trained, 0, model_digest, trained.rows[0])
+    write_json(outputs.history, history)
     return {
         "checkpoints": checkpoints_digest,
         "model": model_digest,
-        "history": hashlib.sha256(json.dumps(trained.rows).encode()).hexdigest(),
+        "history": json_digest(history, "seconds"),
         "pretrained": weights,
     }
 

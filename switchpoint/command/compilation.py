@@ -10,12 +10,17 @@ from pathlib import Path
 from kfp import compiler, dsl
 
 from pipeline import switchpoint
+from switchpoint import addresses
 from switchpoint.command import profiles
 from switchpoint.provenance.digests import DEVICE, REGISTRY
 
 
 def package(
-    profile: profiles.Profile, registry: str | None = None, device: str | None = None, resume: str | None = None
+    profile: profiles.Profile,
+    registry: str | None = None,
+    device: str | None = None,
+    resume: str | None = None,
+    dataset: str = "",
 ) -> str:
     """The compiled pipeline: equal code, profile, registry and device give equal text.
 
@@ -24,12 +29,14 @@ def package(
         registry: Where the images were pushed; by default $SWITCHPOINT_REGISTRY, or none.
         device: `gpu` or `cpu` images; by default $SWITCHPOINT_DEVICE, or what the profile asks for.
         resume: Where trainings keep their state; by default what the profile says.
+        dataset: Its address: if that is of a volume, the steps that read photos see it.
     """
+    claims = (*profile.claims, addresses.volume(dataset)[0]) if addresses.is_volume(dataset) else profile.claims
     registry = os.environ.get(REGISTRY, "") if registry is None else registry
     info = switchpoint.pipeline_spec.pipeline_info
     with (
         environment({REGISTRY: registry, DEVICE: device or os.environ.get(DEVICE) or profile.device}),
-        profiles.using(dataclasses.replace(profile, resume=resume or profile.resume)),
+        profiles.using(dataclasses.replace(profile, resume=resume or profile.resume, claims=claims)),
         tempfile.TemporaryDirectory() as directory,
     ):
         # Traced anew: the decorated one has no placements, for it is what runs on this machine.

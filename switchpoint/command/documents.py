@@ -28,7 +28,8 @@ class Step(TypedDict):
 
     `packages` is a digest of what is installed on this machine, where a process runs the step and not a container.
     `state` is planned as cached or will run; a run's is running, then cached, ran, failed, interrupted or skipped; a
-    cluster's also pending or canceled, and there `node` is the workflow's.
+    cluster's also pending, waiting (`why` says for what) or canceled, and there `node` is the workflow's; `pod` is that
+    of a step that failed.
     """
 
     name: str
@@ -46,14 +47,15 @@ class Step(TypedDict):
     outputs: NotRequired[dict[str, str]]
     log: NotRequired[str | None]
     node: NotRequired[str]
+    pod: NotRequired[str]
 
 
 class Run(TypedDict):
     """runs/ID/run.json, and what `switchpoint runs --json` shows. Times are ISO 8601 in UTC.
 
     `state` is running, succeeded, failed (a step did) or interrupted (Ctrl-C, SIGTERM, or its process is gone: the same
-    command goes on from there); on a cluster in the API's words. Of a run on a cluster some keys are not
-    known, and it has a `name` and a `url`.
+    command goes on from there); on a cluster in the API's words, except that canceled is no failure. Of a run on a
+    cluster some keys are not known, and it has a `name` and a `url`.
     """
 
     id: str

@@ -21,7 +21,7 @@ from switchpoint.command.recipes import RECIPES
 from switchpoint.config import Config
 from switchpoint.errors import DatasetError, ParameterError
 from switchpoint.provenance.digests import ROOT
-from switchpoint.training.backbones.table import BACKBONES, weights_digest
+from switchpoint.training.backbones.table import BACKBONES
 
 if TYPE_CHECKING:
     from switchpoint.documents import Parameters
@@ -195,6 +195,8 @@ def _faults(values: Parameters) -> Iterator[str]:
     if values["backbone"] not in BACKBONES:
         yield f"backbone={values['backbone']!r} is unknown. There are: {', '.join(BACKBONES)}."
     for name in ("dataset", "weights"):
+        if name == "dataset" and addresses.is_volume(values[name]):
+            continue
         if why := addresses.unsupported(values[name]):
             yield f"{name}: {why}"
     for name, parameter in parameters().items():
@@ -220,19 +222,14 @@ def check_addresses(values: Parameters) -> None:
         raise ParameterError(str(error)) from error
     known = weights in addresses.WORDS["weights"] or addresses.is_remote(weights)
     if not known and not Path(weights).expanduser().is_file():
-        raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://…, `imagenet` or `none`.")
+        raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://… or s3://…, `imagenet` or `none`.")
 
 
-def with_digests(values: Parameters, which: tuple[str, ...] = ("dataset", "weights")) -> Parameters:
+def with_digests(values: Parameters) -> Parameters:
     """Fill in the digests that prepare and transfer verify, and that make a changed dataset run again."""
-    from switchpoint import storage
+    from components.digest.step import of_weights
     from switchpoint.data import sources
 
-    if "dataset" in which:
-        values["dataset_digest"] = sources.digest(values["dataset"])
-    if "weights" in which:
-        weights = values["weights"]
-        values["weights_digest"] = (
-            storage.digest(weights) if addresses.is_remote(weights) else weights_digest(values["backbone"], weights)
-        )
+    values["dataset_digest"] = sources.digest(values["dataset"])
+    values["weights_digest"] = of_weights(values["backbone"], values["weights"])
     return values

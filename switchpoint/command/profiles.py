@@ -14,12 +14,15 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
-from switchpoint.command import kfp_alone
+from switchpoint import addresses
+from switchpoint.command import kfp_alone, podstore
+from switchpoint.command.podstore import Store
 from switchpoint.errors import ParameterError
 from switchpoint.provenance.digests import ROOT, STEPS, image
 from switchpoint.training.resume import RESUME
 
 DIRECTORY = ROOT / "k8s" / "profiles"
+CLAIM = r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?"
 LONGEST_WAIT = 3600  # seconds of backoff before a retry that go into the limit on all attempts
 
 
@@ -87,7 +90,7 @@ class Retries:
 class Volume:
     """A PersistentVolumeClaim, and the directory where the step sees it."""
 
-    claim: str | None = _check(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", "the claim's name")
+    claim: str | None = _check(CLAIM, "the claim's name")
     path: str | None = _check(r"/.+", "an absolute path, such as /resume")
 
 
@@ -109,11 +112,21 @@ class Placement:
 
 @dataclass(frozen=True)
 class Profile:
-    """A placement for each step, and where trainings keep the state that they go on from (training/resume.py)."""
+    """A placement for each step, where trainings keep the state that they go on from, and which volumes have photos.
+
+    Attributes:
+        name: Its file's.
+        steps: A placement for each.
+        resume: See training/resume.py.
+        claims: PersistentVolumeClaims that the steps which read photos see: `pvc://CLAIM/…`.
+        store: How pods reach s3:// and minio:// addresses.
+    """
 
     name: str
     steps: dict[str, Placement]
     resume: str | None = None
+    claims: tuple[str, ...] = ()
+    store: Store | None = None
 
     @property
     def device(self) -> str:
@@ -140,11 +153,11 @@ def load(profile: str) -> Profile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path} is no YAML: {error}") from error
     content = {} if content is None else content
-    _keys(content, ("default", "steps", "resume"), f"{path}: ")
+    _keys(content, ("default", "steps", "resume", "claims", "store"), f"{path}: ")
     default, steps = content.get("default") or {}, content.get("steps") or {}
     resume = content.get("resume")
-    if resume is not None and not re.fullmatch(r"(gs:/)?/.+", str(resume)):
-        raise ParameterError(f"{path}: resume is {resume!r}: give gs://BUCKET/PREFIX or the path of a volume.")
+    if resume is not None and not (str(resume).startswith("/") or addresses.is_remote(str(resume))):
+        raise ParameterError(f"{path}: resume is {resume!r}: give {addresses.BUCKET} or the path of a volume.")
     _placement(default, f"{path}: default")
     _keys(steps, STEPS, f"{path}: steps.")
     return Profile(
@@ -154,7 +167,23 @@ def load(profile: str) -> Profile:
             for step in STEPS
         },
         resume,
+        _claims(content.get("claims"), f"{path}: claims"),
+        _read(Store, content["store"], f"{path}: store") if content.get("store") else None,
     )
+
+
+def _claims(value: Any, where: str) -> tuple[str, ...]:
+    value = [] if value is None else value
+    if not isinstance(value, list) or not all(isinstance(each, str) and re.fullmatch(CLAIM, each) for each in value):
+        raise ParameterError(f"{where} is {value!r}: give a list of PersistentVolumeClaims' names, such as [photos].")
+    return tuple(value)
+
+
+def reaching(profile: Profile, *uses: str | None) -> Profile:
+    """The profile with the store of an installation as shipped, when an address that a run uses is in it."""
+    if profile.store or not any(address and address.startswith("minio://") for address in uses):
+        return profile
+    return dataclasses.replace(profile, store=podstore.SHIPPED)
 
 
 def _merged(default: Mapping[str, Any], own: Any, where: str) -> dict[str, Any]:
@@ -230,12 +259,25 @@ def place(task: Any, step: str, display_name: str) -> Any:
     """Give a task its readable name and, under `using`, its place."""
     task.set_display_name(display_name)
     if _current:
-        _apply(task, _current.steps[step])
-        if _current.resume and step in ("transfer", "finetune"):
+        _apply(task, _trying(_current) if step == "digest" else _current.steps[step])
+        if _current.resume and step in ("digest", "transfer", "finetune"):
             task.set_env_variable(RESUME, _current.resume)
+        for claim in sorted(set(_current.claims)) if step in ("digest", "prepare") else ():
+            kfp_alone.kubernetes().mount_pvc(task, claim, str(addresses.mount(claim)))
+        if _current.store and step in podstore.READERS:
+            podstore.reach(task, _current.store)
         # The components' images were named when they were imported, perhaps for another registry or device.
         task.set_container_image(image(step))
     return task
+
+
+def _trying(profile: Profile) -> Placement:
+    """The first step's place: it tries whether states can be written on the volume that the trainings will have."""
+    own = profile.steps["digest"]
+    if not (profile.resume or "").startswith("/"):
+        return own
+    volumes = (own.volume, profile.steps["transfer"].volume, profile.steps["finetune"].volume)
+    return dataclasses.replace(own, volume=next(filter(None, volumes), None))
 
 
 def _apply(task: Any, placement: Placement) -> None:

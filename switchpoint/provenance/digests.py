@@ -7,12 +7,15 @@ image holds: edit a step and its entries alone stop to match; edit nothing and e
 import ast
 import functools
 import hashlib
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("prepare", "transfer", "finetune", "evaluate", "report")
+STEPS = ("digest", "prepare", "transfer", "finetune", "evaluate", "report")
+CACHED_STEPS = STEPS[1:]
 TRAINING_STEPS = ("transfer", "finetune", "evaluate")
 REGISTRY = "SWITCHPOINT_REGISTRY"
 DEVICE = "SWITCHPOINT_DEVICE"
@@ -24,6 +27,23 @@ def file_digest(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, or of a directory's paths and contents."""
+    if not path.is_dir():
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for file in sorted(each for each in path.rglob("*") if each.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def json_digest(document: Mapping[str, Any], *without: str) -> str:
+    """Hex SHA-256 of a document as JSON, but for some keys: the same before it is written and when it was read."""
+    return hashlib.sha256(
+        json.dumps({key: document[key] for key in document if key not in without}).encode()
+    ).hexdigest()
 
 
 def step_files(step: str) -> list[Path]:

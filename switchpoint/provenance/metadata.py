@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from switchpoint.documents import Entry, Lineage, Manifest
+    from switchpoint.documents import Entry, Evaluation, Lineage, Manifest
 
 # KFP's output paths have no suffix, and Keras wants one: a model is a directory with this file in it.
 MODEL = "model.keras"
@@ -170,3 +170,13 @@ def embedded(model: Path) -> Lineage:
             f"{model} has a lineage of format {document.get('format')}; this version reads format {FORMAT}."
         )
     return document
+
+
+def measured(evaluation: Evaluation) -> dict[str, float]:
+    """What the Kubeflow UI shows of an evaluation: its artifact's metadata, since it is metrics."""
+    return {
+        "top-1 accuracy": evaluation["top_1"],
+        "top-5 accuracy": evaluation["top_5"],
+        "loss": evaluation["loss"],
+        "expected calibration error": evaluation["calibration"]["ece"],
+    }

@@ -31,6 +31,7 @@ from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
 from switchpoint.progress import say
 from switchpoint.provenance.digests import DIGEST, code_digest
+from switchpoint.training import writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,15 +56,22 @@ class Resume:
         """Nothing is touched before `open`.
 
         Args:
-            root: Directory or gs:// prefix; None: nothing is kept.
+            root: Directory, or address of a prefix in a bucket; None: nothing is kept.
         """
         self._root, self._step = root, ""
         self._store: _Directory | _Bucket | None = None
 
     @classmethod
     def from_environment(cls) -> "Resume":
-        """At $SWITCHPOINT_RESUME."""
-        return cls(os.environ.get(RESUME) or None)
+        """At $SWITCHPOINT_RESUME.
+
+        Raises:
+            StorageError: It is a directory that can't be written; found before anything is trained.
+        """
+        root = os.environ.get(RESUME) or None
+        if root and not addresses.is_remote(root):
+            writable.check(Path(root), RESUME)
+        return cls(root)
 
     def open(
         self, step: str, config: Any, inputs: Mapping[str, str], surroundings: Mapping[str, str] | None = None
@@ -265,18 +273,23 @@ class _Bucket:
         self.uri, self.step = uri, step
         self.lock_uri = f"{uri}/lock.json"
         self.owner = uuid.uuid4().hex
-        self.generation = 0
+        self.version: storage.Version = storage.NONE
         self.ended = threading.Event()
         self.lost = False
 
     def lock(self) -> bool:
+        if not storage.keeps_conditions(f"{self.uri}/{self.owner}.probe"):
+            raise StorageError(
+                f"{RESUME} names {self.uri.rpartition('/')[0]}, whose store takes a conditional write (If-None-Match) "
+                "for any write: two trainings could not tell each other apart there. Name a volume, or another store."
+            )
         seen = storage.read_json(self.lock_uri)[1]
         if seen:
             threading.Event().wait(LEASE)
-            if storage.read_json(self.lock_uri)[1] not in (0, seen):
+            if storage.read_json(self.lock_uri)[1] not in (storage.NONE, seen):
                 return False
         try:
-            self._sign(seen if storage.read_json(self.lock_uri)[1] else 0)
+            self._sign(seen if storage.read_json(self.lock_uri)[1] else storage.NONE)
         except StorageError:
             owner = self._owner()
             if owner is None:
@@ -286,24 +299,24 @@ class _Bucket:
         threading.Thread(target=self._live, daemon=True).start()
         return True
 
-    def _sign(self, generation: int) -> None:
-        storage.write_json(self.lock_uri, {"owner": self.owner, "sign": uuid.uuid4().hex}, generation)
+    def _sign(self, version: storage.Version) -> None:
+        storage.write_json(self.lock_uri, {"owner": self.owner, "sign": uuid.uuid4().hex}, version)
         if self._owner() != self.owner:
             raise StorageError(f"{self.lock_uri} was taken by another process.")
 
     def _owner(self) -> str | None:
-        """Whose the lock is; of an own one the generation is noted, which the next sign replaces."""
-        value, generation = storage.read_json(self.lock_uri)
+        """Whose the lock is; of an own one the version is noted, which the next sign replaces."""
+        value, version = storage.read_json(self.lock_uri)
         if value is not None and value["owner"] == self.owner:
-            self.generation = generation
+            self.version = version
         return None if value is None else str(value["owner"])
 
     def _live(self) -> None:
         while not self.ended.wait(BEAT):
             try:
-                self._sign(self.generation)
+                self._sign(self.version)
             except StorageError as error:
-                # It may have been written all the same: then the lock has a generation that is not known yet.
+                # It may have been written all the same: then the lock has a version that is not known yet.
                 with suppress(StorageError):
                     if self._owner() != self.owner:
                         self.lost = True

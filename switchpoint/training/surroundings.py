@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -48,7 +49,13 @@ def threads() -> str:
 
     if tf.config.list_logical_devices("GPU"):
         return ""
-    return str(tf.config.threading.get_intra_op_parallelism_threads() or _cores())
+    return str(tf.config.threading.get_intra_op_parallelism_threads() or _told() or _cores())
+
+
+def _told() -> int:
+    """What TensorFlow is told by the environment, which its configuration does not show: 0 or rubbish is nothing."""
+    found = re.fullmatch(r"\s*\+?(\d+)\s*", os.environ.get("TF_NUM_INTRAOP_THREADS", ""), re.ASCII)
+    return int(found[1]) if found else 0
 
 
 def _cores() -> int:

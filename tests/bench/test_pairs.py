@@ -34,9 +34,14 @@ def test_runs_alternate_and_the_ratio_says_how_much_better_ours_is(tmp_path: Pat
         "unit": unit,
         "ratio": pytest.approx(ratio),
         "accuracy_difference_points": pytest.approx(2.0),
+        # 1, 2 and 3 points: 2 ± 4.303 · 1 / √3.
+        "accuracy_interval_points": [pytest.approx(-0.484, abs=0.001), pytest.approx(4.484, abs=0.001)],
         "repeats": 3,
     }
-    assert table(rows).row_count == 1
+    shown = table(rows)
+    assert shown.row_count == 1
+    accuracies = next(column for column in shown.columns if column.header == "accuracy, points")
+    assert list(accuracies.cells) == ["+2.00 [-0.48, +4.48]"]
     order = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
     assert [name for name, _, _ in order] == ["slow", "fast", "fast", "slow", "slow", "fast"]
     assert len({process for _, _, process in order}) == 2

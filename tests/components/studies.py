@@ -12,8 +12,8 @@ import numpy as np
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.report.step import Outputs, ReportConfig, Trained, report
 from switchpoint.command.parameters import meanings
-from switchpoint.provenance.digests import file_digest
-from switchpoint.provenance.metadata import MEMBER, describe
+from switchpoint.provenance.digests import file_digest, json_digest
+from switchpoint.provenance.metadata import MEMBER, describe, entry, measured
 
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
@@ -93,9 +93,8 @@ def write_evaluation(
         "confused_pairs": confused_pairs(confusion.tolist(), classes),
         "most_confused": most_confused(confusion.tolist()),
         "model_digest": f"digest-of-{switch_epoch}",
-        "digest": "d",
-    }
-    path.write_text(json.dumps(evaluation | more))
+    } | more
+    path.write_text(json.dumps(evaluation | {"digest": json_digest(evaluation, "digest", "lineage")}))
 
 
 def answers(right: int, photos: int, classes: int, first: int = 0) -> dict[str, list[int]]:
@@ -120,21 +119,29 @@ class Study:
         self.left_out, self.duplicates = 0, dict[str, int]()
 
     def add(self, switch_epoch: int, accuracies: list[float], test: float, **changes: Any) -> "Study":
-        paths = tuple(
-            self.directory / f"{kind}-{switch_epoch}" for kind in ("history", "model", "evaluation", "photos")
+        history, model, evaluation = (
+            self.directory / f"{kind}-{switch_epoch}" for kind in ("history", "model", "evaluation")
         )
-        history, model, evaluation, photos = paths
         write_history(history, switch_epoch, accuracies, **changes)
         write_model(model, switch_epoch)
         said = {"true": self.classes[0], "predicted": self.classes[1], "runner_up": self.classes[0]}
         shares = {"true_probability": 0.1, "predicted_probability": 0.8, "runner_up_probability": 0.1}
         photo = {"name": f"{self.classes[0]}/1", "jpeg": PIXEL} | said | shares
-        photos.write_text(json.dumps({"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}))
+        telling = {"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}
         right = round(json.loads(history.read_text())["validation_accuracy"] * self.held_out)
         validation = answers(right, self.held_out, len(self.classes), first=switch_epoch)
-        more = {"validation": validation, "model_file": file_digest(model), "photos_file": file_digest(photos)}
+        lineage = entry(describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d"))
+        more = {"validation": validation, "model_file": file_digest(model), "telling": telling, "lineage": lineage}
         write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class, **more)
-        self.inputs[switch_epoch] = Trained(history, model, evaluation, photos)
+        self.inputs[switch_epoch] = Trained(history, model, evaluation, ("", f"digest-of-{switch_epoch}"), {})
+        return self.wrote(switch_epoch)
+
+    def wrote(self, switch_epoch: int) -> "Study":
+        """History and evaluation are what their steps wrote."""
+        files = self.inputs[switch_epoch]
+        history, evaluation = (json.loads(path.read_text()) for path in (files.history, files.evaluation))
+        digests = json_digest(history, "seconds"), files.digests[1]
+        self.inputs[switch_epoch] = files._replace(digests=digests, metrics=measured(evaluation))
         return self
 
     def report(self, name: str = "out", backwards: bool = False) -> tuple[str, dict[str, Any], bytes]:
@@ -144,10 +151,8 @@ class Study:
         counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
         source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, **counts}))
         pretrained.write_text(json.dumps({"backbone": "lite0", "weights": "imagenet", "digest": "w" * 64}))
-        evaluated = describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d")
         config = ReportConfig(meanings())
-        self.digests = report(self.inputs[0], finetunes, source, pretrained, evaluated, outputs, config)
-        self.photos = outputs.photos.read_text()
+        self.digests = report(self.inputs[0], finetunes, source, pretrained, outputs, config)
         return outputs.page.read_text(), json.loads(outputs.results.read_text()), outputs.model.read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""Equal trainings give equal model files, byte for byte, also in another process and at another time."""
+"""Equal trainings give equal model files, byte for byte: in another process, at another time, and on a cluster."""
 
 import sys
 from pathlib import Path
@@ -13,6 +13,7 @@ from tests.trained import photos, train
 def test_equal_trainings_give_equal_model_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = str(photos(tmp_path / "photos"))
     train(tmp_path / "first", dataset)
+    # Started as a program, it gets its parameters as a cluster hands them over.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     output(sys.executable, "-m", "tests.trained", tmp_path / "second", dataset)

@@ -71,27 +71,26 @@ def test_the_pages_in_a_browser(tmp_path: Path, browser: Any, classes: list[str]
     whole_study(tmp_path, classes).report()
     complaints: list[str] = []
     requests: list[str] = []
-    files = {name: tmp_path / f"{name}.html" for name in ("page", "photos")}
-    for name, file in files.items():
-        file.write_bytes((tmp_path / "out" / name).read_bytes())
-        for width in (400, 900, 1600):
-            for scheme in ("light", "dark"):
-                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                page.on("console", lambda message: complaints.append(message.text))
-                page.on("pageerror", lambda error: complaints.append(str(error)))
-                page.on("dialog", lambda dialog: complaints.append(dialog.message))
-                page.on("request", lambda request: requests.append(request.url.partition(",")[0]))
-                page.goto(file.as_uri())
-                assert page.evaluate("document.documentElement.scrollWidth") <= width
-                page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-                assert page.evaluate("document.documentElement.scrollWidth") <= width
-                assert classes[0] in page.inner_text("body")
-                page.set_viewport_size({"width": width, "height": page.evaluate("document.body.scrollHeight")})
-                texts, low = page.evaluate(LOW_CONTRAST)
-                assert texts > 10 and not low
-                page.close()
+    file = tmp_path / "page.html"
+    file.write_bytes((tmp_path / "out" / "page").read_bytes())
+    for width in (400, 900, 1600):
+        for scheme in ("light", "dark"):
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("dialog", lambda dialog: complaints.append(dialog.message))
+            page.on("request", lambda request: requests.append(request.url.partition(",")[0]))
+            page.goto(file.as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert classes[0] in page.inner_text("body")
+            page.set_viewport_size({"width": width, "height": page.evaluate("document.body.scrollHeight")})
+            texts, low = page.evaluate(LOW_CONTRAST)
+            assert texts > 10 and not low
+            page.close()
     assert not complaints
-    assert set(requests) <= {*(file.as_uri() for file in files.values()), "data:image/jpeg;base64"}
+    assert set(requests) <= {file.as_uri(), "data:image/jpeg;base64"}
 
 
 @pytest.mark.browser

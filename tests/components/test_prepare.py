@@ -72,7 +72,7 @@ def test_a_record_holds_the_photo_resized_with_its_label_and_place(folder: Make,
             name = row["name"].decode()
             assert (row["index"], manifest["classes"][row["label"]]) == (place, name.split("/")[0])
             expected = images.resize(images.decode((root / name).read_bytes()), 43, 37)
-            assert row["image"] == images.encode(expected)
+            assert row["image"] == images.encode(expected, 97 if split == "test" else 92)
             assert np.asarray(images.decode(row["image"])).shape == (43, 37, 3)
 
 

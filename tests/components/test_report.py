@@ -11,6 +11,7 @@ import pytest
 
 from switchpoint.command.parameters import meanings, parameters
 from switchpoint.errors import RecordsError
+from switchpoint.provenance.digests import json_digest
 from tests.components.studies import (
     Study,
     cells,
@@ -89,9 +90,10 @@ def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
 def test_class_names_are_data(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     study = Study(tmp_path, [evil, "b & c", "d"]).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
-    for page in (study.report()[0], study.photos):
-        assert "<script" not in page
-        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    page, _, _ = study.report()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;/1: the model says" in page  # a photo's name
 
 
 def test_the_first_screen_tells_of_photos_that_are_there_twice_or_left_out(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_files_of_two_trainings_are_refused(tmp_path: Path, kind: str) -> None:
     study.inputs[1] = first._replace(**{kind: getattr(second, kind)})
     study.inputs[2] = second._replace(**{kind: getattr(first, kind)})
     one, two = (f"fine-tuning from epoch {epoch} \\(model digest-of-{epoch}\\)" for epoch in (1, 2))
-    message = f"the history is of {one}, the evaluation is of {one}, the model file is of {two}. Run the"
+    message = f"the history is of {one}, the evaluation is of {one}, the model file is of {two}. Run finetune"
     message = message if kind == "model" else "histories of switch epochs"
     with pytest.raises(RecordsError, match=message):
         study.report()
@@ -154,11 +156,52 @@ def test_a_model_file_that_was_changed_since_it_was_evaluated_is_refused(tmp_pat
         study.report()
 
 
-def test_photos_of_another_evaluation_are_refused(tmp_path: Path) -> None:
+def test_the_photos_that_tell_most_are_on_the_page_for_who_opens_them(tmp_path: Path) -> None:
+    page, _, _ = whole_study(tmp_path).report()
+    closed = page.split("<details><summary>The test photos that tell most of it")[1].split("</details>")[0]
+    assert closed.count('<img src="data:image/jpeg;base64,') == page.count("<img") == 2
+    assert "Most confident mistakes" in closed and "Least sure hits" in closed
+    assert "The Kubeflow UI leaves out photos that are inside a page: download" in closed
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "changes", "its_own_digest_too"),
+    [
+        ("evaluation", "evaluate", {"top_1": 1.0}, False),
+        ("evaluation", "evaluate", {"top_5": 1.0}, True),
+        ("evaluation", "evaluate", {"digest": "another"}, False),
+        ("history", "finetune", {"validation_accuracy": 0.99}, False),
+        ("history", "finetune", {"diverged": {"epoch": 1, "step": 1, "learning_rate": 0.1}}, False),
+    ],
+)
+def test_a_file_that_was_edited_is_refused(
+    tmp_path: Path, kind: str, step: str, changes: dict[str, Any], its_own_digest_too: bool
+) -> None:
     study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
-    study.inputs[1].photos.write_text(json.dumps({"mistakes": [], "hits": []}))
-    with pytest.raises(RecordsError, match="photos-1 is not the file that belongs to the evaluation"):
+    path: Path = getattr(study.inputs[1], kind)
+    edited = json.loads(path.read_text()) | changes
+    if its_own_digest_too:
+        edited["digest"] = json_digest(edited, "digest", "lineage")
+    path.write_text(json.dumps(edited))
+    with pytest.raises(RecordsError, match=rf"{kind}-1 is not what {step} wrote: .*Run {step} again: on this machine"):
         study.report()
+
+
+def test_a_model_that_is_not_its_artifacts_is_refused(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5)
+    history, _ = study.inputs[0].digests
+    study.inputs[0] = study.inputs[0]._replace(digests=(history, "digest-of-another-seed"))
+    with pytest.raises(RecordsError, match="model-0 is not what transfer wrote"):
+        study.report()
+
+
+def test_an_evaluation_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5)
+    path = study.inputs[0].evaluation
+    edited = json.loads(path.read_text()) | {"top_1": 1.0}
+    path.write_text(json.dumps(edited | {"digest": json_digest(edited, "digest", "lineage")}))
+    with pytest.raises(RecordsError, match=r"top_1 is 1.0, and names \d+ of 300 photos right"):
+        study.wrote(0).report()
 
 
 def test_101_classes_stay_under_2_mb_however_bad_the_model(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ import pytest
 from components.finetune.step import schedule as finetune_schedule
 from components.transfer.step import schedule
 from switchpoint.data.manifest import read_manifest
-from switchpoint.errors import CheckpointNotFoundError, WeightsError
-from switchpoint.provenance.digests import ROOT, file_digest
+from switchpoint.errors import CheckpointNotFoundError, DamagedModelError, WeightsError
+from switchpoint.provenance.digests import ROOT, file_digest, json_digest
 from switchpoint.training import checkpoints, loop, network
 from switchpoint.training import saved_model as models
 from switchpoint.training.backbones.blocks import blocks
@@ -116,6 +116,7 @@ def test_equal_trainings_give_equal_weights_and_histories(
 ) -> None:
     digests = train(small_records, tmp_path)
     assert history(tmp_path)["epochs"] == history(transferred)["epochs"]
+    assert digests["history"] == json_digest(history(transferred), "seconds")
     assert digests["model"] == history(transferred)["model_digest"]
     assert digests["model"] == models.digest(keras.models.load_model(tmp_path / "model" / "model.keras"))
     first = tune(small_records, transferred, tmp_path / "a")
@@ -311,8 +312,19 @@ def test_evaluate_counts_what_the_model_gets_right(small_records: Path, finetune
     assert (validation["labels"] == validation["predicted"]).mean() == pytest.approx(held_out)
     assert held_out == pytest.approx(history(finetuned)["validation_accuracy"])
     assert result["model_digest"] == history(finetuned)["model_digest"]
-    assert result["photos_file"] == file_digest(tmp_path / "photos")
+    assert {len(result["telling"][kind]) for kind in ("mistakes", "hits")} <= set(range(13))
+    assert result["digest"] == json_digest(json.loads((tmp_path / "evaluation").read_text()), "digest", "lineage")
     assert result["model_file"] == file_digest(finetuned / "model" / "model.keras")
+
+
+def test_a_model_that_is_not_the_one_that_was_trained_is_not_evaluated(
+    small_records: Path, transferred: Path, finetuned: Path, tmp_path: Path
+) -> None:
+    trained = history(finetuned)["model_digest"]
+    why = r"model.keras is not the model that was trained: .*Run finetune again: on this machine"
+    with pytest.raises(DamagedModelError, match=why):
+        evaluated(small_records, transferred, tmp_path, 2, trained)
+    assert not (tmp_path / "evaluation").exists()
 
 
 def test_every_label_is_one_of_the_classes(small_records: Path) -> None:

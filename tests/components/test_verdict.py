@@ -29,9 +29,7 @@ def test_the_verdict_of_a_few_photos_is_that_nothing_is_told_apart(tmp_path: Pat
     assert results["conclusion"].startswith(f"{said}. ")
     assert "includes 0: not told apart" in results["conclusion"]
     assert f"<h1><strong>{said}:</strong>" in page
-    summary = (tmp_path / "out" / "summary").read_text()
-    assert summary.startswith(f"**{said}:** ") and "includes 0: not told apart" in summary
-    for text in (page, summary, results["conclusion"]):
+    for text in (page, results["conclusion"]):
         assert "Start fine-tuning after" not in text
     assert "Earlier switch epochs" not in results["conclusion"]
 
@@ -41,6 +39,7 @@ def test_the_chosen_start_is_compared_with_the_runner_up_and_with_transfer_learn
     _, results, _ = study.report()
     against = results["verdict"]["against"]
     assert [(each["switch_epoch"], each["told_apart"]) for each in against] == [(2, False), (None, True)]
+    assert not results["verdict"]["told_apart"]  # from both it would have to be
     said = "Fine-tuning from epoch 4 is not told apart from fine-tuning from epoch 2. "
     assert results["conclusion"].startswith(said)
 
@@ -58,7 +57,7 @@ def test_a_start_that_is_worse_on_test_is_not_advised(tmp_path: Path) -> None:
     assert results["results"][1]["gain"]["high"] < 0 and results["verdict"]["worse_on_test"]
     said = "Fine-tuning from epoch 2 came out worse on test than transfer learning alone"
     assert results["conclusion"].startswith(said) and f"<h1><strong>{said}:</strong>" in page
-    for text in (page, results["conclusion"], (tmp_path / "out" / "summary").read_text()):
+    for text in (page, results["conclusion"]):
         assert "This run gives no reason to fine-tune." in text
         assert "Start fine-tuning after" not in text
     assert model == study.inputs[2].model.read_bytes()  # chosen on validation all the same

@@ -57,9 +57,9 @@ def tune(
     return finetune(records, transferred / "checkpoints", outputs, config, resume)
 
 
-def evaluated(records: Path, model: Path, place: Path, switch_epoch: int) -> Evaluation:
-    outputs = EvaluateOutputs(place / "evaluation", place / "photos")
-    return evaluate(records, model / "model" / "model.keras", outputs, EvaluateConfig(switch_epoch, 8))
+def evaluated(records: Path, model: Path, place: Path, switch_epoch: int, digest: str | None = None) -> Evaluation:
+    outputs = EvaluateOutputs(place / "evaluation")
+    return evaluate(records, model / "model" / "model.keras", outputs, EvaluateConfig(switch_epoch, 8), digest)
 
 
 def history(place: Path) -> History:

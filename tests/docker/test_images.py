@@ -3,13 +3,19 @@ import importlib.util
 import json
 import os
 import re
+import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kfp import dsl
 
+from components.digest.component import digest
+from components.digest.step import DigestConfig
+from components.digest.step import digest as taken
 from switchpoint.provenance import digests as identity
 from tests.support import output
 
@@ -38,27 +44,38 @@ def probe() -> str:
     return os.environ["SWITCHPOINT_DIGEST"]
 
 
+def executed(image: str, component: Any, inputs: dict[str, str], place: Path) -> dict[str, str]:
+    """What a component gives, run in an image as KFP's launcher runs it."""
+    outputs = place / "outputs"
+    outputs.mkdir()
+    outputs.chmod(0o777)
+    names = component.component_spec.outputs
+    executor_input = {
+        "inputs": {"parameterValues": inputs},
+        "outputs": {
+            "parameters": {name: {"outputFile": f"/outputs/{name}"} for name in names},
+            "outputFile": "/outputs/executor_output.json",
+        },
+    }
+    container = component.component_spec.implementation.container
+    arguments = [json.dumps(executor_input) if word == "{{$}}" else word for word in container.args]
+    inside(image, *container.command, *arguments, options=("--volume", f"{outputs}:/outputs"))
+    values: dict[str, str] = json.loads((outputs / "executor_output.json").read_text())["parameterValues"]
+    return values
+
+
 class TestTheImage:
     # The first build installs TensorFlow.
     pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]  # noqa: RUF012
 
     def test_runs_a_component_as_an_arbitrary_user_on_a_read_only_root(self, image: str, tmp_path: Path) -> None:
-        outputs = tmp_path / "outputs"
-        outputs.mkdir()
-        outputs.chmod(0o777)
-        executor_input = {
-            "outputs": {
-                "parameters": {"Output": {"outputFile": "/outputs/Output"}},
-                "outputFile": "/outputs/executor_output.json",
-            },
-        }
-        container = probe.component_spec.implementation.container
-        arguments = [json.dumps(executor_input) if word == "{{$}}" else word for word in container.args]
+        assert executed(image, probe, {}, tmp_path) == {"Output": identity.code_digest(STEP, "cpu")}
 
-        inside(image, *container.command, *arguments, options=("--volume", f"{outputs}:/outputs"))
-
-        written = json.loads((outputs / "executor_output.json").read_text())
-        assert written["parameterValues"]["Output"] == identity.code_digest(STEP, "cpu")
+    def test_the_first_step_takes_the_digests_in_its_own(self, build: Callable[[str], str], tmp_path: Path) -> None:
+        values = {"dataset": "sample", "dataset_digest": "", "backbone": "efficientnet_lite0"}
+        values |= {"weights": "imagenet", "weights_digest": ""}
+        found = executed(build("digest"), digest, values, tmp_path)
+        assert found == taken(DigestConfig.given(values))._asdict()
 
     def test_starts_what_it_is_told_as_a_numeric_user_that_is_not_root(self, image: str) -> None:
         config = json.loads(output("docker", "image", "inspect", "--format", "{{json .Config}}", image))
@@ -104,6 +121,12 @@ class TestTheImage:
         arguments = (STEP, "--device", "cpu", "--base-image", base_image)
         assert "there already" in output(sys.executable, DOCKER / "build.py", *arguments)
 
+    def test_on_another_base_is_neither_built_nor_said_to_be_there(self, image: str, base_image: str) -> None:
+        command = [sys.executable, str(DOCKER / "build.py"), STEP, "--device", "cpu", "--base-image", "another:base"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 1 and done.stdout == ""
+        assert f"{image} is there, built on {base_image} and not on another:base" in done.stderr
+
 
 def test_hadolint_has_nothing_to_say() -> None:
     assert output(Path(sys.executable).with_name("hadolint"), DOCKER / "Dockerfile") == ""
@@ -115,6 +138,40 @@ def build_module() -> object:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+NAMED, ITS_ID = {"switchpoint.base": "python:3.11-slim"}, {"switchpoint.base-id": "sha256:1"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "base", "expected"),
+    [
+        (NAMED | ITS_ID, ("python:3.11-slim", "sha256:1"), True),
+        (NAMED | ITS_ID, ("docker.io/library/python:3.11-slim", "sha256:1"), True),
+        (NAMED | ITS_ID, ("python:3.11-slim", ""), True),
+        (NAMED, ("python:3.11-slim", "sha256:1"), True),
+        (NAMED | ITS_ID, ("python:3.11-slim", "sha256:2"), False),  # it has moved
+        ({}, ("python:3.11-slim", "sha256:1"), False),  # of before there were labels
+        (NAMED | ITS_ID, ("debian:12", "sha256:2"), "python:3.11-slim and not on debian:12"),
+        (NAMED, ("debian:12", ""), "python:3.11-slim and not on debian:12"),
+    ],
+)
+def test_an_image_is_there_already_only_on_the_base_that_is_asked_for(
+    build_module: object, labels: dict[str, str], base: tuple[str, str], expected: bool | str
+) -> None:
+    if isinstance(expected, bool):
+        assert build_module.fits("an-image", labels, *base) is expected
+        return
+    with pytest.raises(SystemExit, match=expected):
+        build_module.fits("an-image", labels, *base)
+
+
+def test_the_base_is_the_dockerfiles_unless_another_is_given(
+    build_module: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_module, "inspect", lambda *_: "")
+    assert build_module.base(Namespace(base_image="")) == ("python:3.11-slim", "")
+    assert build_module.base(Namespace(base_image="debian:12")) == ("debian:12", "")
 
 
 def test_a_build_gets_the_machines_index_and_certificate(
@@ -154,7 +211,7 @@ def test_the_context_can_be_read_by_any_user_whatever_the_umask(build_module: ob
     ("arguments", "message"),
     [
         (["--push"], "PUSH=1 needs a REGISTRY"),
-        (["train"], "No step is called train. Steps: prepare, transfer, finetune, evaluate, report."),
+        (["train"], "No step is called train. Steps: digest, prepare, transfer, finetune, evaluate, report."),
     ],
 )
 def test_a_wrong_argument_is_named(

@@ -1,6 +1,5 @@
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,19 +9,10 @@ import pytest
 import yaml
 
 from switchpoint.provenance import digests as identity
-from tests.support import unavailable
 
 K8S = identity.ROOT / "k8s"
 OVERLAYS = sorted(path.parent.name for path in K8S.glob("overlays/*/kustomization.yaml"))
 SCRIPTS = sorted(path.relative_to(K8S).as_posix() for path in K8S.glob("gke/*.sh"))
-
-
-@pytest.fixture(scope="module")
-def kustomize() -> str:
-    found = shutil.which("kustomize", path=f"{identity.ROOT / 'build' / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    if not found:
-        unavailable("there is no kustomize in build/bin or on PATH: k8s/install-kustomize.sh puts it there")
-    return found
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
@@ -52,7 +42,7 @@ def walk(value: Any) -> Any:
 
 
 def test_there_is_an_overlay_for_each_place_we_name() -> None:
-    assert OVERLAYS == ["gke", "kind"]
+    assert OVERLAYS == ["default", "gke", "kind", "multi-user"]
 
 
 def test_kubernetes_takes_every_object(manifest: str, tmp_path: Path) -> None:
@@ -127,6 +117,30 @@ def test_the_bucket_is_the_default_pipeline_root_on_gke(kustomize: str) -> None:
     (launcher,) = of_kind(list(yaml.safe_load_all(built.stdout)), "ConfigMap")
     assert launcher["metadata"]["name"] == "kfp-launcher"
     assert launcher["data"]["defaultPipelineRoot"].startswith("gs://")
+
+
+def test_gpus_may_be_used_where_a_profile_asks_for_them(objects: list[dict[str, Any]], request: Any) -> None:
+    (quota,) = of_kind(objects, "ResourceQuota")
+    allowed = int(quota["spec"]["hard"]["requests.nvidia.com/gpu"])
+    assert (allowed == 0) == (request.node.callspec.params["manifest"] == "kind")
+
+
+def test_a_run_may_read_the_settings_and_the_secret_of_the_store(objects: list[dict[str, Any]]) -> None:
+    """Of the installation as it ships, and in a profile's namespace, where the profile controller makes both."""
+    (role,) = of_kind(objects, "Role")
+    read = {
+        (resource, name)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", ())
+        if "get" in rule["verbs"]
+    }
+    assert {("configmaps", "kfp-launcher"), ("secrets", "mlpipeline-minio-artifact")} <= read
+
+
+def test_in_a_profiles_namespace_kfp_launcher_is_the_controllers(objects: list[dict[str, Any]], request: Any) -> None:
+    if request.node.callspec.params["manifest"] == "multi-user":
+        assert "ConfigMap" not in {one["kind"] for one in objects}
 
 
 SETTINGS = {"PROJECT": "a-project", "CLUSTER": "a-cluster", "LOCATION": "us-central1", "BUCKET": "a-bucket"}

@@ -17,6 +17,7 @@ from switchpoint.command.publish.card import USE
 from switchpoint.data.photos import UnreadablePhotoError, decode
 from switchpoint.photos import read
 from switchpoint.provenance.digests import ROOT
+from tests.switchpoint.data.test_photos import tiff
 
 README = next(
     block for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -51,13 +52,21 @@ def odd() -> dict[str, bytes]:
         "transparent-level": saved(noise.convert("L"), "PNG", transparency=7),
         "palette": saved(noise.quantize(8), "PNG", transparency=3),
         "16-bits": saved(Image.fromarray(levels), "PNG"),
-        "16-bits-tiff": saved(Image.fromarray(levels), "TIFF"),
+        "white-is-zero": tiff(8, 0, random.bytes(384)),
         "16-bits-pgm": b"P5 24 16 65535 " + levels.byteswap().tobytes(),
         "cmyk": saved(noise.convert("CMYK"), "JPEG"),
     }
 
 
 PHOTOS = odd()
+# What their levels mean Pillow does not say: read as a PNG's they come out almost black, or as a negative.
+DEEP_TIFFS = {
+    "12-bits": tiff(12, 1, bytes.fromhex("800800") * 192),
+    "16-bits": tiff(16, 1, bytes(768)),
+    "16-bits-white-is-zero": tiff(16, 0, bytes(768)),
+    "32-bits": saved(Image.new("I", (24, 16), 70_000), "TIFF"),
+    "float": saved(Image.new("F", (24, 16), 0.5), "TIFF"),
+}
 
 
 def pixels_of(snippet: str, photo: bytes, place: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -95,6 +104,15 @@ def test_what_is_shown_gives_the_pixels_of_training(
     pixels = pixels_of(snippet, photo, tmp_path, monkeypatch)
     np.testing.assert_array_equal(pixels, np.asarray(decode(photo)))
     assert capsys.readouterr().out == "ramen\n"
+
+
+@pytest.mark.parametrize("photo", DEEP_TIFFS.values(), ids=DEEP_TIFFS)
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+def test_the_card_refuses_what_it_would_read_otherwise(
+    photo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="more than 8 bits: save it as a PNG"):
+        pixels_of(CARD, photo, tmp_path, monkeypatch)
 
 
 def test_read_takes_a_path_or_bytes(tmp_path: Path) -> None:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli.flags import (
-    Address,
     as_json,
     connection_flags,
     follow_flags,
     given,
     package_flags,
     parameter_flags,
+    pipeline_root_flag,
     profile_flag,
     recipe_flag,
 )
-from switchpoint.command.errors import ClusterError
+from switchpoint.command.cli.following import finish
 
 if TYPE_CHECKING:
-    from switchpoint.command.documents import Run, Step
+    from switchpoint.command.documents import Run
     from switchpoint.documents import Parameters
 
 CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
@@ -37,11 +35,11 @@ RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_
 @profile_flag()
 @package_flags
 @click.option("--experiment", default="switchpoint", show_default=True, help="What the UI groups the run under.")
+@pipeline_root_flag("Where artifacts go; by default what the cluster is set to.")
 @click.option(
-    "--pipeline-root",
-    type=Address(local=False),
-    metavar="gs://…",
-    help="Where artifacts go; by default what the cluster is set to.",
+    "--read-contents",
+    is_flag=True,
+    help="Of a dataset on a volume (pvc://…) the run takes the contents' digest, not that of sizes and times.",
 )
 @click.option("--service-account", help="What the run's pods run as, such as switchpoint-runner (k8s/README.md).")
 @follow_flags
@@ -55,6 +53,7 @@ def submit(
     experiment: str,
     pipeline_root: str | None,
     service_account: str | None,
+    read_contents: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -63,20 +62,25 @@ def submit(
     """Run the pipeline on Kubeflow Pipelines."""
     connection = {name: flags.pop(name) for name in CONNECTION}
     values = pipeline_parameters.resolve(recipe, given(flags))
+    from components.digest.step import CONTENTS
     from switchpoint.command import profiles
     from switchpoint.command.cluster import submission
     from switchpoint.command.cluster.client import Cluster
     from switchpoint.command.compilation import package
     from switchpoint.command.runs import store
 
+    if read_contents:
+        values["dataset_digest"] = CONTENTS
     submission.check_visible(values, pipeline_root)
+    submission.check_names(experiment, service_account)
     loaded = profiles.load(profile)
     if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
-    text = package(loaded, registry, device, resume)
+    loaded = profiles.reaching(loaded, pipeline_root, resume or loaded.resume, values["dataset"], values["weights"])
+    text = package(loaded, registry, device, resume, values["dataset"])
     kubeflow = Cluster(**connection)
     started = submission.submit(
-        kubeflow, pipeline_parameters.with_digests(values), text, profile=loaded.name, commit=store.commit(),
+        kubeflow, values, text, profile=loaded.name, commit=store.commit(),
         experiment=experiment, pipeline_root=pipeline_root, service_account=service_account,
     )  # fmt: skip
     finish(kubeflow, started, wait, timeout, as_json, pipeline_root)
@@ -101,7 +105,7 @@ def rerun(
     from switchpoint.command.cluster.client import Cluster
 
     kubeflow = Cluster(**connection)
-    run = kubeflow.run(run_id)
+    run = kubeflow.find(run_id)
     started = cluster_rerun.submit(
         kubeflow,
         run,
@@ -115,64 +119,8 @@ def rerun(
     finish(kubeflow, started, wait, timeout, as_json, None)
 
 
-def runs(connection: dict[str, Any]) -> list[Run]:
+def runs(connection: dict[str, Any], pipeline_root: str | None, with_steps: bool) -> list[Run]:
     """The cluster's runs as documents."""
-    from switchpoint.command.cluster import client
+    from switchpoint.command.cluster import client, overview
 
-    cluster = client.Cluster(**connection)
-    return [cluster.document(run) for run in cluster.runs()]
-
-
-def finish(
-    cluster: Any, started: Any, wait: bool, timeout: float | None, as_json: bool, pipeline_root: str | None
-) -> None:
-    """Say where the run is to be seen; with `wait` stay until it ends, show its results, exit 1 unless it succeeded."""
-    from rich.console import Console
-
-    from switchpoint.command.cli import console
-    from switchpoint.command.cluster import results as cluster_results
-
-    output = Console(file=sys.stderr if as_json else sys.stdout)
-
-    def say(text: str) -> None:
-        output.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def changed(step: Step) -> None:
-        words = {"ran": f"done in {step['seconds'] or 0:.0f} s"}
-        say(f"{console.title(step):<14} {words.get(step['state'], step['state'])}")
-
-    say(f"Run {started.run_id}: {started.display_name}\n{cluster.url(started.run_id)}")
-    run, results, trouble = started, {}, ""
-    if wait:
-        try:
-            run = cluster.follow(started.run_id, changed, timeout)
-        except KeyboardInterrupt:
-            raise ClusterError(f"Stopped waiting. The run goes on: {cluster.url(started.run_id)}") from None
-        if run.state == "SUCCEEDED":
-            try:
-                results = cluster_results.read(cluster, run, pipeline_root)
-            except ClusterError as error:
-                trouble = str(error)
-    document = cluster.document(run) | results
-    if as_json:
-        click.echo(json.dumps(document, indent=1))
-    if wait and run.state != "SUCCEEDED":
-        raise ClusterError(_failure(run, document, cluster.url(run.run_id)))
-    if trouble:
-        say(trouble)
-    elif wait:
-        output.print(console.results_table(results["results"], results["best"]))
-        say(results["conclusion"])
-        say(f"Report: {results['report']}\nModel:  {results['model']}")
-
-
-def _failure(run: Any, document: Run, url: str) -> str:
-    """Which steps of a run failed, why, and where to look."""
-    from switchpoint.command.cli import console
-
-    failed = ", ".join(console.title(step) for step in document["steps"] if step["state"] == "failed")
-    said = f": {run.error.message}" if run.error and run.error.message else ""
-    return (
-        f"The run {str(run.state).lower()}{f' in {failed}' if failed else ''}{said}. "
-        f"Its logs: {url} (click the step, tab Logs)."
-    )
+    return overview.documents_of(client.Cluster(**connection), pipeline_root, with_steps)

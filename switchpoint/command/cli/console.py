@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions
 from rich.measure import Measurement
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 def title(step: Step) -> str:
     """A step's name, with its switch epoch when it has one."""
     return step["name"] if step["switch_epoch"] is None else f"{step['name']} {step['switch_epoch']}"
+
+
+def words(step: Step, digits: int = 1) -> str:
+    """What became of a step, or why it waits."""
+    if step["state"] == "ran":
+        return f"done in {step['seconds'] or 0:.{digits}f} s"
+    return f"waiting: {step['why']}" if step["state"] == "waiting" else step["state"]
 
 
 def wide() -> Console:
@@ -115,12 +123,12 @@ class Show:
 
     def ended(self, step: Step) -> None:
         """A step has its final state."""
-        words = f"done in {step['seconds'] or 0:.1f} s" if step["state"] == "ran" else step["state"]
+        said = words(step)
         if id(step) in self.bars:
             self.progress.remove_task(self.bars.pop(id(step)))
         if curve := self.curves.pop(id(step), None):
-            words += f"  {sparkline(curve)}  best val_accuracy {max(curve):.3f}"
-        self._say(f"{title(step):<14} {words}")
+            said += f"  {sparkline(curve)}  best val_accuracy {max(curve):.3f}"
+        self._say(f"{title(step):<14} {said}")
 
     def _say(self, text: str) -> None:
         # No markup and no wrapping: a class name or a path is data.
@@ -170,18 +178,54 @@ def results_table(results: list[Result], best: Best | None = None) -> Table:
     return table
 
 
+def failures(document: Run, runs_directory: Path) -> list[str]:
+    """Of a run of this machine, why each step failed, and its log."""
+    return [
+        f"{title(step)} failed: {step.get('error')}\nIts log: {runs_directory / document['id'] / (step['log'] or '')}"
+        for step in document["steps"]
+        if step["state"] == "failed"
+    ]
+
+
+def conclude(output: Console, found: Mapping[str, Any]) -> None:
+    """What a run came to: table, conclusion, where the report and the model are."""
+    output.print(results_table(found["results"], found.get("best")))
+    # On a terminal between words; in a file it stays one line.
+    output.print(found["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
+    output.print(f"Report: {found['report']}\nModel:  {found['model']}", markup=False, highlight=False, soft_wrap=True)
+
+
+ROOM = 44  # columns that a table of runs needs beside the ids
+
+
+def print_runs(output: Console, documents: list[Run]) -> None:
+    """Runs as a table, or where that would cut ids, which one copies, each with its id on a line of its own."""
+    if output.width >= ROOM + max((len(document["id"]) for document in documents), default=0):
+        output.print(runs_table(documents))
+        return
+    for document in documents:
+        first, *others = _about(document)
+        # The terminal itself breaks a line that is too long for it, and copies it whole.
+        output.print(first, markup=False, highlight=False, soft_wrap=True)
+        output.print("  " + " · ".join(filter(None, others)), markup=False, highlight=False, soft_wrap=True)
+
+
+def _about(document: Run) -> tuple[str, str, str, str, str]:
+    parameters, best = document["parameters"], chosen(document)
+    return (
+        document["id"],
+        document["state"],
+        str(parameters["dataset"]),
+        ", ".join(map(str, parameters["switch_epochs"])),
+        "" if best is None else f"{start(best['switch_epoch'])}: {best['test_accuracy']:.1%}",
+    )
+
+
 def runs_table(documents: list[Run]) -> Table:
     """Runs, as given."""
     table = Table("run", "state", "dataset", "switch epochs", "chosen: its test accuracy")
     for document in documents:
-        parameters, best = document["parameters"], chosen(document)
-        table.add_row(
-            document["id"],
-            document["state"],
-            str(parameters["dataset"]),
-            ", ".join(map(str, parameters["switch_epochs"])),
-            "" if best is None else f"{start(best['switch_epoch'])}: {best['test_accuracy']:.1%}",
-        )
+        table.add_row(*map(Text, _about(document)))
     # Nothing is cut: on a narrow terminal the id, which one copies, stays in one piece and the others are wrapped.
     for column in table.columns:
         column.overflow = "fold"

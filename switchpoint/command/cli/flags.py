@@ -52,7 +52,7 @@ class Address(click.ParamType[str]):
         if addresses.is_remote(value):
             return str(value)
         if not self.local:
-            self.fail(f"{value!r} is no address in a bucket. Give gs://BUCKET/NAME.", param, ctx)
+            self.fail(f"{value!r} is no address in a bucket. Give {addresses.BUCKET}.", param, ctx)
         return str(Path(value).expanduser())
 
 
@@ -144,6 +144,25 @@ def connection_flags(command: Command) -> Command:
     return command
 
 
+def pipeline_root_flag(said: str) -> Callable[[Command], Command]:
+    """Where a cluster keeps artifacts."""
+    return click.option("--pipeline-root", type=Address(local=False), metavar="gs://…|s3://…", help=said)
+
+
+READ_FROM = "With --host: where artifacts go, if the run does not say it."
+WHICH_RUN = "With --host give the id of a run, or its start; `switchpoint runs --host …` lists them."
+
+
+def no_host(why: str) -> Callable[[Command], Command]:
+    """For a command that knows runs of this machine alone: --host is refused with the reason."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            raise click.UsageError(why)
+
+    return click.option("--host", hidden=True, expose_value=False, callback=refuse)
+
+
 def package_flags(command: Command) -> Command:
     """What the compiled pipeline holds besides the code."""
     for option in (
@@ -155,7 +174,7 @@ def package_flags(command: Command) -> Command:
         click.option(
             "--resume",
             type=Address(),
-            metavar="gs://…|PATH",
+            metavar="gs://…|s3://…|PATH",
             help="Where trainings keep the state that a killed one goes on from; by default what the profile says, or "
             "below --pipeline-root.",
         ),
@@ -185,5 +204,5 @@ def profile_flag(default: str | None = "cpu") -> Callable[[Command], Command]:
     """Where the steps run."""
     return click.option(
         "--profile", default=default, show_default=default is not None, metavar="NAME|FILE",
-        help="Where each step runs: cpu, gke-l4, gke-a100-spot, or a YAML file (docs/kubeflow.md).",
+        help="Where each step runs: cpu, nvidia, gke-l4, gke-a100-spot, eks, openshift, or a YAML file.",
     )  # fmt: skip

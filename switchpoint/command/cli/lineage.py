@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from switchpoint import addresses
-from switchpoint.command.cli.flags import Address, as_json, connection_flags, runs_dir
+from switchpoint.command.cli.flags import (
+    READ_FROM,
+    WHICH_RUN,
+    as_json,
+    connection_flags,
+    pipeline_root_flag,
+    runs_dir,
+)
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Check, Graph
@@ -21,12 +28,7 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="All models of the run, not the best alone.")
 @click.option("--mermaid", is_flag=True, help="A Mermaid flowchart, for a page in Markdown.")
 @click.option("--verify", is_flag=True, help="Compute digests anew; exit 1 if one no longer matches.")
-@click.option(
-    "--pipeline-root",
-    type=Address(local=False),
-    metavar="gs://…",
-    help="With --host: where artifacts go, if the run does not say it.",
-)
+@pipeline_root_flag(READ_FROM)
 @runs_dir
 @connection_flags
 @as_json
@@ -83,9 +85,9 @@ def _graphs(
         from switchpoint.command.lineage import cluster as lineage_cluster
 
         if not target:
-            raise click.UsageError("With --host give the id of a run; `switchpoint runs --host …` lists them.")
+            raise click.UsageError(WHICH_RUN)
         kubeflow = cluster.Cluster(**connection)
-        return [lineage_cluster.of_run(kubeflow, kubeflow.run(target), pipeline_root)]
+        return [lineage_cluster.of_run(kubeflow, kubeflow.find(target), pipeline_root)]
     if target and (addresses.is_remote(target) or addresses.unsupported(target)):
         raise click.UsageError(f"{target!r} is an address: fetch the model, then give its path.")
     if target and (target.endswith(".keras") or Path(target).is_file()):
@@ -120,9 +122,25 @@ def _tell(checks: list[Check] | None, to_stderr: bool) -> None:
 @click.argument("run", required=False)
 @runs_dir
 @click.option("--port", type=click.IntRange(1, 65535), default=6006, show_default=True, help="Where it listens.")
-def tensorboard(run: str | None, runs_dir: Path, port: int) -> None:
-    """Start TensorBoard on the logs of RUN (by default the newest), also while it trains. Ctrl-C ends it."""
-    from switchpoint.command.runs import store as runs
-    from switchpoint.command.runs.tensorboard import serve
+@pipeline_root_flag(READ_FROM)
+@connection_flags
+def tensorboard(run: str | None, runs_dir: Path, port: int, pipeline_root: str | None, **connection: Any) -> None:
+    """Start TensorBoard on the logs of RUN (by default the newest), also while it trains. Ctrl-C ends it.
 
-    sys.exit(serve(runs_dir, runs.find(runs_dir, run)["id"], port, click.echo))
+    With --host, RUN is the id of a run on Kubeflow Pipelines. The logs of a training are there when it has ended; they
+    are copied here for as long as TensorBoard runs.
+    """
+    from switchpoint.command.runs import store as runs
+    from switchpoint.command.runs.tensorboard import link, serve
+
+    if not connection["host"]:
+        document = runs.find(runs_dir, run)
+        sys.exit(serve(lambda: link(runs_dir, document["id"]), document["id"], port, click.echo))
+    if not run:
+        raise click.UsageError(WHICH_RUN)
+    from switchpoint.command.cluster.client import Cluster
+    from switchpoint.command.cluster.curves import Curves
+
+    kubeflow = Cluster(**connection)
+    with Curves(kubeflow, kubeflow.find(run), pipeline_root) as curves:
+        sys.exit(serve(curves.renew, curves.name, port, click.echo))

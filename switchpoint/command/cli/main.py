@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -16,15 +17,19 @@ from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli import cluster as cli_cluster
 from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import publish as cli_publish
+from switchpoint.command.cli import show as cli_show
 from switchpoint.command.cli.flags import (
+    WHICH_RUN,
     LocalPath,
     as_json,
     connection_flags,
     follow_flags,
     given,
     local_flags,
+    no_host,
     package_flags,
     parameter_flags,
+    pipeline_root_flag,
     profile_flag,
     recipe_flag,
     runs_dir,
@@ -34,6 +39,8 @@ from switchpoint.errors import ParameterError, SwitchpointError
 if TYPE_CHECKING:
     from switchpoint.documents import Parameters
 
+# What write() says, which knows of no file.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -48,9 +55,10 @@ class Commands(click.Group):
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2 if isinstance(error, ParameterError) else 1)
         except OSError as error:  # no permission, no room: the system's words, and which file
-            if error.filename is None:
+            if error.filename is None and error.errno not in NO_ROOM:
                 raise
-            click.echo(f"Error: {os.fspath(error.filename)}: {error.strerror}", err=True)
+            where = "" if error.filename is None else f"{os.fspath(error.filename)}: "
+            click.echo(f"Error: {where}{error.strerror}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
@@ -98,10 +106,8 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
         document = run(values, runs_directory, show, runner, verify)
     if as_json:
         click.echo(json.dumps(document, indent=1))
-    failed = [step for step in document["steps"] if step["state"] == "failed"]
-    for step in failed:
-        log = Path(runs_directory, document["id"], step["log"] or "")
-        click.echo(f"Error: {console.title(step)} failed: {step['error']}\nIts log: {log}", err=True)
+    for line in console.failures(document, runs_directory):
+        click.echo(f"Error: {line}", err=True)
     if document["state"] == "interrupted":
         click.echo("Interrupted. What has finished is kept: the same command goes on from there.", err=True)
         sys.exit(INTERRUPTED)
@@ -109,10 +115,7 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
         sys.exit(1)
     for line in console.about_photos(document):
         output.print(line, markup=False, highlight=False, soft_wrap=not output.is_terminal)
-    output.print(console.results_table(document["results"], document["best"]))
-    # On a terminal between words; in a file it stays one line.
-    output.print(document["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
-    output.print(f"Report: {document['report']}\nModel:  {document['model']}", markup=False, soft_wrap=True)
+    console.conclude(output, document)
 
 
 @main.command()
@@ -148,7 +151,7 @@ def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: b
         execute(changed(runs_dir, run, flags), runs_dir, runner, verify, as_json)
         return
     if not run:
-        raise click.UsageError("With --host give the id of a run; `switchpoint runs --host …` lists them.")
+        raise click.UsageError(WHICH_RUN)
     cli_cluster.rerun(run, given(flags), as_json=as_json, **options)
 
 
@@ -158,6 +161,11 @@ def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: b
 @recipe_flag
 @parameter_flags
 @local_flags
+@no_host(
+    "A plan of a run on a cluster can't be made: KFP can't be asked what is in its cache. `switchpoint rerun RUN "
+    "--host …` stops and names the steps that would run again for other code; docs/kubeflow.md (What is cached) says "
+    "which steps another value of a parameter runs again."
+)
 @as_json
 def plan(
     again: bool,
@@ -185,19 +193,23 @@ def plan(
 
 
 @main.command("runs")
+@pipeline_root_flag("With --host: where artifacts go, of runs that do not say it.")
 @runs_dir
 @connection_flags
 @as_json
-def list_runs(runs_dir: Path, as_json: bool, **connection: Any) -> None:
+def list_runs(pipeline_root: str | None, runs_dir: Path, as_json: bool, **connection: Any) -> None:
     """List the runs, newest first; with --host those on Kubeflow Pipelines."""
     from switchpoint.command.cli import console
     from switchpoint.command.runs import store as runs
 
-    documents = cli_cluster.runs(connection) if connection["host"] else runs.every(runs_dir)
+    if connection["host"]:
+        documents = cli_cluster.runs(connection, pipeline_root, with_steps=as_json)
+    else:
+        documents = runs.every(runs_dir)
     if as_json:
         click.echo(json.dumps(documents, indent=1))
     else:
-        console.wide().print(console.runs_table(documents))
+        console.print_runs(console.wide(), documents)
 
 
 @main.command()
@@ -222,6 +234,7 @@ for command in (
     cli_publish.export,
     cli_lineage.lineage,
     cli_lineage.tensorboard,
+    cli_show.show,
 ):
     main.add_command(command)
 

@@ -1,18 +1,19 @@
 """The commands that put something where others see it: photos in a bucket, a model in a bucket or a folder."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from switchpoint.command.cli.flags import Address, runs_dir
+from switchpoint.command.cli.flags import READ_FROM, Address, connection_flags, pipeline_root_flag, runs_dir
 
 
 @click.command()
 @click.argument("source", metavar="FOLDER|FILE", type=click.Path(exists=True, path_type=Path))
-@click.argument("uri", metavar="gs://BUCKET/NAME", type=Address(local=False))
+@click.argument("uri", metavar="gs://BUCKET/NAME|s3://…", type=Address(local=False))
 def upload(source: Path, uri: str) -> None:
     """Copy a folder or a file to a bucket, where a cluster sees it. What is there already is not sent again."""
     from switchpoint.command.publish import upload as uploading
@@ -29,24 +30,34 @@ def upload(source: Path, uri: str) -> None:
 
 @click.command()
 @click.argument("run", required=True)
-@click.argument("uri", metavar="gs://BUCKET/models/NAME|FOLDER", type=Address())
+@click.argument("uri", metavar="gs://BUCKET/models/NAME|s3://…|FOLDER", type=Address())
 @click.option(
     "--format", "kind", type=click.Choice(["keras", "h5"]), default="keras", show_default=True,
     help="h5 is Keras' older format.",
 )  # fmt: skip
+@pipeline_root_flag(READ_FROM)
 @runs_dir
-def export(run: str, uri: str, kind: str, runs_dir: Path) -> None:
-    """Publish the best model of a run of this machine: the model, its classes, a card.
+@connection_flags
+def export(run: str, uri: str, kind: str, pipeline_root: str | None, runs_dir: Path, **connection: Any) -> None:
+    """Publish the best model of a run: the model, its classes, a card.
 
-    In a bucket `latest.json` moves last; a FOLDER of this machine must be new.
+    RUN is a run of this machine or, with --host, the id of one on Kubeflow Pipelines. In a bucket `latest.json` moves
+    last; a FOLDER of this machine must be new.
     """
     from rich.console import Console
 
     from switchpoint.command.publish import export as exporting
     from switchpoint.command.runs import store
 
-    document = store.find(runs_dir, run)
-    with Console(stderr=True).status("Publishing"):
+    with Console(stderr=True).status("Publishing"), tempfile.TemporaryDirectory() as directory:
+        if connection["host"]:
+            from switchpoint.command.cluster import fetched
+            from switchpoint.command.cluster.client import Cluster
+
+            kubeflow, runs_dir = Cluster(**connection), Path(directory)
+            document = fetched.best(kubeflow, kubeflow.find(run), pipeline_root, runs_dir)
+        else:
+            document = store.find(runs_dir, run)
         click.echo(exporting.export(document, runs_dir, uri, kind))
 
 

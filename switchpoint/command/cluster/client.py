@@ -6,9 +6,10 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cluster.connection import Connection
 from switchpoint.command.cluster.errors import PassingError
-from switchpoint.command.cluster.steps import of_tasks, of_workflow, steps
+from switchpoint.command.cluster.steps import of_tasks, of_workflow, steps, waiting
 from switchpoint.command.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -22,11 +23,18 @@ Run = Any  # kfp_server_api.V2beta1Run
 
 PATIENCE = 300.0  # seconds without an answer before following a run gives up
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two looks at a run
+WHOLE_ID = 36  # characters of a UUID
+SEARCHED = 1000  # runs among which the start of an id is looked for
 FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 
 
 class Cluster(Connection):
     """One Kubeflow Pipelines, and what it knows of runs."""
+
+    def __init__(self, **connection: Any) -> None:
+        """Connect: see `Connection`."""
+        super().__init__(**connection)
+        self._versions: dict[str, Any] = {}  # by id; a version never changes
 
     def run(self, run_id: str) -> Run:
         """A run and what is known of its tasks.
@@ -38,6 +46,24 @@ class Cluster(Connection):
             f"read run {run_id}", missing=f"There is no run {run_id}. List them: switchpoint runs --host …"
         ):
             return self.client.get_run(run_id)
+
+    def find(self, run_id: str) -> Run:
+        """A run by its id or the start of it.
+
+        Raises:
+            ClusterError: There is none among the newest, or more than one.
+        """
+        if len(run_id) >= WHOLE_ID:
+            return self.run(run_id)
+        listed = [run.run_id for run in self.runs(SEARCHED)]
+        match [each for each in listed if each.startswith(run_id)]:
+            case [found]:
+                return self.run(found)
+            case []:
+                newest = f"The newest: {', '.join(listed[:5])}." if listed else "There is no run of Switchpoint's yet."
+                raise ClusterError(f"There is no run {run_id} at {self.host}. {newest}")
+            case several:
+                raise ClusterError(f"{len(several)} runs begin with {run_id}. Give one of: {', '.join(several[:5])}.")
 
     def runs(self, limit: int = 100) -> list[Run]:
         """Runs of this pipeline, newest first."""
@@ -54,15 +80,15 @@ class Cluster(Connection):
                 break
         return found[:limit]
 
-    def document(self, run: Run) -> documents.Run:
-        """A run as `switchpoint runs` shows it."""
+    def document(self, run: Run, with_steps: bool = True) -> documents.Run:
+        """A run as `switchpoint runs` shows it; its steps are another request."""
         values = parameters_of(run)
         return {
             "id": run.run_id,
             "name": run.display_name,
-            "state": str(run.state).lower(),
+            "state": state(run),
             "parameters": values,
-            "steps": self.steps(run),
+            "steps": self.steps(run) if with_steps else [],
             "results": [],
             "started": run.created_at.isoformat() if run.created_at else None,
             "ended": run.finished_at.isoformat() if run.state in FINISHED and run.finished_at else None,
@@ -71,11 +97,19 @@ class Cluster(Connection):
 
     def steps(self, run: Run) -> list[Step]:
         """The steps that have begun."""
-        tasks = (run.run_details.task_details if run.run_details else None) or []
-        nodes = of_workflow(self._workflow(run.run_id)) if tasks else []
-        return steps(nodes or of_tasks(tasks), _epochs(parameters_of(run)))
+        return self._look(run)[0]
 
-    def _workflow(self, run_id: str) -> str:
+    def _look(self, run: Run) -> tuple[list[Step], str]:
+        """The steps that have begun, and why the run itself waits, if it does."""
+        tasks = (run.run_details.task_details if run.run_details else None) or []
+        nodes = of_workflow(self.workflow(run.run_id)) if tasks else []
+        found = steps(nodes or of_tasks(tasks), _epochs(parameters_of(run)))
+        if state(run) == "canceled":  # Argo has a step that was ended as one that failed
+            for step in found:
+                step["state"] = "canceled" if step["state"] == "failed" else step["state"]
+        return found, waiting(nodes)
+
+    def workflow(self, run_id: str) -> str:
         """The run's Argo workflow as JSON. Only the API's first version gives it; where that is gone, an empty one."""
         try:
             with self.plainly(f"read the workflow of run {run_id}"):
@@ -107,19 +141,21 @@ class Cluster(Connection):
         """
         begun = heard = time.monotonic()
         pause = FIRST_PAUSE
-        seen: dict[Any, str] = {}
+        seen: dict[Any, tuple[str, str | None]] = {}
         while True:
             try:
                 run = self.run(run_id)
-                now = self.steps(run)
+                now, held = self._look(run)
                 heard = time.monotonic()
             except PassingError as error:
                 if time.monotonic() - heard > PATIENCE:
                     raise ClusterError(f"{error}\nThe run itself goes on: {self.url(run_id)}") from error
             else:
-                for step in now:
-                    if seen.get(step["node"]) != step["state"]:
-                        seen[step["node"]] = step["state"]
+                whole: Step = {"name": "run", "switch_epoch": None, "state": "waiting", "seconds": None, "why": held}
+                for step in [*now, *([whole] if held else [])]:
+                    told = step["state"], step.get("why")
+                    if seen.get(step.get("node")) != told:
+                        seen[step.get("node")] = told
                         changed(step)
                 if run.state in FINISHED:
                     return run
@@ -137,8 +173,22 @@ class Cluster(Connection):
     def version_of(self, run: Run) -> Any:
         """The version that the run was started from."""
         reference = run.pipeline_version_reference
+        if reference.pipeline_version_id in self._versions:
+            return self._versions[reference.pipeline_version_id]
         with self.plainly(f"read the pipeline of run {run.run_id}", missing="Its version was deleted"):
-            return self.client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
+            found = self.client.get_pipeline_version(reference.pipeline_id, reference.pipeline_version_id)
+        self._versions[reference.pipeline_version_id] = found
+        return found
+
+
+def state(run: Run) -> str:
+    """A run's state in lower case; a run that was canceled ends as FAILED, and only its history says why."""
+    history = [str(each.state) for each in run.state_history or ()]
+    while history and history[-1] == str(run.state):
+        history.pop()
+    if run.state == "FAILED" and history[-1:] == ["CANCELING"]:
+        return "canceled"
+    return str(run.state).lower()
 
 
 def parameters_of(run: Run) -> Parameters:
@@ -146,6 +196,9 @@ def parameters_of(run: Run) -> Parameters:
     values = dict((run.runtime_config and run.runtime_config.parameters) or {})
     if "switch_epochs" in values:
         values["switch_epochs"] = _epochs(values)
+    for name, parameter in pipeline_parameters.parameters().items():
+        if parameter.kind is int and isinstance(values.get(name), float) and values[name].is_integer():
+            values[name] = int(values[name])
     return values
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from switchpoint.command.errors import ClusterError
 from switchpoint.errors import ParameterError
 
 CONNECT, READ = 10, 60  # seconds
+TEXT = "text/plain"  # asked for where the answer is no JSON: a pod's log
+TAIL = 2**17  # bytes of it that are kept, from its end
 RETRIES = urllib3.Retry(connect=2, read=1, redirect=5, backoff_factor=0.5, respect_retry_after_header=False)
 
 
@@ -98,6 +101,9 @@ class Connection:
         def request(method: str, url: str, *arguments: Any, **keywords: Any) -> Any:
             keywords["_request_timeout"] = (CONNECT, READ)
             response = original(method, url, *arguments, **keywords)
+            if (keywords.get("headers") or {}).get("Accept") == TEXT:  # as JSON, which is what the client reads
+                response.data = json.dumps(response.data[-TAIL:].decode("utf-8", "replace")).encode()
+                return response
             if (response.data or b"{}").lstrip()[:1] not in (b"{", b"["):
                 raise ClusterError(
                     f"{self.host} answers with a web page instead of Kubeflow's API, most likely a login page. "
@@ -106,6 +112,18 @@ class Connection:
             return response
 
         rest.request = request
+
+    def raw(self, url: str) -> Any:
+        """The answer to a GET as it comes, with the same login: a context, whose `status` says whether it is one."""
+        api = self.client._run_api.api_client
+        headers = dict(api.default_headers) | ({"Cookie": api.cookie} if api.cookie else {})
+        api.update_params_for_auth(headers, [], ["Bearer"])
+        limits = urllib3.Timeout(connect=CONNECT, read=READ)
+        return contextlib.closing(
+            api.rest_client.pool_manager.request(
+                "GET", url, headers=headers, timeout=limits, retries=RETRIES, preload_content=False
+            )
+        )
 
     def url(self, run_id: str) -> str:
         """Where a person sees the run."""

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command import profiles
 from switchpoint.command.cluster.client import Cluster, Run, parameters_of
@@ -14,7 +15,7 @@ from switchpoint.command.compilation import package
 from switchpoint.command.errors import ClusterError
 from switchpoint.command.runs import store as runs
 from switchpoint.errors import ParameterError
-from switchpoint.provenance.digests import STEPS, code_digest
+from switchpoint.provenance.digests import CACHED_STEPS, STEPS, code_digest
 from switchpoint.training.resume import RESUME
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ def look_at(cluster: Cluster, run: Run) -> Earlier:
         device=device,
         resume=_resume(spec),
         changed=[
-            step for step in STEPS if step not in found or found[step]["digest"] != code_digest(step, device)[:16]
+            step
+            for step in CACHED_STEPS
+            if step not in found or found[step]["digest"] != code_digest(step, device)[:16]
         ],
         profile=tags.get("profile"),
         commit=tags.get("commit"),
@@ -105,30 +108,40 @@ def submit(
     earlier = look_at(cluster, run)
     values = pipeline_parameters.checked(earlier.parameters | changes)
     check_visible(values, run.runtime_config.pipeline_root if run.runtime_config else None)
-    # Digests stay the run's unless what they are of is another: the cache goes by them.
-    concerned = (("dataset", {"dataset"}), ("weights", {"weights", "backbone"}))
-    values = pipeline_parameters.with_digests(
-        values, tuple(kind for kind, names in concerned if names & changes.keys())
-    )
+    # Digests stay the run's unless what they are of is another: the run takes those that are left empty itself.
+    for kind, names in (("dataset", {"dataset"}), ("weights", {"weights", "backbone"})):
+        if names & changes.keys():
+            values[f"{kind}_digest"] = ""
     other_code = bool(earlier.changed) or earlier.names != values.keys()
     if other_code and not allow_code_change:
         raise ClusterError(code_change(run.run_id, earlier))
-    if not (other_code or profile or registry or device or resume) and run.pipeline_version_reference:
-        said = describe(values, earlier.profile or "unknown", earlier.commit)
-        return resubmit(cluster, run, values, f"{said} Run {run.run_id} again.")
+    mounted = "dataset" in changes and addresses.is_volume(values["dataset"])  # perhaps another than the run's
+    # Pods that did not read the store of an installation as shipped were not told how to reach it.
+    to_store = any(str(changes.get(kind, "")).startswith("minio://") for kind in ("dataset", "weights"))
+    if (
+        not (other_code or profile or registry or device or resume or mounted or to_store)
+        and run.pipeline_version_reference
+    ):
+        said = describe(values, earlier.profile or "unknown", earlier.commit, again=run.run_id)
+        return resubmit(cluster, run, values, said)
     name = profile or earlier.profile
     if name is None or (profile is None and name not in profiles.names()):
         raise ParameterError(f"Run {run.run_id} was compiled with a profile that is not known here. Pass --profile.")
     loaded = profiles.load(name)
+    root = run.runtime_config.pipeline_root if run.runtime_config else None
+    kept = resume or loaded.resume or earlier.resume
+    loaded = profiles.reaching(loaded, root, kept, str(values["dataset"]), str(values["weights"]))
     text = package(
         loaded,
         earlier.registry if registry is None else registry,
         device or (None if profile else earlier.device),
-        resume or loaded.resume or earlier.resume,
+        kept,
+        values["dataset"],
     )
     commit = runs.commit()
     uploaded = version(cluster, text, loaded.name, commit)
-    return resubmit(cluster, run, values, f"{describe(values, loaded.name, commit)} Run {run.run_id} again.", uploaded)
+    said = describe(values, loaded.name, commit, again=run.run_id)
+    return resubmit(cluster, run, values, said, uploaded)
 
 
 def code_change(run_id: str, earlier: Earlier) -> str:
@@ -148,4 +161,4 @@ def code_change(run_id: str, earlier: Earlier) -> str:
 
 def downstream(changed: list[str]) -> list[str]:
     """The steps that run again when some changed: these, and all that read what they make."""
-    return [step for step in STEPS if changed and STEPS.index(step) >= min(map(STEPS.index, changed))]
+    return [step for step in CACHED_STEPS if changed and STEPS.index(step) >= min(map(STEPS.index, changed))]

@@ -1,9 +1,12 @@
 """What a run on Kubeflow Pipelines says of its tasks, as the steps that a person knows.
 
 KFP runs a pipeline as an Argo workflow and shows the workflow's nodes, not the pipeline's tasks. A task `prepare` is a
-node of that name with a node `executor` below it, which Argo skips when the driver found the outputs in the cache; a
-round of the ParallelFor is a node `iteration-iterations(2:2)`, and the tasks of that round come after it. Which node is
-below which stands in the workflow itself (`of_workflow`); the run's task details leave it out (`of_tasks`).
+node `prepare-driver`, which looks into the cache, and after it a node `prepare` with a node `executor` below it, which
+Argo skips when the outputs are in the cache. Where pods are retried, as Kubeflow's own manifests have it, a driver and
+an executor are nodes with a pod `executor(0)`, `executor(1)`, … below them for each attempt. A pod that waits says why
+in its own node; the nodes above say that they run. A round of the ParallelFor is a node `iteration-iterations(2:2)`,
+and the tasks of that round come after it. Which node is below which stands in the workflow itself (`of_workflow`); the
+run's task details leave it out (`of_tasks`).
 """
 
 from __future__ import annotations
@@ -21,12 +24,15 @@ from switchpoint.provenance.digests import STEPS
 if TYPE_CHECKING:
     from switchpoint.command.documents import Step
 
-_TASK = re.compile(rf"({'|'.join(STEPS)})(-\d+)?")
+_TASK = re.compile(rf"({'|'.join(STEPS)})(-\d+)?(-driver)?")
 _ROUND = re.compile(r"iteration-iterations\((\d+):.*\)")
+_ATTEMPT = re.compile(r".*\(\d+\)")
+_FAILED = ("FAILED", "ERROR")
 _STATES = {
     "RUNNING": "running",
     "SUCCEEDED": "ran",
     "SKIPPED": "skipped",
+    "OMITTED": "skipped",
     "FAILED": "failed",
     "ERROR": "failed",
     "CANCELING": "canceled",
@@ -34,10 +40,12 @@ _STATES = {
 }
 # No pod starts, trains and ends in that time: where nothing else tells, such a task was cached.
 INSTANT = 2  # seconds
+# What a pod says that is about to run; nobody has to do anything about it.
+_STARTING = ("", "ContainerCreating", "PodInitializing")
 
 
 class Node(NamedTuple):
-    """A node of the workflow; `state` in the API's words, `children` by their ids."""
+    """A node of the workflow; `state` in the API's words, `children` by their ids, `pod` the pod's name, if any."""
 
     id: str
     name: str
@@ -45,11 +53,18 @@ class Node(NamedTuple):
     start: datetime.datetime | None
     end: datetime.datetime | None
     children: tuple[str, ...] = ()
+    message: str = ""
+    pod: str = ""
 
     @property
     def seconds(self) -> float:
         """How long it ran, as far as is known."""
         return max(0.0, (self.end - self.start).total_seconds()) if self.start and self.end else 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether its pod can't start, for a reason that a person should know."""
+        return bool(self.pod) and self.state == "PENDING" and self.message not in _STARTING
 
 
 def of_workflow(manifest: str) -> list[Node]:
@@ -58,7 +73,8 @@ def of_workflow(manifest: str) -> list[Node]:
     Args:
         manifest: JSON of the Workflow; nodes of a large one come compressed (base64 of gzip).
     """
-    status = json.loads(manifest).get("status") or {}
+    workflow = json.loads(manifest)
+    status = workflow.get("status") or {}
     if packed := status.get("compressedNodes"):
         status["nodes"] = json.loads(gzip.decompress(base64.b64decode(packed)))
     return [
@@ -69,9 +85,22 @@ def of_workflow(manifest: str) -> list[Node]:
             _time(node.get("startedAt")),
             _time(node.get("finishedAt")),
             tuple(node.get("children") or ()),
+            node.get("message") or "",
+            _pod(workflow.get("metadata") or {}, node),
         )
         for node in (status.get("nodes") or {}).values()
     ]
+
+
+def _pod(workflow: dict[str, Any], node: dict[str, Any]) -> str:
+    """The name of a node's pod: WORKFLOW-TEMPLATE-hash, as Argo makes it (workflow/util/pod_name.go)."""
+    if node.get("type") != "Pod":
+        return ""
+    if (workflow.get("annotations") or {}).get("workflows.argoproj.io/pod-name-format") == "v1":
+        return str(node["id"])
+    template = node.get("templateName") or (node.get("templateRef") or {}).get("template", "")
+    prefix = f"{workflow.get('name', '')}-{template}"
+    return f"{prefix[:242]}-{node['id'].rpartition('-')[2]}"  # 253 characters less a hash of ten and its hyphen
 
 
 def _time(text: str | None) -> datetime.datetime | None:
@@ -93,34 +122,93 @@ def steps(nodes: list[Node], switch_epochs: list[int]) -> list[Step]:
         switch_epochs: The run's, in the run's own order: the rounds of the loop go by place.
     """
     by_id = {node.id: node for node in nodes}
-    rounds = {
+    rounds = _rounds(nodes, by_id)
+    drivers: dict[tuple[str, int | None], Node] = {}
+    result: dict[tuple[str, int | None, str], Step] = {}
+    for node in nodes:
+        if found := _TASK.fullmatch(node.name):
+            number = rounds.get(node.id)
+            task = f"{found[1]}{found[2] or ''}"
+            if found[3] and (node.pod or node.children):
+                drivers[task, number] = node
+            elif not found[3]:
+                # Without rounds, nodes of the same task are told apart by their ids.
+                result[task, number, node.id] = _step(node, by_id)
+    for (task, number), driver in drivers.items():
+        found_steps = [key for key in result if key[:2] == (task, number)]
+        if blocked := _blocked(driver, by_id, bool(found_steps)):
+            for key in found_steps:
+                del result[key]
+            result[task, number, driver.id] = blocked
+    named: list[Step] = [
+        {**step, "name": task.split("-")[0], "switch_epoch": _epoch(number, switch_epochs)}
+        for (task, number, _), step in result.items()
+    ]
+    return sorted(
+        named, key=lambda step: (step["name"] == "report", step["switch_epoch"] or 0, STEPS.index(step["name"]))
+    )
+
+
+def _epoch(number: int | None, switch_epochs: list[int]) -> int | None:
+    return switch_epochs[number] if number is not None and number < len(switch_epochs) else None
+
+
+def _rounds(nodes: list[Node], by_id: dict[str, Node]) -> dict[str, int]:
+    """In which round of the loop each node is."""
+    return {
         below.id: int(found[1])
         for node in nodes
         if (found := _ROUND.fullmatch(node.name))
         for below in _below(node, by_id)
     }
-    result: list[Step] = []
-    for node in nodes:
-        if not (found := _TASK.fullmatch(node.name)):
-            continue
-        state = _STATES.get(node.state, "pending")
-        executors = [child for child in _children(node, by_id) if child.name == "executor"]
-        skipped = any(child.state == "SKIPPED" for child in executors)
-        if state == "ran" and (skipped or (not executors and node.seconds <= INSTANT)):
-            state = "cached"
-        number = rounds.get(node.id)
-        result.append(
-            {
-                "name": found[1],
-                "switch_epoch": switch_epochs[number] if number is not None and number < len(switch_epochs) else None,
-                "state": state,
-                "seconds": node.seconds if state in ("ran", "failed") else None,
-                "node": node.id,
-            }
-        )
-    return sorted(
-        result, key=lambda step: (step["name"] == "report", step["switch_epoch"] or 0, STEPS.index(step["name"]))
-    )
+
+
+def _step(node: Node, by_id: dict[str, Node]) -> Step:
+    """A task's node as a step, still without its name."""
+    state = _STATES.get(node.state, "pending")
+    executors = [child for child in _children(node, by_id) if child.name == "executor"]
+    skipped = any(child.state == "SKIPPED" for child in executors)
+    if state == "ran" and (skipped or (not executors and node.seconds <= INSTANT)):
+        state = "cached"
+    step = _made(node, state)
+    for executor in executors:
+        _explain(step, last_attempt(executor, by_id))
+    return step
+
+
+def _made(node: Node, state: str) -> Step:
+    seconds = node.seconds if state in ("ran", "failed") else None
+    return {"name": "", "switch_epoch": None, "state": state, "seconds": seconds, "node": node.id}
+
+
+def _explain(step: Step, pod: Node) -> None:
+    """Say why a step waits or failed, as far as its pod's node tells it."""
+    if step["state"] in ("running", "pending") and pod.waits:
+        step["state"], step["why"] = "waiting", pod.message
+    elif step["state"] == "failed":
+        step["error"], step["pod"] = pod.message or None, pod.pod
+
+
+def _blocked(driver: Node, by_id: dict[str, Node], begun: bool) -> Step | None:
+    """The step of a driver that can't start, or that failed: what comes after it is omitted."""
+    pod = last_attempt(driver, by_id)
+    if not (driver.state in _FAILED or (pod.waits and not begun)):
+        return None
+    step = _made(driver, "failed" if driver.state in _FAILED else "pending")
+    _explain(step, pod)
+    return step
+
+
+def last_attempt(node: Node, by_id: dict[str, Node]) -> Node:
+    """The pod of a node: its own, or that of the newest attempt."""
+    attempts = [child for child in _children(node, by_id) if child.pod and _ATTEMPT.fullmatch(child.name)]
+    return attempts[-1] if attempts and not node.pod else node
+
+
+def waiting(nodes: list[Node]) -> str:
+    """Why the run itself waits: the pods of what is no step, such as the driver of the whole run."""
+    tasks = re.compile(rf"{_TASK.pattern}(\(\d+\))?|executor.*")
+    return next((node.message for node in nodes if node.waits and not tasks.fullmatch(node.name)), "")
 
 
 def _children(node: Node, by_id: dict[str, Node]) -> Iterator[Node]:

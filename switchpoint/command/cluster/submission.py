@@ -18,6 +18,7 @@ import kfp_server_api
 
 from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
+from switchpoint.command.cluster import limits
 from switchpoint.command.cluster.client import Cluster, Run
 from switchpoint.command.cluster.connection import quietly
 from switchpoint.command.errors import ClusterError
@@ -27,29 +28,25 @@ if TYPE_CHECKING:
     from switchpoint.documents import Parameters
 
 PIPELINE = "switchpoint"
-# About 2.9 kB of the report's one argument each; Linux allows 128 KiB.
-MOST_SWITCH_EPOCHS = 36
 
 
 def check_visible(values: Parameters, pipeline_root: str | None = None) -> None:
     """Refuse a dataset or weights that lie on this machine, where no pod sees them.
 
     Raises:
-        ParameterError: Says how to upload what is there, or that nothing is there.
+        ParameterError: Says how to upload what is there, or that nothing is there; or what Kubeflow can't take.
     """
-    if len(values["switch_epochs"]) > MOST_SWITCH_EPOCHS:
-        raise ParameterError(
-            f"switch_epochs has {len(values['switch_epochs'])} epochs: a run on Kubeflow takes {MOST_SWITCH_EPOCHS} at "
-            "most, since KFP hands the report all of its inputs in one argument. Spread them over several runs."
-        )
-    bucket = addresses.parse(pipeline_root)[0] if pipeline_root and addresses.is_remote(pipeline_root) else "BUCKET"
+    limits.check_arguments(values, pipeline_root)
+    for name, value in values.items():
+        limits.check_characters(name, str(value))
+    bucket = addresses.place(pipeline_root) if pipeline_root and addresses.is_remote(pipeline_root) else "gs://BUCKET"
     pipeline_parameters.check_addresses(values)
     for name in ("dataset", "weights"):
         value = str(values[name])
         if not addresses.is_local(value, name):
             continue
         path = Path(value).expanduser().resolve()
-        target = f"gs://{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{path.name}"
+        target = f"{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{path.name}"
         raise ParameterError(
             f"{name}={value!r} is on this machine, where the cluster can't see it. Upload it, then pass its address:\n"
             f"  switchpoint upload {value} {target}\n"
@@ -57,20 +54,38 @@ def check_visible(values: Parameters, pipeline_root: str | None = None) -> None:
         )
 
 
+def check_names(experiment: str, service_account: str | None) -> None:
+    """Refuse names that Kubeflow Pipelines can't take; cut, they would be those of others.
+
+    Raises:
+        ParameterError: Says which, and how long it may be.
+    """
+    limits.check("--experiment", experiment, limits.EXPERIMENT)
+    limits.check("--service-account", service_account or "", limits.SERVICE_ACCOUNT)
+
+
 def name_of(values: Parameters) -> str:
     """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`."""
     dataset = re.sub(r"(\.tar)?\.gz$|\.tgz$", "", str(values["dataset"]).removeprefix("tfds:").rstrip("/"))
     epochs = ",".join(map(str, values["switch_epochs"]))
-    return f"{dataset.rpartition('/')[2]} {values['backbone']} {epochs}"
+    return limits.name(dataset.rpartition("/")[2], f" {values['backbone']} {epochs}")
 
 
-def describe(values: Parameters, profile: str, commit: str | None) -> str:
-    """The run in a sentence."""
+def describe(values: Parameters, profile: str, commit: str | None, again: str = "") -> str:
+    """The run in a few words; addresses, which may be long and are among the parameters too, come last.
+
+    Args:
+        values: The pipeline's parameters.
+        profile: The name of the profile.
+        commit: The code's.
+        again: The run that this one repeats, if it does.
+    """
     epochs = ", ".join(map(str, values["switch_epochs"]))
-    return (
+    return limits.text(
+        f"{f'Run {again} again. ' if again else ''}"
         f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning "
-        f"from each of {epochs}. Dataset {values['dataset']}, backbone {values['backbone']}, "
-        f"weights {values['weights']}. Profile {profile}, commit {commit or 'unknown'}."
+        f"from each of {epochs}. Profile {limits.text(profile, limits.TAG)}, commit {commit or 'unknown'}. "
+        f"Backbone {values['backbone']}, weights {values['weights']}, dataset {values['dataset']}."
     )
 
 
@@ -133,9 +148,11 @@ def _start(
         runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=values, pipeline_root=pipeline_root or None),
         service_account=service_account or None,
     )
-    with cluster.plainly(
-        "start the run", unsure="It may have been started all the same: look at `switchpoint runs` first"
-    ):
+    unsure = (
+        "It may have been started all the same: look at `switchpoint runs` first. A run that was started and could not "
+        f"be stored is in no list: kubectl -n {cluster.own_namespace() or 'kubeflow'} get workflows"
+    )
+    with cluster.plainly("start the run", unsure=unsure):
         return cluster.client._run_api.run_service_create_run(run=body)
 
 
@@ -162,7 +179,9 @@ def _pipeline(cluster: Cluster) -> str:
 def version(cluster: Cluster, package: str, profile: str, commit: str | None) -> tuple[str, str]:
     """Ids of the pipeline and of its version that is this package, byte for byte; uploaded when it is not there."""
     pipeline_id = _pipeline(cluster)
-    name = f"{profile}-{hashlib.sha256(package.encode()).hexdigest()[:12]}"
+    digest = hashlib.sha256(package.encode()).hexdigest()[:12]
+    name = f"{limits.slug(profile, limits.VERSION - len(digest) - 1)}-{digest}".lstrip("-")
+    tags = {"profile": limits.text(profile, limits.TAG), "commit": limits.text(commit or "unknown", limits.TAG)}
 
     def find() -> str | None:
         with cluster.plainly("list the pipeline's versions"):
@@ -177,8 +196,8 @@ def version(cluster: Cluster, package: str, profile: str, commit: str | None) ->
                 str(path),
                 name=name,
                 pipelineid=pipeline_id,
-                description=f"Profile {profile}, commit {commit or 'unknown'}.",
-                tags=json.dumps({"profile": profile, "commit": commit or "unknown"}),
+                description=f"Profile {tags['profile']}, commit {tags['commit']}.",
+                tags=json.dumps(tags),
             )
         return str(uploaded.pipeline_version_id)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.digest.step import of_weights
 from switchpoint import addresses, storage
 from switchpoint.command.runs.artifacts import metadata
 from switchpoint.data import sources
@@ -19,7 +20,6 @@ from switchpoint.provenance.digests import STEPS, code_digest
 from switchpoint.provenance.metadata import CONFIG, embedded, entry, sealed
 from switchpoint.training import checkpoints
 from switchpoint.training import saved_model as models
-from switchpoint.training.backbones.table import weights_digest
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Check, Graph, Node
@@ -154,6 +154,8 @@ def _dataset(node: Node, _: _Copies) -> str | None:
     dataset = node["parameters"].get("dataset")
     if dataset is None:
         raise _UncheckableError("the model file carries no address of it, and no run here names one")
+    if addresses.is_volume(dataset):
+        raise _UncheckableError(f"{dataset} is on a volume of the cluster")
     if Path(dataset).is_absolute() and not Path(dataset).exists():
         raise _UncheckableError(f"{dataset} is gone")
     return _differs(sources.digest(dataset), node["digest"], dataset)
@@ -165,8 +167,7 @@ def _weights(node: Node, _: _Copies) -> str | None:
         raise _UncheckableError("the model file carries no address of them, and no run here names one")
     if Path(weights).is_absolute() and not Path(weights).exists():
         raise _UncheckableError(f"{weights} is gone")
-    found = storage.digest(weights) if addresses.is_remote(weights) else weights_digest(backbone, weights)
-    return _differs(found, node["digest"], weights)
+    return _differs(of_weights(backbone, weights), node["digest"], weights)
 
 
 _TESTS: dict[str, tuple[str, Test]] = {

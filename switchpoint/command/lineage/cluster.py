@@ -1,4 +1,4 @@
-"""The lineage of a run on a cluster: KFP's API shows no artifacts, so it is read from the bucket that the run wrote to.
+"""The lineage of a run on a cluster: KFP's API shows no artifacts, so it is read from the store that the run wrote to.
 
 The best model's file says what it was made of. Which run made each of it is looked up by digest among the outputs
 of the cluster's runs: ROOT/PIPELINE/RUN/TASK/random/OUTPUT, where a run has only what it did not take from the cache.
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from switchpoint import addresses, storage
 from switchpoint.command.cluster import rerun as cluster_rerun
 from switchpoint.command.cluster import results as cluster_results
-from switchpoint.command.cluster.client import Cluster, Run
-from switchpoint.command.cluster.submission import PIPELINE
+from switchpoint.command.cluster.artifacts import Artifacts, direct, listable, root_of
+from switchpoint.command.cluster.client import Cluster, Run, state
 from switchpoint.command.errors import ClusterError
 from switchpoint.command.lineage import graph as lineage_graph
 from switchpoint.data.manifest import MANIFEST
@@ -45,16 +45,17 @@ def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> Grap
         ClusterError: It has no best model, or that can't be read from here.
     """
     if run.state != "SUCCEEDED":
-        raise ClusterError(f"The run is {str(run.state).lower()}: only a run that succeeded has a best model.")
+        raise ClusterError(f"The run is {state(run)}: only a run that succeeded has a best model.")
     uri = cluster_results.read(cluster, run, pipeline_root)["model"]
     with tempfile.TemporaryDirectory() as directory:
         model = Path(directory, MODEL)
-        storage.download(uri, model)
+        Artifacts(cluster).download(uri, model)
+        best = hashlib.sha256(model.read_bytes()).hexdigest()
         try:
             content = embedded(model)
         except SwitchpointError as error:
             raise ClusterError(str(error).replace(str(model), uri)) from error
-    artifacts = _Artifacts(cluster, run, pipeline_root, uri)
+    artifacts = _Outputs(cluster, run, pipeline_root, uri, best)
     graph = lineage_graph.build(content["model"], content["records"], content.get("checkpoints"), artifacts)
     given = cluster_rerun.look_at(cluster, run).parameters
     for node in graph["nodes"]:
@@ -66,61 +67,65 @@ def of_run(cluster: Cluster, run: Run, pipeline_root: str | None = None) -> Grap
     return graph
 
 
-class _Artifacts:
-    """Outputs of the cluster's runs in its bucket, as `lineage_graph.build` asks for them."""
+class _Outputs:
+    """Outputs of the cluster's runs, as `lineage_graph.build` asks for them."""
 
-    def __init__(self, cluster: Cluster, run: Run, pipeline_root: str | None, best: str) -> None:
+    def __init__(self, cluster: Cluster, run: Run, pipeline_root: str | None, best: str, sha256: str) -> None:
         runs = [run, *(other for other in cluster.runs() if other.run_id != run.run_id)]
-        roots = {
-            each.run_id: (each.runtime_config and each.runtime_config.pipeline_root) or pipeline_root or ""
-            for each in runs
-        }
-        self.prefixes = {
-            run_id: f"{root.rstrip('/')}/{PIPELINE}/{run_id}/"
-            for run_id, root in roots.items()
-            if addresses.is_remote(root)
-        }
-        self.own = run.run_id
-        self.best = storage.listing(best)[0]
-        self.listing = functools.cache(self._listing)
-        self.digest_in = functools.cache(_digest_in)
+        self.artifacts = Artifacts(cluster)
+        self.roots = {each.run_id: root_of(each, pipeline_root) for each in runs}
+        self.own, self.sha256 = run.run_id, sha256
+        self.best = storage.listing(best)[0].content if direct(best) else None
+        self.outputs = functools.cache(self._outputs)
+        self.digest_of = functools.cache(self._digest_of)
 
     def get(self, step: str, output: str, digest: str | None) -> tuple[str | None, None, str | None]:
         """Where an output lies and which run made it; None when no run has it any more."""
         telling = f"/{_TELLING[output]}" if output in _TELLING else ""
         own: tuple[str | None, None, str | None] = (None, None, None)
-        for run_id, prefix in self.prefixes.items():
-            bucket, name = addresses.parse(prefix)
-            for item in sorted(self.listing(run_id), key=lambda item: item.generation):
-                if not re.fullmatch(rf"{step}/[^/]+/{output}{telling}", item.name.removeprefix(name)):
+        for run_id in self.roots:
+            for uri, content in self.outputs(run_id):
+                if not re.search(rf"/{run_id}/{step}/[^/]+/{output}{telling}$", uri):
                     continue
-                uri = f"gs://{bucket}/{item.name}"
                 found = uri.removesuffix(telling), None, run_id
                 if output == "model":  # the report keeps a copy of the best one, byte for byte
-                    if (item.crc32c, item.size) == (self.best.crc32c, self.best.size):
+                    if content == self.best if content and self.best else self.digest_of(uri, output) == self.sha256:
                         return found
-                elif self.digest_in(uri, output) == digest:
+                elif self.digest_of(uri, output) == digest:
                     return found
                 elif run_id == self.own:
                     own = found  # what this run made and used, so it was changed since; --verify says that
         return own
 
-    def _listing(self, run_id: str) -> list[storage.Object]:
+    def _outputs(self, run_id: str) -> list[tuple[str, tuple[storage.Version, int] | None]]:
+        """Addresses of files; with what the store says of their content, where it can be listed."""
+        root = self.roots[run_id]
         try:
-            return storage.listing(self.prefixes[run_id])
-        except StorageError:
+            if listable(root):
+                return [(uri, item.content) for uri, item in self.artifacts.listed(run_id, root)]
+            named = self.artifacts.named(run_id)
+        except (ClusterError, StorageError):
             if run_id == self.own:
                 raise
             return []  # an older run's bucket may be gone, or another's
+        return [
+            (f"{uri}/{_TELLING[last]}" if (last := addresses.last_part(uri)) in _TELLING else uri, None)
+            for uri in named
+        ]
 
-
-def _digest_in(uri: str, output: str) -> str | None:
-    with tempfile.TemporaryDirectory() as directory:
-        storage.download(uri, path := Path(directory, "file"))
-        content = path.read_bytes()
-    if output == "checkpoints":
-        return hashlib.sha256(content).hexdigest()
-    try:
-        return str(json.loads(content)["digest"])
-    except (ValueError, LookupError, TypeError):
-        return None  # damaged
+    def _digest_of(self, uri: str, output: str) -> str | None:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, "file")
+            try:
+                self.artifacts.download(uri, path)
+            except StorageError:
+                if direct(uri):
+                    raise
+                return None  # the UI has no word for what is gone
+            content = path.read_bytes()
+        if output in ("checkpoints", "model"):
+            return hashlib.sha256(content).hexdigest()
+        try:
+            return str(json.loads(content)["digest"])
+        except (ValueError, LookupError, TypeError):
+            return None  # damaged

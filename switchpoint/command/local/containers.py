@@ -20,7 +20,10 @@ def runner(parameters: dict[str, Any]) -> local.DockerRunner:
         for path in paths
         if path.is_absolute() and path.exists()
     ]
-    variables = {"HOME": "/tmp", RESUME: os.environ.get(RESUME, ""), RUN: os.environ.get(RUN, "")}
+    # What a profile or a file of this machine says stays here: give its values as variables.
+    of_files = ("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+    store = {name: value for name, value in os.environ.items() if name.startswith("AWS_") and name not in of_files}
+    variables = store | {"HOME": "/tmp", RESUME: os.environ.get(RESUME, ""), RUN: os.environ.get(RUN, "")}
     return local.DockerRunner(mounts=mounts, user=f"{os.getuid()}:{os.getgid()}", environment=variables)
 
 

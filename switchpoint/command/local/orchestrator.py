@@ -22,8 +22,10 @@ from kfp.local import cache, docker_task_handler, executor_input_utils, logging_
 from kfp.local import task_dispatcher as dispatcher
 from kfp.local.orchestrator import orchestrator_utils, task_executor
 
+from components.digest.step import DigestConfig, digest
 from pipeline import switchpoint as pipeline
-from switchpoint.command.local import containers, outputs, packages
+from switchpoint.command.local import containers, packages
+from switchpoint.command.runs import outputs
 from switchpoint.command.runs.store import now
 
 if TYPE_CHECKING:
@@ -95,9 +97,9 @@ def orchestrate(
         verify: Read every file of what is cached, also where its size and time are those of when it was written.
     """
     with (
+        _quiet(),
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
-        _quiet(),
         _observed(observer),
         _checked_cache(writes, verify, packages.digest() if runner == "subprocess" else None),
     ):
@@ -120,17 +122,16 @@ def _quiet() -> Iterator[None]:
     It exchanges the root logger's handlers, and Python's print, while a task runs; two rounds of a loop then leave each
     other's behind, or none, and what is logged without one goes to the terminal.
     """
-    handlers, level = logging.root.handlers[:], logging.root.level
-    logging.root.handlers[:] = [logging.NullHandler()]
+    level = logging.root.level
     with (
+        _replaced(logging.root, "handlers", [logging.NullHandler()]),
         _replaced(logging_utils, "local_logger_context", contextlib.nullcontext),
         _replaced(logging_utils, "indented_print", contextlib.nullcontext),
+        _replaced(logging_utils, "print_horizontal_line", lambda: None),
+        _replaced(warnings, "showwarning", lambda *_, **__: None),
     ):
-        try:
-            yield
-        finally:
-            logging.root.handlers[:] = handlers
-            logging.root.setLevel(level)
+        yield
+        logging.root.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -194,12 +195,21 @@ def started_by(starter: Starter, run: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute is another one meanwhile, and for good where Ctrl-C ends that.
+
+    A second Ctrl-C does not wait for kfp's threads: with kfp's own functions back they would say what they do, and
+    start the next steps themselves.
+    """
     original = getattr(owner, name)
     setattr(owner, name, value)
     try:
         yield
-    finally:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         setattr(owner, name, original)
+        raise
+    setattr(owner, name, original)
 
 
 @contextlib.contextmanager
@@ -223,6 +233,9 @@ def _observed(observer: Observer) -> Iterator[None]:
         spec = arguments["task_spec"]
         component = arguments["components"][spec.component_ref.name]
         inputs = orchestrator_utils.OrchestratorUtils.make_task_arguments(spec.inputs, arguments["io_store"])
+        if spec.component_ref.name == "comp-digest":
+            # The command has taken the digests before it planned: here the step would only hand them on.
+            return digest(DigestConfig.given(inputs))._asdict(), status.Status.SUCCESS
         step = _step(spec.component_ref.name, arguments["executors"][component.executor_label].container, inputs)
         observer.steps.append(step)
         _this_thread.step, _this_thread.broken = step, ""

@@ -28,7 +28,7 @@ def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess
         parameters: All of the pipeline's parameters, checked.
         runs_directory: Where runs and the cache live.
         runner: `subprocess` or `docker`.
-        verify: Read all that is cached: see `switchpoint.command.local.outputs`.
+        verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
     """
     planner = _Planner(store.every(runs_directory))
     with tempfile.TemporaryDirectory() as empty:

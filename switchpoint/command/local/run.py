@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from switchpoint import addresses
 from switchpoint.command.compilation import environment
-from switchpoint.command.errors import RunnerError
+from switchpoint.command.errors import RunnerError, RunsDirectoryError
 from switchpoint.command.local import containers
 from switchpoint.command.local.orchestrator import Outputs, Task, orchestrate, started_by
 from switchpoint.command.local.plan import order, plan
 from switchpoint.command.local.processes import Processes
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
+from switchpoint.command.runs.failures import own_error
 from switchpoint.command.runs.results import collect
 from switchpoint.training.resume import RESUME, RUN, forget
 
@@ -53,7 +53,7 @@ def run(
         runs_directory: Where runs and the cache live.
         watcher: Told of every step and every line.
         runner: `subprocess`, or `docker` for a container a step.
-        verify: Read all that is cached: see `switchpoint.command.local.outputs`.
+        verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
     """
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner, verify)
@@ -63,29 +63,27 @@ def run(
             step["state"] == "will run" and step["name"] != "report" for step in expected
         ):
             processes.warm_up()
-        return _run(parameters, runs_directory, watcher, runner, verify, expected, processes)
+        document = store.create(runs_directory, parameters, runner)
+        with store.alive(runs_directory, document):
+            _run(document, runs_directory, watcher, verify, expected, processes)
+        return document
 
 
 def _run(
-    parameters: Parameters,
-    runs_directory: Path,
-    watcher: Watcher,
-    runner: str,
-    verify: bool,
-    expected: list[Step],
-    processes: Processes,
-) -> Run:
+    document: Run, runs_directory: Path, watcher: Watcher, verify: bool, expected: list[Step], processes: Processes
+) -> None:
     """Run what `plan` expects, with the server there or warming up if one is needed."""
-    document = store.create(runs_directory, parameters, runner)
+    parameters, runner = document["parameters"], document["runner"]
     going = _Run(document, runs_directory, watcher, processes)
     going.save()
     states = os.environ.get(RESUME) or str(runs_directory / ".resume")
     try:
         with started_by(going, document["id"]), environment({RESUME: states, RUN: document["id"]}):
             orchestrate(parameters, runs_directory, runs_directory / ".cache", runner, going, verify=verify)
+        going.gather()
         document["state"] = "succeeded"
-        collect(document, going.directory / "report.html")
     except KeyboardInterrupt:
+        going.interrupted.set()
         document["state"] = "interrupted"
     except RuntimeError as error:  # kfp's "Inner task failed: …"; the step's own error is in the step
         if going.interrupted.is_set():
@@ -96,7 +94,6 @@ def _run(
         going.close(expected)
     if not addresses.is_remote(states):
         _forget_states(Path(states), store.every(runs_directory))
-    return document
 
 
 def _forget_states(states: Path, documents: list[Run]) -> None:
@@ -126,6 +123,7 @@ class _Run:
         self.watcher = watcher
         self.processes = processes
         self.interrupted = threading.Event()
+        self.over = False  # a second Ctrl-C does not wait for kfp's threads
         self._lock = threading.Lock()  # kfp runs two rounds of a loop at once
 
     def execute(self, task: Task) -> Outputs | None:
@@ -141,15 +139,15 @@ class _Run:
         self.watcher.started(step)
         outputs = task.run()
         if outputs is None and step["state"] != "interrupted":
-            step["error"] = _own_error(self._log(step).read_text(encoding="utf-8"))
+            step["error"] = own_error(self._log(step).read_text(encoding="utf-8"))
         return outputs
 
     def process(self, step: Step, command: list[str], variables: dict[str, str]) -> int:
-        with _Log(self._log(step), step, self.watcher) as log:
+        with _Log(self._log(step), step, self) as log:
             return self._ended(step, self.processes.run(command, variables, log.add))
 
     def container(self, step: Step, *arguments: Any, **keywords: Any) -> int:
-        with _Log(self._log(step), step, self.watcher) as log:
+        with _Log(self._log(step), step, self) as log:
             return self._ended(step, containers.run(log.add, *arguments, **keywords))
 
     def _ended(self, step: Step, code: int) -> int:
@@ -167,10 +165,22 @@ class _Run:
         if step["state"] == "ran" and step["error"]:
             step["state"] = "failed"
         self.save()
-        self.watcher.ended(step)
+        if not self.over:
+            self.watcher.ended(step)
+
+    def gather(self) -> None:
+        """All steps ended well: put what they came to into the document, and the pages beside it."""
+        try:
+            collect(self.document, self.directory / "report.html")
+        except OSError as error:
+            raise RunsDirectoryError(
+                f"Every step ended well, but what the run came to can't be put into {self.directory}: {error}. Repair "
+                "that and run the same command again: what has finished comes from the cache."
+            ) from error
 
     def close(self, expected: list[Step]) -> None:
-        """The run is over: what was expected and never came is skipped."""
+        """The run is over: what was expected and never came is skipped, and nothing more is told."""
+        self.over = True
         if self.document["state"] == "running":
             self.document["state"] = "failed"
         for step in self.steps:
@@ -197,8 +207,8 @@ class _Run:
 class _Log:
     """A step's log: each line is written, and told, when it comes."""
 
-    def __init__(self, path: Path, step: Step, watcher: Watcher) -> None:
-        self._step, self._watcher = step, watcher
+    def __init__(self, path: Path, step: Step, going: _Run) -> None:
+        self._step, self._going = step, going
         self._file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> _Log:
@@ -210,18 +220,5 @@ class _Log:
     def add(self, line: str) -> None:
         self._file.write(line)
         self._file.flush()
-        self._watcher.line(self._step, line.rstrip())
-
-
-def _own_error(log: str) -> str:
-    """What a step said when it failed: its exception's message, or the last lines it printed."""
-    after = log.rpartition("Traceback (most recent call last):")[2]
-    lines = after.rstrip().splitlines()
-    for number, line in enumerate(lines):
-        found = re.match(r"(?:[\w.]+\.)?(\w+(?:Error|Exception|Interrupt|Exit)): (.*)", line)
-        if found:
-            message = "\n".join([found[2], *lines[number + 1 :]]).strip()
-            return (
-                message if "switchpoint.errors" in line or found[1] == "SwitchpointError" else f"{found[1]}: {message}"
-            )
-    return "\n".join(lines[-5:]) or "It printed nothing."
+        if not self._going.over:
+            self._going.watcher.line(self._step, line.rstrip())

@@ -23,7 +23,10 @@ from PIL import Image, ImageOps
 
 def read(path):
     """A photo with the pixels that training saw: upright, transparency on white, 16 bits scaled to 8."""
-    image = ImageOps.exif_transpose(Image.open(path))
+    image = Image.open(path)
+    if image.mode == "F" or (image.format == "TIFF" and image.mode.startswith("I")):
+        raise ValueError(f"{{path}} has more than 8 bits: save it as a PNG, or as a TIFF of 8 bits.")
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16 bits
         image = image.convert("F").point(lambda level: level * (255 / 65535) + 0.5).convert("L")
     elif image.has_transparency_data:

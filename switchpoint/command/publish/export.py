@@ -1,4 +1,4 @@
-"""Publish a run's best model: in a new folder, or in Cloud Storage under a version, with a pointer to the newest."""
+"""Publish a run's best model: in a new folder, or in a bucket under a version, with a pointer to the newest."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import json
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses
 from switchpoint.command.errors import ArtifactGoneError, ExportError, NoModelError
 from switchpoint.command.publish import card
-from switchpoint.command.publish.upload import crc32c, upload
-from switchpoint.command.runs.artifacts import located
+from switchpoint.command.publish.gcs_sending import crc32c
+from switchpoint.command.publish.upload import upload
+from switchpoint.command.runs import outputs
+from switchpoint.command.runs.artifacts import located, metadata
 from switchpoint.errors import StorageError
 from switchpoint.storage import read_json, write_json
 
@@ -28,7 +31,7 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
     Args:
         document: Of a run of this machine.
         runs_directory: Where the runs lie now.
-        destination: A folder that is not there yet, or gs://BUCKET/models/NAME.
+        destination: A folder that is not there yet, or an address such as gs://BUCKET/models/NAME.
         kind: keras or h5.
 
     Returns:
@@ -36,7 +39,7 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
 
     Raises:
         NoModelError: The run did not succeed.
-        ArtifactGoneError: The model is no longer there.
+        ArtifactGoneError: The model is no longer there, or not as the run left it.
         ExportError: The folder is there or can't be made, or Keras can't hold the network in H5.
     """
     if document["state"] != "succeeded" or not document["model"]:
@@ -47,6 +50,10 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
     best = located(document["model"], runs_directory)
     if not best.is_file():
         raise ArtifactGoneError(f"{best} is gone. Run the pipeline again to have it back.")
+    if why := _changed(document, runs_directory):
+        raise ArtifactGoneError(
+            f"{best} is not published: of the report that it belongs to, {why}. Run the pipeline again to have it back."
+        )
     with tempfile.TemporaryDirectory() as directory:
         model, classes = Path(directory, f"model.{kind}"), Path(directory, "classes.json")
         if kind == "h5":
@@ -68,19 +75,27 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
     return f"Exported to {destination}."
 
 
+def _changed(document: Run, runs_directory: Path) -> str:
+    """What is published is what the report left behind, byte for byte; else what is not."""
+    (made,) = (step["outputs"] for step in document["steps"] if step["name"] == "report")
+    places = {name: located(made[name], runs_directory) for name in ("model", "results")}
+    found = {name: outputs.Output(path, (metadata(path) or {}).get("digest")) for name, path in places.items()}
+    return outputs.changed(found, contents=True, refresh=False)
+
+
 def _copy(directory: Path, destination: Path) -> None:
     """Copy files to a new folder, which is there when all of them are, with the permissions that new folders get."""
-    part = destination.with_name(f"{destination.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a killed export
     try:
-        part.mkdir(parents=True)
-        for path in directory.iterdir():
-            shutil.copyfile(path, part / path.name)
-        part.rename(destination)
+        with suppress(FileExistsError):
+            destination.parent.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}.") as hidden:
+            part = Path(hidden, destination.name)
+            part.mkdir()
+            for path in directory.iterdir():
+                shutil.copyfile(path, part / path.name)
+            part.rename(destination)
     except OSError as error:
         raise ExportError(f"{destination} can't be written: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict[str, Any]:
@@ -91,7 +106,7 @@ def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict
     Args:
         files: Name below the version → file.
         readme: README.md, the model card.
-        uri: gs://bucket/models/NAME.
+        uri: Such as gs://bucket/models/NAME.
         version: Letters, digits, '.', '_' and '-'.
 
     Returns:
@@ -100,7 +115,7 @@ def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", version):
         raise StorageError(f"The version is {version!r}; use letters, digits, '.', '_' and '-'.")
     base = uri.rstrip("/")
-    _, generation = read_json(f"{base}/latest.json")
+    _, seen = read_json(f"{base}/latest.json")
     pointer: dict[str, Any] = {"version": version, "files": {}}
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "README.md")
@@ -110,5 +125,5 @@ def publish(files: dict[str, Path], readme: str, uri: str, version: str) -> dict
             with path.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             pointer["files"][name] = {"sha256": sha256, "crc32c": crc32c(path), "size": path.stat().st_size}
-    write_json(f"{base}/latest.json", pointer, generation)
+    write_json(f"{base}/latest.json", pointer, seen)
     return pointer

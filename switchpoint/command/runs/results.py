@@ -19,8 +19,7 @@ def collect(document: Run, report: Path) -> None:
 
     Args:
         document: A run's, whose steps have all ended well.
-        report: Where to put the page under a name that browsers know, and photos.html and look.html beside it; KFP's
-            have no suffix.
+        report: Where to put the page under a name that browsers know, and look.html beside it; KFP's have no suffix.
     """
     outputs = {step["name"]: step["outputs"] for step in document["steps"] if step["name"] in ("prepare", "report")}
     manifest = json.loads((Path(outputs["prepare"]["records"]) / "manifest.json").read_text())
@@ -31,13 +30,9 @@ def collect(document: Run, report: Path) -> None:
     document["verdict"] = results["verdict"]
     document["left_out"] = manifest["left_out"]
     document["duplicates"] = manifest["duplicates"]
-    # Beside each other: the pages link to each other by these names.
-    for step, output, page in (
-        ("prepare", "look", report.with_name("look.html")),
-        ("report", "photos", report.with_name("photos.html")),
-        ("report", "page", report),
-    ):
-        copy(Path(outputs[step][output]), page)
+    # Beside each other: the report links to the other page by this name.
+    copy(Path(outputs["prepare"]["look"]), report.with_name("look.html"))
+    copy(Path(outputs["report"]["page"]), report)
     document["report"] = str(report)
     document["model"] = str(Path(outputs["report"]["model"]) / MODEL)
 

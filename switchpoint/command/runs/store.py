@@ -1,6 +1,7 @@
 """The runs of this machine: a directory each, with a manifest that says everything about the run.
 
 runs/20261124-101502-3f9a/run.json      the manifest, rewritten whenever a step changes state
+                         /lock          held with flock by the command for as long as it lives
                          /logs/         a file a step
                          /prepare/ …    what this run made (what was cached lies in the run that made it)
 runs/.cache/                            kfp's cache entries
@@ -14,6 +15,7 @@ import json
 import os
 import secrets
 import subprocess
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +24,13 @@ from switchpoint.files import write_json
 from switchpoint.provenance.digests import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from switchpoint.command.documents import Run
     from switchpoint.documents import Parameters
 
 MANIFEST = "run.json"
+LOCK = "lock"
 PACKAGES = ("switchpoint", "kfp", "keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow")
 
 
@@ -86,21 +91,70 @@ def write(runs_directory: Path, document: Run) -> None:
     write_json(runs_directory / document["id"] / MANIFEST, document)
 
 
+@contextmanager
+def alive(runs_directory: Path, document: Run) -> Iterator[None]:
+    """Hold the run's lock: the kernel lets go of it when this process ends, whatever ends it, and no child has it.
+
+    A process's number would not tell: in a container every command is process 1. Where the file system knows no flock,
+    the number has to do.
+    """
+    import fcntl
+
+    descriptor = os.open(runs_directory / document["id"] / LOCK, os.O_RDWR | os.O_CREAT)  # closed by exec
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lives(runs_directory: Path, document: Run) -> bool:
+    """Whether the command that made a run is still at it."""
+    import fcntl
+
+    try:
+        descriptor = os.open(runs_directory / document["id"] / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no flock here
+        return _exists(document["process"])
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def every(runs_directory: Path) -> list[Run]:
     """All runs, newest first. One whose process is gone before it ended was interrupted, and so were its steps."""
     documents = [_read(path) for path in runs_directory.glob(f"*/{MANIFEST}")]
     for document in documents:
-        if document["state"] == "running" and not Path(f"/proc/{document['process']}").exists():
+        if document["state"] == "running" and not _lives(runs_directory, document):
             document["state"] = "interrupted"
             for step in document["steps"]:
                 if step["state"] == "running":
                     step["state"] = "interrupted"
-    return sorted(documents, key=lambda document: document["started"] or "", reverse=True)
+    return sorted(documents, key=lambda document: document.get("started") or "", reverse=True)
 
 
 def _read(path: Path) -> Run:
     try:
         document: Run = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict) or not {"id", "state", "steps"} <= set(document):
+            raise ValueError("it is no object with id, state and steps")
     except (OSError, ValueError) as error:
         raise RunsDirectoryError(f"{path} is no manifest of a run ({error}). Remove its directory.") from error
     return document

@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 REFRESH = 3  # seconds
 
 
-def serve(runs_directory: Path, run: str, port: int, say: Callable[[str], None]) -> int:
-    """Serve the run's logs on this machine alone until TensorBoard ends or Ctrl-C; gives the exit code."""
-    directory = link(runs_directory, run)
+def serve(renew: Callable[[], Path], run: str, port: int, say: Callable[[str], None]) -> int:
+    """Serve a run's logs on this machine alone until TensorBoard ends or Ctrl-C; gives the exit code.
+
+    Args:
+        renew: Makes or renews the directory of the logs and gives it; asked again and again.
+        run: What the run is called.
+        port: Where to listen.
+        say: Told where to look.
+    """
+    directory = renew()
     command = [sys.executable, "-m", "tensorboard.main", f"--logdir={directory}", f"--port={port}", "--host=127.0.0.1"]
     command += [f"--reload_interval={REFRESH}", f"--window_title=Switchpoint {run}"]
     process: subprocess.Popen[bytes] | None = None
@@ -46,7 +53,7 @@ def serve(runs_directory: Path, run: str, port: int, say: Callable[[str], None])
             while not stopped and process.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(REFRESH)
-                link(runs_directory, run)  # a step may have begun
+                renew()  # a step may have begun
         finally:
             process.terminate()
     if process.returncode and not stopped:

@@ -2,7 +2,8 @@
 
 `sample`             drawn dishes
 `tfds:NAME`          TensorFlow Datasets
-`gs://BUCKET/NAME`   a folder or an archive as below, in object storage
+`gs://BUCKET/NAME`   a folder or an archive as below, in object storage; `s3://BUCKET/NAME` and `minio://…` too
+`pvc://CLAIM/PATH`   the same on a volume of the cluster
 a `.tar.gz`          Food-101 as it is published, read as a stream
 a folder             one sub-folder a class, or Food-101's layout: `images/CLASS/ID.jpg`, split and classes in `meta/`
 
@@ -13,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchpoint.data.sources import archive, bucket, folder, sample, tfds
+from switchpoint.data.sources import archive, bucket, folder, sample, tfds, volume
 from switchpoint.data.sources.source import Opened, Photo, Reader
 from switchpoint.errors import DatasetError
 
-SOURCES = (sample, tfds, bucket, archive, folder)  # the first that knows an address has it
+SOURCES = (sample, tfds, bucket, volume, archive, folder)  # the first that knows an address has it
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,17 @@ def find(address: str) -> Reader:
     what = "is a file, but no tar archive" if Path(address).expanduser().is_file() else "does not exist"
     raise DatasetError(
         f"Dataset {address!r} {what}. Pass sample, a folder with one sub-folder a class, "
-        "Food-101 as a folder or .tar.gz, gs://…, or tfds:NAME."
+        "Food-101 as a folder or .tar.gz, gs://…, s3://…, pvc://CLAIM/…, or tfds:NAME."
     )
 
 
-def open_source(address: str, seed: int) -> Source:
+def open_source(address: str, seed: int, expected: str = "") -> Source:
     """Look into a dataset: read names, cut a test split if there is no official one, take the digest.
 
     Args:
         address: See above.
         seed: Decides the test split that is cut.
+        expected: The digest that it should have, if one is known: which of a volume's two is meant.
 
     Raises:
         DatasetError: Not there, fewer than two classes, a name that no model can hold, a class without a training
@@ -81,7 +83,7 @@ def open_source(address: str, seed: int) -> Source:
     for name in opened.classes:
         if why := _unfit(name):
             raise DatasetError(f"{address}: the class {name!r} can't be kept in a model: {why}. Rename its folder.")
-    return Source(opened, reader.digest())
+    return Source(opened, _digest(reader, expected))
 
 
 def _unfit(name: str) -> str:
@@ -95,6 +97,19 @@ def _unfit(name: str) -> str:
     return ""
 
 
-def digest(address: str) -> str:
-    """Sha256 (hex) over what a dataset holds: paths and contents, or name and version of what has one."""
-    return find(address).digest()
+def _digest(reader: Reader, expected: str) -> str:
+    found = reader.digest()
+    if expected not in ("", found) and isinstance(reader, volume.Volume) and reader.contents() == expected:
+        return expected
+    return found
+
+
+def digest(address: str, contents: bool = False) -> str:
+    """Sha256 (hex) over what a dataset holds: paths and contents, or name and version of what has one.
+
+    Args:
+        address: See above.
+        contents: Read a volume's files, where sizes and times of change are taken for them else.
+    """
+    reader = find(address)
+    return reader.contents() if contents and isinstance(reader, volume.Volume) else reader.digest()

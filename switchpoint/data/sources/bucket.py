@@ -1,4 +1,4 @@
-"""Object storage: `gs://BUCKET/NAME`, a folder or an archive there."""
+"""Object storage: `gs://BUCKET/NAME` or `s3://BUCKET/NAME`, a folder or an archive there."""
 
 import tempfile
 from dataclasses import replace
@@ -23,7 +23,7 @@ class Bucket:
         self.fetched = ""
 
     def digest(self) -> str:
-        """Hex SHA-256 over names, generations and CRC32Cs."""
+        """Hex SHA-256 over what a listing has: names, versions, checksums."""
         return self.fetched or storage.digest(self.uri)
 
     def open(self, seed: int) -> Opened:

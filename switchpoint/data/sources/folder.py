@@ -24,7 +24,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def _paths(self) -> list[str]:
+    def paths(self) -> list[str]:
         """Every visible file, and the folders at the top, for one may be empty; relative, sorted."""
 
         def walk(folder: str, prefix: str) -> Iterator[str]:
@@ -52,7 +52,7 @@ class Folder:
             with (self.root / path).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
 
-        paths = [path for path in self._paths() if not path.endswith("/")]
+        paths = [path for path in self.paths() if not path.endswith("/")]
         total = hashlib.sha256()
         try:
             with ThreadPoolExecutor() as pool:
@@ -68,7 +68,7 @@ class Folder:
         def read(path: str) -> bytes:
             return (self.root / path).read_bytes()
 
-        classes, entries, notes = layout(str(self.root), self._paths(), read, seed)
+        classes, entries, notes = layout(str(self.root), self.paths(), read, seed)
 
         def photos() -> Iterator[Photo]:
             return (Photo(e.name, e.label, e.split, partial(read, e.path)) for e in entries)

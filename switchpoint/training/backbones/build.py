@@ -128,7 +128,8 @@ def _download(name: str, application: Application) -> Path:
     except Exception as error:  # get_file raises bare Exception
         raise WeightsError(
             f"The ImageNet weights of {name} can't be downloaded: {error}. Without a network, fetch {application.url} "
-            f"elsewhere and pass the file or its gs:// URI as weights; or take {LITE0}, whose weights are installed."
+            f"elsewhere and pass the file or its address in a bucket as weights; or take {LITE0}, whose weights are "
+            "installed."
         ) from error
     return Path(file)
 

@@ -13,12 +13,12 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline import switchpoint
-from switchpoint.command import compilation, profiles
+from switchpoint.command import compilation, podstore, profiles
 from switchpoint.errors import ParameterError
 from switchpoint.provenance import digests as identity
 from switchpoint.training.resume import RESUME
 
-SHIPPED = ["cpu", "gke-a100-spot", "gke-l4"]
+SHIPPED = ["cpu", "eks", "gke-a100-spot", "gke-l4", "nvidia", "openshift"]
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def step_of(executor: str) -> str:
     return executor.split("-")[1]
 
 
-def test_three_profiles_ship() -> None:
+def test_six_profiles_ship() -> None:
     assert profiles.names() == SHIPPED
 
 
@@ -131,8 +131,8 @@ def cache_key_parts(spec: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_another_pool_leaves_the_cache_alone(device: str) -> None:
-    one, two, three = (cache_key_parts(compiled(profile, device)[0]) for profile in SHIPPED)
-    assert one == two == three
+    one, *others = (cache_key_parts(compiled(profile, device)[0]) for profile in SHIPPED)
+    assert all(other == one for other in others)
 
 
 def test_another_device_changes_the_images_of_training_steps_and_nothing_else() -> None:
@@ -159,9 +159,37 @@ def test_trainings_alone_are_told_where_to_keep_their_state(tmp_path: Path) -> N
         spec, platform = yaml.safe_load_all(compilation.package(profiles.load(str(file)), resume=given))
         told = {step_of(name): container.get("env") for name, container in containers(spec).items()}
         variable = [{"name": RESUME, "value": expected}]
-        assert {step: env for step, env in told.items() if env} == {"transfer": variable, "finetune": variable}
-    (settings,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
-    assert settings["pvcMount"][0]["mountPath"] == "/resume"
+        steps = ("digest", "transfer", "finetune")  # the first tries whether they can be kept
+        assert {step: env for step, env in told.items() if env} == dict.fromkeys(steps, variable)
+        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        mounting = {step_of(name) for name, settings in executors.items() if "pvcMount" in settings}
+        assert mounting == ({"finetune"} if given else {"digest", "finetune"})
+
+
+def test_who_reads_a_bucket_is_told_how_to_reach_the_store(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("store: {endpoint: 'http://store:9000', region: minio, secret: keys}\n")
+    spec, executors = compiled(str(tmp_path / "mine.yaml"))
+    for name, container in containers(spec).items():
+        told = {each["name"]: each["value"] for each in container.get("env", ())}
+        secrets = executors.get(name, {}).get("secretAsEnv", ())
+        if step_of(name) in ("digest", "prepare", "transfer", "finetune"):
+            assert told == {"AWS_ENDPOINT_URL": "http://store:9000", "AWS_REGION": "minio"}
+            (secret,) = secrets
+            assert secret["secretName"] == "keys"
+            assert {each["secretKey"]: each["envVar"] for each in secret["keyToEnv"]} == {
+                "accesskey": "AWS_ACCESS_KEY_ID",
+                "secretkey": "AWS_SECRET_ACCESS_KEY",
+            }
+        else:
+            assert not told and not secrets
+
+
+def test_the_store_of_an_installation_as_shipped_is_known() -> None:
+    cpu = profiles.load("cpu")
+    assert profiles.reaching(cpu, "gs://bucket/x", None, "sample").store is None
+    assert profiles.reaching(cpu, None, "minio://mlpipeline/resume").store == podstore.SHIPPED
+    own = profiles.Profile("own", cpu.steps, store=podstore.Store("http://other:9000"))
+    assert profiles.reaching(own, "minio://mlpipeline/x") == own
 
 
 def test_compiling_leaves_the_local_pipeline_as_it_was() -> None:
@@ -196,8 +224,8 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("steps: {train: {}}", r"steps\.train is unknown\. Allowed: prepare, transfer"),
-        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume"),
+        ("steps: {train: {}}", r"steps\.train is unknown\. Allowed: digest, prepare, transfer"),
+        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume, claims, store"),
         ("default: {gpu: 1}", r"default\.gpu is unknown\. Allowed: accelerator, node_selector"),
         ("default: {cpu: {request: 2}}", r'default\.cpu\.request is 2: give cores in quotes, such as "2"'),
         ("default: {memory: {limit: 4 GB}}", r"memory\.limit is '4 GB': give a size such as 512Mi"),
@@ -212,8 +240,10 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
         ("default: {retries: {count: 1}}", r"default\.retries needs count, backoff and factor"),
         ("default: {retries: {count: 1, backoff: 1m, factor: 2}}", r"retries needs a timeout"),
         ("steps: {transfer: {timeout: 0h}}", r"steps\.transfer\.timeout is '0h'"),
-        ("resume: bucket/prefix", r"resume is 'bucket/prefix': give gs://BUCKET/PREFIX or the path"),
+        ("resume: bucket/prefix", r"resume is 'bucket/prefix': give gs:// or s3://BUCKET/NAME or the path"),
         ("default: {volume: {claim: resume}}", r"default\.volume needs claim and path"),
+        ("store: {endpoint: seaweedfs:9000}", r"store\.endpoint is 'seaweedfs:9000': give an address that pods reach"),
+        ("store: {key: minio123}", r"store\.key is unknown\. Allowed: endpoint, region, secret"),
         ("[]", r"is \[\]: give a mapping with default, steps, resume"),
         ("a: [", "is no YAML"),
     ],
@@ -229,7 +259,7 @@ def test_a_profile_that_breaks_the_schema_names_file_key_and_what_is_allowed(
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(ParameterError, match=r"no profile 'tpu'\. There are: cpu, gke-a100-spot, gke-l4"):
+    with pytest.raises(ParameterError, match=r"no profile 'tpu'\. There are: cpu, eks, gke-a100-spot, gke-l4"):
         profiles.load("tpu")
 
 
@@ -246,3 +276,57 @@ def test_a_steps_own_settings_replace_the_defaults_whole(tmp_path: Path) -> None
     steps = profiles.load(str(file)).steps
     assert steps["report"] == profiles.Placement(cpu=profiles.Cpu(limit="500m"), timeout="1h")
     assert steps["prepare"].cpu == profiles.Cpu(request="1")
+
+
+def test_the_digests_are_taken_first_and_anew_in_every_run() -> None:
+    spec, _ = compiled("cpu")
+    tasks = spec["root"]["dag"]["tasks"]
+    assert tasks["digest"].get("cachingOptions", {}) == {} and "triggerPolicy" not in tasks["digest"]
+    assert {name for name, task in tasks.items() if task.get("cachingOptions") == {"enableCache": True}} == (
+        tasks.keys() - {"digest", "for-loop-1"}
+    )
+    for name, output in (("prepare", "of_dataset"), ("transfer", "of_weights")):
+        given = tasks[name]["inputs"]["parameters"][f"{output.removeprefix('of_')}_digest"]
+        assert given == {"taskOutputParameter": {"outputParameterKey": output, "producerTask": "digest"}}
+
+
+def test_what_reads_photos_sees_their_volume_and_nothing_else_does(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("claims: [photos, photos-2]")
+    text = compilation.package(profiles.load(str(file)), dataset="pvc://photos/food-101")
+    executors = list(yaml.safe_load_all(text))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounts = {
+        name: [(each["mountPath"], each["constant"]) for each in of["pvcMount"]] for name, of in executors.items()
+    }
+    both = [("/pvc/photos", "photos"), ("/pvc/photos-2", "photos-2")]
+    assert mounts == {"exec-digest": both, "exec-prepare": both}
+
+
+def test_the_first_step_sees_where_states_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("resume: /resume/states\nsteps: {transfer: {volume: {claim: states, path: /resume}}}")
+    text = compilation.package(profiles.load(str(file)))
+    spec, platform = yaml.safe_load_all(text)
+    assert containers(spec)["exec-digest"]["env"] == [{"name": RESUME, "value": "/resume/states"}]
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["exec-digest"]["pvcMount"] == executors["exec-transfer"]["pvcMount"]
+
+
+@pytest.mark.parametrize("profile", SHIPPED)
+def test_no_profile_names_a_user_or_a_volume_that_a_restricted_cluster_refuses(profile: str) -> None:
+    """OpenShift's restricted-v2 chooses the uid, and takes emptyDir and PersistentVolumeClaim."""
+    _, settings = compiled(profile)
+    allowed = {"nodeSelector", "tolerations", "emptyDirMounts", "pvcMount", "activeDeadlineSeconds"}
+    assert {key for each in settings.values() for key in each} <= allowed
+
+
+def test_the_guides_table_says_what_each_profile_selects_and_tolerates() -> None:
+    guide = (identity.ROOT / "docs" / "kubeflow.md").read_text()
+    for name in SHIPPED:
+        (row,) = [line for line in guide.splitlines() if line.startswith(f"| `{name}` |") and line.count("|") == 6]
+        training = profiles.load(name).steps["transfer"]
+        labels = {f"`{label}={value}`" for label, value in (training.node_selector or {}).items()}
+        taints = {f"`{each.key}`" for each in training.tolerations or []}
+        _, _, said_labels, said_taints, *_ = row.split("|")
+        assert set(said_labels.split()) - {"none"} == labels, name
+        assert set(said_taints.split()) - {"none"} == taints, name

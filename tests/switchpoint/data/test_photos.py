@@ -143,6 +143,21 @@ def test_what_is_no_photo_says_why(data: bytes, reason: str) -> None:
     assert str(first.value) == str(second.value)
 
 
+@pytest.mark.parametrize(("format", "counted"), [("JPEG", 384), ("PNG", 384), ("GIF", 384), ("WEBP", 768)])
+def test_a_webp_counts_twice_for_it_takes_twice_the_memory(format: str, counted: int) -> None:
+    asked: list[int] = []
+    images.decode(saved(orange(), format), asked.append)
+    assert asked == [counted]
+
+
+def test_a_program_that_takes_images_of_any_size_reads_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert images.decode(PHOTO).size == (64, 64)
+    monkeypatch.setattr(images, "MAX_PIXELS", 64 * 64 - 1)
+    with pytest.raises(images.UnreadablePhotoError, match="64×64 pixels are too many"):
+        images.decode(PHOTO)
+
+
 @pytest.mark.parametrize("side", [9_600, 20_000], ids=["above", "far-above"])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_decompression_bomb_is_not_decoded(side: int) -> None:

@@ -40,14 +40,14 @@ def test_an_edited_step_changes_its_own_digest_and_no_other(copy: Path, step: st
 @pytest.mark.parametrize(
     ("module", "steps"),
     [
-        ("data/sources/folder.py", {"prepare"}),
+        ("data/sources/folder.py", {"digest", "prepare"}),
         ("data/records.py", {"prepare", "transfer", "finetune", "evaluate"}),
         ("training/augmentation.py", {"transfer", "finetune", "evaluate"}),
         ("training/loop.py", {"transfer", "finetune"}),
         ("training/features.py", {"transfer"}),
         ("training/saved_model.py", {"transfer", "finetune", "evaluate"}),
-        ("storage/__init__.py", {"prepare", "transfer", "finetune"}),
-        ("provenance/metadata.py", set(identity.STEPS)),
+        ("storage/__init__.py", {"digest", "prepare", "transfer", "finetune"}),
+        ("provenance/metadata.py", set(identity.CACHED_STEPS)),
         ("documents.py", set()),  # types alone
         ("command/local/run.py", set()),
         ("command/publish/upload.py", set()),
@@ -68,6 +68,7 @@ def test_the_dockerfile_and_the_lock_are_part_of_every_digest(copy: Path, name: 
 
 ROOT_MODULES = {"", "data", "provenance"}  # rooms of switchpoint/
 ROOMS = {
+    "digest": {"", "data", "data/sources", "provenance", "storage", "training", "training/backbones"},
     "prepare": ROOT_MODULES | {"data/sources", "storage"},
     "transfer": ROOT_MODULES | {"training", "training/backbones", "storage"},
     "finetune": ROOT_MODULES | {"training", "training/backbones", "storage"},
@@ -96,3 +97,17 @@ def test_an_images_name_says_registry_step_target_and_digest(monkeypatch: pytest
     monkeypatch.setenv(identity.DEVICE, "gpu")
     assert identity.image("prepare") == f"registry.example/team/switchpoint-python-prepare:cpu-{digest}"
     assert identity.image("transfer").startswith("registry.example/team/switchpoint-python-transfer:gpu-")
+
+
+def test_a_directorys_digest_is_of_its_paths_and_contents(tmp_path: Path) -> None:
+    def digest(**files: str) -> str:
+        place = tmp_path / repr(sorted(files.items()))
+        (place / "inner").mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (place / "inner" / name).write_text(content)
+        return identity.content_digest(place)
+
+    assert digest(a="1", b="2") == digest(b="2", a="1")
+    assert len({digest(a="1", b="2"), digest(a="2", b="1"), digest(a="1"), digest(c="1", b="2"), digest()}) == 5
+    (tmp_path / "file").write_text("1")
+    assert identity.content_digest(tmp_path / "file") == identity.file_digest(tmp_path / "file")

@@ -1,10 +1,11 @@
-"""Where the state of a training is kept: a directory, and a real GCS server."""
+"""Where the state of a training is kept: a directory, and a bucket of each real store."""
 
 import json
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from switchpoint.errors import StorageError
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training import resume
 from switchpoint.training.resume import Resume
+from tests.stores.proxy import Bucket
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,13 @@ class Config:
     weights: str = "imagenet"
 
 
-@pytest.fixture(params=["directory", "bucket"])
+@pytest.fixture(params=["directory", "gcs", "s3"])
 def root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     monkeypatch.setattr(resume, "BEAT", 0.1)
     monkeypatch.setattr(resume, "LEASE", 1.0)
     if request.param == "directory":
         return str(tmp_path / "resume")
-    return str(request.getfixturevalue("gcs").uri("some/resume"))
+    return str(request.getfixturevalue(request.param).uri("some/resume"))
 
 
 def opened(root: str, config: Config = Config(), **inputs: str) -> Resume:
@@ -126,7 +128,7 @@ def test_a_damaged_state_gives_way_to_the_one_before(
     def spoil(epoch: int) -> None:
         name = next(name for name in files(root) if f"epoch-000{epoch}" in name)
         if addresses.is_remote(root):
-            uri = f"gs://{addresses.parse(root)[0]}/{name}"
+            uri = f"{addresses.place(root)}/{name}"
             data = storage.read_bytes(uri)[0] or b""
             storage.write_bytes(uri, spoiled(data), "application/octet-stream")
         else:
@@ -186,58 +188,76 @@ def test_a_killed_process_frees_a_directory_at_once_and_a_bucket_after_the_lease
 
 
 def test_who_lost_its_lock_in_a_bucket_writes_no_more(
-    gcs: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(resume, "BEAT", 0.1)
-    root = gcs.uri("resume")
+    root = bucket.uri("resume")
     with opened(root) as kept:
         save(kept, 1)
         lock = next(name for name in files(root) if name.endswith("lock.json"))
-        gcs.put(lock, b'{"owner": "somebody else"}')
+        bucket.put(lock, b'{"owner": "somebody else"}')
         deadline = time.monotonic() + 20
         while "no states are saved any more" not in capsys.readouterr().out:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         save(kept, 2)
         assert [name for name in files(root) if "epoch-0002" in name] == []
-    assert gcs.get(lock) == b'{"owner": "somebody else"}'
+    assert bucket.get(lock) == b'{"owner": "somebody else"}'
 
 
-@pytest.mark.parametrize("request_that_fails", ["GET .*lock.json", "POST .*"], ids=["read-back", "write"])
-def test_a_lock_is_renewed_after_a_failure(gcs: Any, monkeypatch: pytest.MonkeyPatch, request_that_fails: str) -> None:
+@pytest.mark.parametrize("request_that_fails", ["GET .*lock.json", "(POST|PUT) .*"], ids=["read-back", "write"])
+def test_a_lock_is_renewed_after_a_failure(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, request_that_fails: str
+) -> None:
     monkeypatch.setattr(resume, "BEAT", 0.1)
     monkeypatch.setattr(resume, "LEASE", 1.0)
-    root = gcs.uri("resume")
+    root = bucket.uri("resume")
     with opened(root) as kept:
         lock = next(name for name in files(root) if name.endswith("lock.json"))
-        gcs.fail(403, request_that_fails, message="not now")
+        bucket.fail(403, request_that_fails, message="not now")
         deadline = time.monotonic() + 10
-        while gcs.faults[0].times:
+        while bucket.faults[0].times:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         time.sleep(0.3)
-        signed = gcs.get(lock)
+        signed = bucket.get(lock)
         time.sleep(0.5)
-        assert gcs.get(lock) != signed
+        assert bucket.get(lock) != signed
         assert not opened(root).keeps
         save(kept, 1)
         assert [name for name in files(root) if "epoch-0001" in name]
 
 
-def test_a_lock_whose_answer_was_lost_is_held(gcs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_whose_answer_was_lost_is_held(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "BEAT", 0.1)
     original = resume._Bucket._owner
     calls = []
 
-    def fails_once(bucket: Any) -> str | None:
-        calls.append(bucket)
+    def fails_once(lock: Any) -> str | None:
+        calls.append(lock)
         if len(calls) == 1:
             raise StorageError("not now")
-        return original(bucket)
+        return original(lock)
 
     monkeypatch.setattr(resume._Bucket, "_owner", fails_once)
-    with opened(gcs.uri("resume")) as kept:
+    with opened(bucket.uri("resume")) as kept:
         assert kept.keeps
+
+
+def test_a_store_that_keeps_no_conditions_is_an_error_before_training(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "keeps_conditions", lambda uri: False)
+    with pytest.raises(StorageError, match=r"SWITCHPOINT_RESUME names .*resume, whose store takes a conditional write"):
+        opened(bucket.uri("resume"))
+
+
+def test_of_two_that_come_at_once_one_has_the_lock(root: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        held = [kept for kept in pool.map(lambda _: opened(root), range(6)) if kept.keeps]
+    assert len(held) == 1
+    with held[0]:
+        pass
 
 
 def test_a_place_that_breaks_costs_the_state_but_not_the_training(

@@ -25,38 +25,65 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "address", ["s3://bucket/x", "S3://bucket/x", "s3:/bucket/x", "file:///x", "GS://b/x", "gs:/b/x"]
+    "address",
+    [
+        *("az://bucket/x", "S3://bucket/x", "s3:/bucket/x", "file:///x", "GS://b/x", "gs:/b/x"),
+        *("s3:bucket/x", "gs:bucket/x", "gs//bucket/x", "GS//b", "https//host/x", "gs:", "abfs:x", "pvc//x"),
+    ],
 )
 def test_another_scheme_is_not_supported(address: str) -> None:
-    assert "is not supported. Give gs://BUCKET/NAME, or a path." in addresses.unsupported(address)
+    assert "is not supported. Give gs:// or s3://BUCKET/NAME, or a path." in addresses.unsupported(address)
 
 
 @pytest.mark.parametrize(
-    "address", ["gs://bucket/x", "tfds:food101", "sample", "a/b", "/a/b", "~/x", "a:b", "c:/x", "./s3://x"]
+    "address",
+    [
+        "gs://bucket/x",
+        "s3://bucket/x",
+        "minio://bucket/x",
+        "tfds:food101",
+        "sample",
+        "a/b",
+        "/a/b",
+        "~/x",
+        "a:b",
+        "c:/x",
+        "./s3://x",
+        "gs/x",
+        "s3",
+    ],
 )
 def test_these_are(address: str) -> None:
     assert addresses.unsupported(address) == ""
 
 
+@pytest.mark.parametrize("address", ["gs:bucket/x", "gs//bucket/x"])
+def test_what_is_there_is_a_path_whatever_its_name(address: str, elsewhere: Path) -> None:
+    (elsewhere / address).mkdir(parents=True)
+    assert addresses.unsupported(address) == ""
+
+
 COMMANDS = {
-    "export": ["export", "20260101", "s3://bucket/x"],
-    "upload": ["upload", ".", "s3://bucket/x"],
-    "dataset": ["run", "--dataset", "s3://bucket/x"],
-    "weights": ["run", "--recipe", "demo", "--weights", "s3://bucket/x"],
+    "export-without-slashes": ["export", "20260101", "gs:bucket/x"],
+    "export-without-colon": ["export", "20260101", "gs//bucket/x"],
+    "export": ["export", "20260101", "az://bucket/x"],
+    "upload": ["upload", ".", "az://bucket/x"],
+    "dataset": ["run", "--dataset", "az://bucket/x"],
+    "weights": ["run", "--recipe", "demo", "--weights", "az://bucket/x"],
     "weights-name": ["run", "--recipe", "demo", "--weights", "hub:x"],
-    "plan": ["plan", "--dataset", "s3://bucket/x"],
-    "submit": ["submit", "--host", "http://127.0.0.1:1", "--dataset", "s3://bucket/x"],
-    "submit-weights": ["submit", "--host", "http://127.0.0.1:1", "--weights", "s3://bucket/x"],
-    "pipeline-root": ["submit", "--host", "http://127.0.0.1:1", "--pipeline-root", "s3://bucket/x"],
+    "plan": ["plan", "--dataset", "az://bucket/x"],
+    "submit": ["submit", "--host", "http://127.0.0.1:1", "--dataset", "az://bucket/x"],
+    "submit-weights": ["submit", "--host", "http://127.0.0.1:1", "--weights", "az://bucket/x"],
+    "pipeline-root": ["submit", "--host", "http://127.0.0.1:1", "--pipeline-root", "az://bucket/x"],
     "pipeline-root-path": ["submit", "--host", "http://127.0.0.1:1", "--pipeline-root", "bucket/x"],
-    "resume": ["submit", "--host", "http://127.0.0.1:1", "--resume", "s3://bucket/x"],
-    "compile": ["compile", "--resume", "s3://bucket/x"],
-    "output": ["compile", "--output", "s3://bucket/x"],
+    "resume": ["submit", "--host", "http://127.0.0.1:1", "--resume", "az://bucket/x"],
+    "compile": ["compile", "--resume", "az://bucket/x"],
+    "output": ["compile", "--output", "az://bucket/x"],
     "runs-dir": ["runs", "--runs-dir", "gs://bucket/x"],
-    "runs-dir-run": ["run", "--recipe", "demo", "--runs-dir", "s3://bucket/x"],
-    "lineage": ["lineage", "s3://bucket/x/model.keras"],
+    "runs-dir-run": ["run", "--recipe", "demo", "--runs-dir", "az://bucket/x"],
+    "lineage": ["lineage", "az://bucket/x/model.keras"],
     "lineage-bucket": ["lineage", "gs://bucket/x/model.keras"],
-    "lineage-root": ["lineage", "1", "--host", "http://127.0.0.1:1", "--pipeline-root", "s3://bucket/x"],
+    "lineage-root": ["lineage", "1", "--host", "http://127.0.0.1:1", "--pipeline-root", "az://bucket/x"],
 }
 
 
@@ -69,9 +96,9 @@ def test_every_command_refuses_it_and_leaves_nothing(command: list[str], elsewhe
 
 
 def test_the_place_of_saved_states_is_checked_too(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
-    monkeypatch.setenv(RESUME, "s3://bucket/x")
+    monkeypatch.setenv(RESUME, "az://bucket/x")
     result = call("run", "--recipe", "demo")
-    assert result.exit_code == 2 and f"${RESUME}: 's3://bucket/x' has the scheme 's3'" in result.output
+    assert result.exit_code == 2 and f"${RESUME}: 'az://bucket/x' has the scheme 'az'" in result.output
     assert os.listdir(elsewhere) == []
 
 

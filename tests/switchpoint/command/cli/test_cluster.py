@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from switchpoint.command.cli.main import main
 from switchpoint.command.publish import card as model_card
+from switchpoint.command.runs import outputs
 from switchpoint.command.runs import store as runs
 
 
@@ -47,8 +48,16 @@ def run(tmp_path: Path) -> dict[str, Any]:
             for name, output in (("prepare", "records"), ("report", "results"))
         ],
     }
+    document["steps"][1]["outputs"]["model"] = str(base / "report" / "model")
+    as_the_report_left_it(document)
     runs.write(directory, document)
     return document
+
+
+def as_the_report_left_it(run: dict[str, Any]) -> None:
+    """What lies there is what the step left behind."""
+    made = run["steps"][1]["outputs"]
+    outputs.remember({name: outputs.Output(Path(made[name]), None) for name in ("model", "results")})
 
 
 def test_an_upload_that_is_repeated_sends_nothing(gcs: Any, folder: Callable[..., Path]) -> None:
@@ -100,6 +109,7 @@ def test_an_export_may_be_h5_or_a_folder_and_replaces_nothing(gcs: Any, run: dic
     manifest = {"classes": ["pho", "ramen"], "image_size": 32, "image_height": 43, "image_width": 37}
     network = network_file.join(backbone, network_file.head(backbone, 2, 0.0))
     models.save(models.complete(network, manifest), Path(run["model"]))
+    as_the_report_left_it(run)
     flags = ("--runs-dir", str(tmp_path / "runs"))
     for kind in ("keras", "h5"):
         folder = tmp_path / kind
@@ -144,6 +154,29 @@ def test_an_export_of_what_is_gone_says_so(run: dict[str, Any], tmp_path: Path) 
     result = call("export", run["id"], str(tmp_path / "out"), *flags)
     assert result.exit_code == 1 and f"{run['model']} is gone. Run the pipeline again" in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_was_changed_since_is_not_exported(gcs: Any, run: dict[str, Any], tmp_path: Path) -> None:
+    model = Path(run["model"])
+    before = model.stat()
+    model.write_bytes(b"A MODEL")
+    os.utime(model, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for destination in (str(tmp_path / "out"), gcs.uri("models/food")):
+        result = call("export", run["id"], destination, "--runs-dir", str(tmp_path / "runs"))
+        assert result.exit_code == 1
+        assert (
+            f"{model} is not published: of the report that it belongs to, its model was changed since. Run the"
+            in result.output
+        )
+    assert not (tmp_path / "out").exists() and gcs.names() == []
+
+
+def test_an_export_leaves_what_lies_beside_it_alone(run: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "mine").touch()
+    assert call("export", run["id"], str(tmp_path / "out"), "--runs-dir", str(tmp_path / "runs")).exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "out.part", "runs"}
+    assert (tmp_path / "out.part" / "mine").exists()
 
 
 def test_an_exported_folder_has_the_permissions_of_new_ones(run: dict[str, Any], tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A runs' directory that is a file, can't be written, or holds what is no run: an error, no traceback."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,42 @@ def test_other_errors_of_the_system_name_the_file(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(store, "every", full)
     result = call("runs", "--runs-dir", str(tmp_path))
     assert result.exit_code == 1 and result.output == "Error: runs/run.json.part: No space left on device\n"
+
+
+def test_a_run_whose_results_cannot_be_written_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "report.html.part")
+
+    monkeypatch.setattr(local_run, "plan", lambda *_: [])
+    monkeypatch.setattr(local_run, "orchestrate", lambda *_, **__: None)
+    monkeypatch.setattr(local_run, "collect", full)
+    result = call("run", "--recipe", "demo", "--runs-dir", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: Every step ended well, but") and "report.html.part" in result.output
+    assert [run["state"] for run in store.every(tmp_path)] == ["failed"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG])
+def test_no_room_is_told_also_where_the_system_names_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(code, os.strerror(code))  # as write() has it
+
+    monkeypatch.setattr(store, "every", full)
+    result = call("runs", "--runs-dir", str(tmp_path))
+    assert result.exit_code == 1 and result.output == f"Error: {os.strerror(code)}\n"
+
+
+def test_an_error_of_the_system_that_says_nothing_stays_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr(store, "every", broken)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        call("runs", "--runs-dir", str(tmp_path))
 
 
 def test_what_is_no_manifest_is_named(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """What the tests of Kubeflow Pipelines' client submit, and how it ends."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 from click.testing import CliRunner, Result
 
 from switchpoint.command.cli.main import main
-from tests.kfp_server import tasks
+from tests.kfp_workflows import tasks
 
 EPOCHS = [1, 2, 4]
 
@@ -14,7 +16,7 @@ DEMO = ("--recipe", "demo")  # drawn dishes, switch epochs 1, 2, 4
 
 
 STEPS = {
-    "prepare": "SUCCEEDED", "transfer": "SUCCEEDED", "evaluate": "SUCCEEDED",
+    "digest": "SUCCEEDED", "prepare": "SUCCEEDED", "transfer": "SUCCEEDED", "evaluate": "SUCCEEDED",
     **{f"{name}_{epoch}": "SUCCEEDED" for epoch in EPOCHS for name in ("finetune", "evaluate")},
     "report": "SUCCEEDED",
 }  # fmt: skip
@@ -28,3 +30,22 @@ def call(*arguments: str) -> Result:
 
 
 Submit = Callable[..., Result]
+
+
+REPORT = {
+    "results": [
+        {"switch_epoch": None, "best_epoch": 6, "validation_accuracy": 0.7, "test_accuracy": 0.69, "test_loss": 1.0,
+         "diverged": False, "seconds": 60.0, "model_digest": "a"},
+        {"switch_epoch": 2, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.79, "test_loss": 0.7,
+         "diverged": False, "seconds": 90.0, "model_digest": "b"},
+    ],
+    "best": {"switch_epoch": 2, "model_digest": "b"},
+    "conclusion": "Switch after epoch 2.",
+}  # fmt: skip
+
+
+def publish(gcs: Any, run: Any, root: str = "root") -> str:
+    base = f"{root}/switchpoint/{run.run_id}/report/0b5e1f9c"
+    gcs.put(f"{base}/results", json.dumps(REPORT).encode())
+    gcs.put(f"{base}/page", b"<html></html>")
+    return f"gs://{gcs.bucket}/{base}"

@@ -24,6 +24,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(connection, "READ", 15)  # a loaded machine may stand still for seconds
     monkeypatch.setattr(connection, "RETRIES", urllib3.Retry(connect=0, read=0, redirect=5))
     monkeypatch.setattr(Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
     for name in ("KF_PIPELINES_ENDPOINT", "KF_PIPELINES_UI_ENDPOINT", identity.REGISTRY, identity.DEVICE):
         monkeypatch.delenv(name, raising=False)
 

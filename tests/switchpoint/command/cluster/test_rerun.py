@@ -38,10 +38,22 @@ def test_a_rerun_of_a_run_cloned_in_the_ui(server: Server, submit: Submit) -> No
 
 def test_a_rerun_takes_new_digests_for_what_is_new(server: Server, submit: Submit) -> None:
     submit()
-    call("rerun", server.runs[0].run_id, "--host", server.host, "--backbone", "efficientnet_b0")
-    first, second = (run.runtime_config.parameters for run in server.runs)
-    assert first["dataset_digest"] == second["dataset_digest"]
-    assert first["weights_digest"] != second["weights_digest"]
+    first = server.runs[0]
+    first.runtime_config.parameters |= {"dataset_digest": "d" * 64, "weights_digest": "e" * 64}
+    call("rerun", first.run_id, "--host", server.host, "--backbone", "efficientnet_b0")
+    second = server.runs[1].runtime_config.parameters
+    assert (second["dataset_digest"], second["weights_digest"]) == ("d" * 64, "")
+
+
+def test_a_rerun_with_photos_on_another_volume_mounts_it(server: Server, submit: Submit) -> None:
+    submit("--dataset", "pvc://photos/food", "--read-contents")
+    first = server.runs[0]
+    assert first.runtime_config.parameters["dataset_digest"] == "contents"
+    call("rerun", first.run_id, "--host", server.host, "--seed", "3")
+    assert len(server.versions) == 1, "the same volume, the same version"
+    call("rerun", first.run_id, "--host", server.host, "--dataset", "pvc://others")
+    assert server.runs[2].runtime_config.parameters["dataset_digest"] == ""
+    assert [package.count("mountPath: /pvc/others") for package in server.packages] == [0, 2]
 
 
 def test_a_rerun_with_other_code_says_which_steps_would_run_again(

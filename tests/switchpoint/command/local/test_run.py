@@ -26,6 +26,9 @@ FLAGS = [
 ]
 
 
+ORIGINS = ("source", "pretrained")  # what lineage starts at has no inputs
+
+
 class Project:
     """A copy of the project that a test may edit, with photos and runs of its own."""
 
@@ -98,7 +101,7 @@ def test_a_run_is_what_its_document_says(project: Project, first: dict[str, Any]
     assert all(step["seconds"] > 0 and step["why"] == "first run" for step in first["steps"])
     assert [row["switch_epoch"] for row in first["results"]] == [None, 1]
     assert all(0 <= row["test_accuracy"] <= 1 and len(row["model_digest"]) == 64 for row in first["results"])
-    for page in ("report.html", "photos.html", "look.html"):
+    for page in ("report.html", "look.html"):
         assert Path(first["report"]).with_name(page).read_text().lstrip().startswith("<!")
     assert first["duplicates"] == [] and first["best"]["switch_epoch"] in (None, 1)
     assert Path(first["model"]).suffix == ".keras"
@@ -118,16 +121,38 @@ def test_artifacts_say_where_they_came_from(project: Project, first: dict[str, A
         return json.loads(executed.read_text())["artifacts"][output]["artifacts"][0]["metadata"]
 
     records, checkpoints = metadata("prepare", None, "records"), metadata("transfer", None, "checkpoints")
-    model, evaluation = metadata("finetune", 1, "model"), metadata("evaluate", 1, "evaluation")
+    model, confusion = metadata("finetune", 1, "model"), metadata("evaluate", 1, "confusion")
     source, pretrained = metadata("prepare", None, "source"), metadata("transfer", None, "pretrained")
     assert json.loads(records["inputs"]) == {"dataset": source["digest"]}
     assert json.loads(checkpoints["inputs"]) == {"records": records["digest"], "weights": pretrained["digest"]}
     assert json.loads(model["inputs"]) == {"records": records["digest"], "checkpoints": checkpoints["digest"]}
-    assert json.loads(evaluation["inputs"]) == {"records": records["digest"], "model": model["digest"]}
+    assert json.loads(confusion["inputs"]) == {"records": records["digest"], "model": model["digest"]}
     assert model["digest"] == first["results"][1]["model_digest"]
-    for found in (records, checkpoints, model, evaluation, source, pretrained):
+    for found in (records, checkpoints, model, confusion, source, pretrained):
         assert None not in found.values()
         assert len(found["code_digest"]) == 64
+    # What the UI and MLflow take for metrics are metrics; where these came from is in their file.
+    for step, epoch, output in (
+        ("evaluate", None, "evaluation"),
+        ("evaluate", 1, "evaluation"),
+        ("report", None, "results"),
+    ):
+        shown = metadata(step, epoch, output)
+        assert shown.pop("display_name").startswith(("Evaluation, ", "Results of the best model"))
+        assert "top-1 accuracy" in shown and all(isinstance(value, (int, float)) for value in shown.values())
+        content = json.loads(Path(steps[step, epoch]["outputs"][output]).read_text())
+        assert content["lineage"]["step"] == step and len(content["lineage"]["digest"]) == 64
+        assert shown["top-1 accuracy"] == content.get("top_1", content.get("metrics", {}).get("top-1 accuracy"))
+    evaluation = json.loads(Path(steps["evaluate", 1]["outputs"]["evaluation"]).read_text())
+    assert evaluation["lineage"]["inputs"] == {"records": records["digest"], "model": model["digest"]}
+    results = json.loads(Path(steps["report", None]["outputs"]["results"]).read_text())
+    assert results["lineage"]["inputs"]["evaluation.1"] == evaluation["digest"]
+
+
+def test_a_person_sees_few_artifacts(project: Project, first: dict[str, Any]) -> None:
+    outputs = {step["name"]: set(step["outputs"]) for step in first["steps"]}
+    assert outputs["evaluate"] == {"evaluation", "confusion"}
+    assert outputs["report"] == {"page", "results", "model"}
 
 
 def test_nothing_is_warmed_up_when_nothing_needs_it(project: Project, first: dict[str, Any], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_a_run_tells_what_was_found_about_its_photos_and_what_was_chosen(tmp_pat
     manifest = {"left_out": [{"photo": "a/3.jpg", "reason": "empty"}], "duplicates": duplicates}
     verdict = {"told_apart": False, "against": [], "photos": 60, "worse_on_test": False}
     results = {"results": [row(None, 0.9), row(2, 0.7)], "best": BEST, "conclusion": "…", "verdict": verdict}
-    files = {"look": "<html>look", "page": "<html>page", "photos": "<html>photos", "results": json.dumps(results)}
+    files = {"look": "<html>look", "page": "<html>page", "results": json.dumps(results)}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     (tmp_path / "records").mkdir()
@@ -28,7 +28,7 @@ def test_a_run_tells_what_was_found_about_its_photos_and_what_was_chosen(tmp_pat
     collect(document, tmp_path / "run" / "report.html")
     assert document["duplicates"] == duplicates and document["left_out"] == manifest["left_out"]
     found = {path.name: path.read_text() for path in (tmp_path / "run").iterdir()}
-    assert found == {f"{'report' if name == 'page' else name}.html": files[name] for name in ("look", "page", "photos")}
+    assert found == {"look.html": files["look"], "report.html": files["page"]}
     assert chosen(document) == row(2, 0.7) and document["verdict"] == verdict
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from switchpoint.command.local import outputs
-from switchpoint.command.local.outputs import Output, changed, remember
+from switchpoint.command.runs import outputs
+from switchpoint.command.runs.outputs import Output, changed, remember
 
 
 @pytest.fixture

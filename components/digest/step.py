@@ -1,0 +1,62 @@
+"""digest: what lies at the addresses of dataset and weights now, as far as can be told without fetching it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from switchpoint import addresses, storage
+from switchpoint.config import Config
+from switchpoint.data import sources
+from switchpoint.progress import say
+from switchpoint.training.backbones.table import weights_digest
+
+CONTENTS = "contents"  # asked for in place of a digest: of a volume's files, and not of their sizes and times
+
+
+@dataclass(frozen=True)
+class DigestConfig(Config):
+    """What to take digests of; pipeline.py says what each is."""
+
+    dataset: str
+    dataset_digest: str
+    backbone: str
+    weights: str
+    weights_digest: str
+
+
+class Digests(NamedTuple):
+    """SHA-256 (hex) of each, under the names of the component's outputs."""
+
+    of_dataset: str
+    of_weights: str
+
+
+def digest(config: DigestConfig) -> Digests:
+    """What is given is handed on; what is not is taken where the data is.
+
+    The step is never cached, and what it finds is in the cache key of the steps that read: so a cloned or a recurring
+    run sees that the photos behind an address have changed (docs/adr/0013).
+
+    Raises:
+        DatasetError: No source knows the address, or nothing is there.
+        StorageError: The bucket can't be read, or holds nothing there.
+        WeightsError: The file of weights is not there.
+    """
+    return Digests(
+        _of_dataset(config.dataset, contents=config.dataset_digest == CONTENTS)
+        if config.dataset_digest in ("", CONTENTS)
+        else config.dataset_digest,
+        config.weights_digest or of_weights(config.backbone, config.weights),
+    )
+
+
+def _of_dataset(dataset: str, contents: bool) -> str:
+    found = sources.digest(dataset, contents)
+    say("digest", f"{dataset} has the digest {found}")
+    return found
+
+
+def of_weights(backbone: str, weights: str) -> str:
+    """The digest of pretrained weights: an object's from its bucket's listing, else the file's or the published."""
+    return storage.digest(weights) if addresses.is_remote(weights) else weights_digest(backbone, weights)

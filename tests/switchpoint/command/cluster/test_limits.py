@@ -1,0 +1,124 @@
+"""Nothing is sent that Kubeflow Pipelines would refuse after it has made the run's workflow: no orphans."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.evaluate.step import EvaluateConfig
+from components.finetune.step import FinetuneConfig
+from components.prepare.step import PrepareConfig
+from components.transfer.step import TransferConfig
+from switchpoint.command import parameters
+from switchpoint.command.cluster import limits
+from switchpoint.command.profiles import DIRECTORY
+from switchpoint.errors import ParameterError
+from switchpoint.provenance.metadata import describe
+from tests.kfp_server import Server
+from tests.switchpoint.command.cluster.cases import Submit, call
+
+LONG = "dishes-" * 40  # 280 characters, which is a folder's name in a bucket
+
+
+def test_a_rerun_leaves_no_orphan_and_says_first_what_it_repeats(server: Server, submit: Submit) -> None:
+    submit("--switch-epochs", "1,2,3,4,5,6", "--profile", "gke-a100-spot", "--registry", "registry.example")
+    first = server.runs[0].run_id
+    result = call("rerun", first, "--host", server.host)
+    assert result.exit_code == 0, result.output
+    assert server.workflows == [run.run_id for run in server.runs]
+    assert server.runs[1].description.startswith(f"Run {first} again. ")
+
+
+def test_a_long_address_is_cut_last(server: Server, submit: Submit, gcs: Any) -> None:
+    gcs.put(f"{LONG}/cats/1.jpg", b"a cat")
+    result = submit("--dataset", gcs.uri(LONG))
+    assert result.exit_code == 0, result.output
+    (run,) = server.runs
+    assert server.workflows == [run.run_id]
+    assert run.display_name.endswith("… efficientnet_lite0 1,2,4") and run.display_name.startswith("dishes-dishes-")
+    assert "from each of 1, 2, 4" in run.description and "Profile cpu" in run.description
+    assert run.description.endswith("…")
+    assert run.runtime_config.parameters["dataset"] == gcs.uri(LONG)  # whole: it is not for people
+
+
+def test_a_profile_may_be_called_what_it_likes(server: Server, submit: Submit, tmp_path: Path) -> None:
+    profile = tmp_path / f"Größe 🍕 {'x' * 200}.yaml"
+    profile.write_text((DIRECTORY / "cpu.yaml").read_text())
+    result = submit("--profile", str(profile))
+    assert result.exit_code == 0, result.output
+    assert server.workflows == [server.runs[0].run_id]
+    assert server.versions[0].name.startswith("gr-e-xxx") and len(server.versions[0].name) == 127
+    assert server.versions[0].tags["profile"].startswith("Größe � xxx")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--experiment", "ü" * 65), "--experiment has 130 bytes; Kubeflow Pipelines takes 128"),
+        (("--experiment", "food 🍕"), "--experiment has the character '🍕'"),
+        (("--service-account", "a" * 254), "--service-account has 254 bytes; Kubeflow Pipelines takes 253"),
+        (("--dataset", "gs://photos/🍕"), "dataset has the character '🍕'"),
+    ],
+)
+def test_what_a_cut_would_make_another_thing_is_refused(
+    server: Server, submit: Submit, arguments: tuple[str, str], said: str
+) -> None:
+    result = submit(*arguments)
+    assert result.exit_code == 2 and said in result.output, result.output
+    assert not server.requests
+
+
+def test_a_run_that_could_not_be_stored_is_looked_for_among_workflows(server: Server, submit: Submit) -> None:
+    server.fault("POST", "runs$", 500)
+    assert "kubectl -n kubeflow get workflows" in submit().output
+
+
+def test_texts_are_cut_in_characters_and_in_bytes() -> None:
+    assert limits.text("a" * 255) == "a" * 255
+    assert limits.text("ü" * 256) == "ü" * 254 + "…"
+    assert limits.text("a🍕\udc80b") == "a��b"
+    with pytest.raises(ParameterError):
+        limits.check("--experiment", "é" * 65, limits.EXPERIMENT)
+
+
+def test_how_many_switch_epochs_fit_depends_on_the_pipeline_root(server: Server, submit: Submit) -> None:
+    epochs = ",".join(map(str, range(1, 31)))
+    long = "gs://bucket/" + "folder/" * 60
+    result = submit("--switch-epochs", epochs, "--transfer-epochs", "50", "--pipeline-root", long)
+    assert result.exit_code == 2 and "a shorter --pipeline-root" in result.output, result.output
+    assert not server.requests
+
+
+def argument(epochs: int, root: str) -> int:
+    """Bytes of the report's inputs as v2/driver/container.go writes them, with the metadata that the steps write."""
+    values = parameters.resolve("better", {"transfer_epochs": 99})
+    values |= {"dataset": "gs://bucket/" + "d" * 500, "weights": "gs://bucket/" + "w" * 500}
+    place = f"{root}/switchpoint/{uuid.uuid4()}/a-task-name/{uuid.uuid4()}"
+
+    def artifact(output: str, step: str, config: Any, inputs: tuple[str, ...]) -> dict[str, Any]:
+        values_ = parameters.config(config, step, values | {"switch_epoch": 99})
+        said = describe("Model, fine-tuned from epoch 99", step, values_, dict.fromkeys(inputs, "d" * 64), "d" * 64)
+        kind = {"instanceSchema": "title: system.Artifact"}
+        return {"name": str(uuid.uuid4()), "type": kind, "uri": f"{place}/{output}", "metadata": said}
+
+    def trained(step: str, config: Any) -> dict[str, Any]:
+        told = {"evaluation": ("evaluate", EvaluateConfig), "history": (step, config), "model": (step, config)}
+        return {name: artifact(name, *made, ("records", "checkpoints")) for name, made in told.items()}
+
+    rounds = [trained("finetune", FinetuneConfig) for _ in range(epochs)]
+    inputs = {f"finetune_{name}s": {"artifacts": [each[name] for each in rounds]} for name in rounds[0]}
+    inputs |= {f"transfer_{name}": found for name, found in trained("transfer", TransferConfig).items()}
+    inputs |= {name: artifact(name, "prepare", PrepareConfig, ("dataset",)) for name in ("source", "pretrained")}
+    outputs = {name: artifact(name, "report", EvaluateConfig, ()) for name in ("page", "results", "model")}
+    document = {"inputs": {"parameterValues": {"meanings": parameters.meanings()}, "artifacts": inputs}}
+    return len(json.dumps(document | {"outputs": {"artifacts": outputs}}).encode())
+
+
+@pytest.mark.parametrize("root", [limits.ROOT, "gs://bucket/" + "folder/" * 60])
+def test_what_is_let_through_fits_into_an_argument(root: str) -> None:
+    one, two = argument(1, root), argument(2, root)
+    fixed, each = limits.argument(0, root), limits.argument(1, root) - limits.argument(0, root)
+    assert two - one <= each <= 1.2 * (two - one)
+    assert 2 * one - two <= fixed <= 1.2 * (2 * one - two)

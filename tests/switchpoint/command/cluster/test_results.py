@@ -1,0 +1,142 @@
+"""What a run on a cluster came to: from the store that it wrote to, or through Kubeflow's UI."""
+
+import json
+from typing import Any
+
+import pytest
+
+from switchpoint.command.cluster import artifacts
+from tests.kfp_server import Server
+from tests.stores import s3 as s3_store
+from tests.stores.proxy import Bucket
+from tests.stores.s3 import S3
+from tests.switchpoint.command.cluster.cases import ENDED, Submit
+
+REPORT = {
+    "results": [
+        {"switch_epoch": None, "best_epoch": 6, "validation_accuracy": 0.7, "test_accuracy": 0.69, "test_loss": 1.0,
+         "diverged": False, "seconds": 60.0, "model_digest": "a"},
+        {"switch_epoch": 2, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.79, "test_loss": 0.7,
+         "diverged": False, "seconds": 90.0, "model_digest": "b"},
+    ],
+    "best": {"switch_epoch": 2, "model_digest": "b"},
+    "conclusion": "Switch after epoch 2.",
+}  # fmt: skip
+
+
+def publish(bucket: Bucket, run: Any, root: str = "root") -> str:
+    base = f"{root}/switchpoint/{run.run_id}/report/0b5e1f9c"
+    bucket.put(f"{base}/results", json.dumps(REPORT).encode())
+    bucket.put(f"{base}/page", b"<html></html>")
+    return bucket.uri(base)
+
+
+def test_waiting_ends_with_the_report_from_the_bucket(server: Server, submit: Submit, bucket: Bucket) -> None:
+    def play(run: Any) -> list[Any]:
+        publish(bucket, run)
+        return ENDED
+
+    server.play = play
+    result = submit("--wait", "--pipeline-root", bucket.uri("root"))
+    assert result.exit_code == 0, result.output
+    assert "79.0%" in result.output and "Switch after epoch 2." in result.output
+    run = server.runs[0].run_id
+    assert f"Report: {bucket.uri('root')}/switchpoint/{run}/report/0b5e1f9c/page" in result.output
+
+
+def test_a_cached_report_is_read_from_the_equal_run_that_made_it(
+    server: Server, submit: Submit, bucket: Bucket
+) -> None:
+    server.play = lambda run: [*ENDED]
+    root = ("--pipeline-root", bucket.uri("root"))
+    submit(*root)
+    submit(*root, "--seed", "9")
+    for run in server.runs:
+        run.state = "SUCCEEDED"
+    base = publish(bucket, server.runs[0])
+    publish(bucket, server.runs[1])
+    result = submit(*root, "--wait")
+    assert f"Report: {base}/page" in result.output, result.output
+
+
+def test_a_report_that_is_not_to_be_had_is_said(server: Server, submit: Submit, bucket: Bucket) -> None:
+    server.play = lambda run: ENDED
+    result = submit("--wait", "--pipeline-root", bucket.uri("root"))
+    assert result.exit_code == 0 and "The report is not below" in result.output and "tab Visualization" in result.output
+    bucket.fail(403, times=100, message="me@example.com does not have storage.objects.list access to the bucket.")
+    result = submit("--wait", "--pipeline-root", bucket.uri("root"))
+    assert result.exit_code == 0 and ("permission storage.objects.list" in result.output) == (bucket.scheme == "gs")
+    assert "may not" in result.output, result.output
+
+
+@pytest.fixture
+def shipped(server: Server, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """An installation as shipped, of which no more is known here than --host: what its store holds, by address."""
+    held: dict[str, bytes] = {}
+    for name in artifacts.SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    server.read = lambda bucket, key: held.get(f"minio://{bucket}/{key}")
+
+    def play(run: Any) -> list[Any]:
+        base = f"minio://mlpipeline/v2/artifacts/switchpoint/{run.run_id}/report/0b5e1f9c"
+        held[f"{base}/results"] = json.dumps(REPORT).encode()
+        server.outputs[run.run_id] = [f"{base}/page", f"{base}/results", f"{base}/executor-logs"]
+        return ENDED
+
+    server.play = play
+    return held
+
+
+def test_the_host_alone_is_enough_on_an_installation_as_shipped(
+    server: Server, submit: Submit, shipped: dict[str, bytes]
+) -> None:
+    result = submit("--wait")
+    assert result.exit_code == 0, result.output
+    assert "79.0%" in result.output and "Switch after epoch 2." in result.output
+    run = server.runs[0].run_id
+    assert (
+        f"Model:  minio://mlpipeline/v2/artifacts/switchpoint/{run}/report/0b5e1f9c/model/model.keras" in result.output
+    )
+
+
+def test_a_cached_report_is_found_without_a_root_too(server: Server, submit: Submit, shipped: dict[str, bytes]) -> None:
+    submit("--wait")
+    first = server.runs[0]
+    first.state = "SUCCEEDED"
+    server.play = lambda run: server.outputs.update({run.run_id: ["minio://mlpipeline/x/switchpoint/r/a/b/c"]}) or ENDED
+    result = submit("--wait")
+    assert f"switchpoint/{first.run_id}/report/0b5e1f9c/page" in result.output, result.output
+
+
+def test_a_login_and_a_namespace_go_with_what_is_read(
+    server: Server, submit: Submit, shipped: dict[str, bytes]
+) -> None:
+    server.multi_user = True
+    result = submit("--wait", "--namespace", "team", "--cookies", "authservice_session=secret")
+    assert "79.0%" in result.output, result.output
+    (headers,) = [headers for _, path, headers in server.requests if path.startswith("/artifacts/")]
+    assert headers["Cookie"] == "authservice_session=secret"
+    assert "secret" not in result.output
+    submit("--wait", "--namespace", "team", "--token", "a-token")
+    assert server.requests[-1][2]["authorization"] == "Bearer a-token"
+
+
+def test_what_the_ui_cant_read_says_what_is_missing(server: Server, submit: Submit, shipped: dict[str, bytes]) -> None:
+    server.read = lambda bucket, key: None
+    result = submit("--wait")
+    assert result.exit_code == 0
+    assert f"Can't read minio://mlpipeline/v2/artifacts/switchpoint/{server.runs[0].run_id}/report" in result.output
+    assert "it answers 500 Failed to get object in bucket: NoSuchKey" in result.output
+    assert "AWS_ENDPOINT_URL" in result.output and "tab Visualization" in result.output
+    server.read = lambda bucket, key: b"<html>log in</html>"
+    assert "most likely a login page" in submit("--wait").output
+
+
+def test_settings_of_another_store_do_not_get_in_the_way(
+    server: Server, submit: Submit, s3: S3, shipped: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_store.environment(s3.url).items():
+        monkeypatch.setenv(name, value)
+    result = submit("--wait")
+    assert "79.0%" in result.output, result.output
+    assert s3.requests, "the store of the settings was asked first"
