@@ -79,9 +79,9 @@ def differences(right: Array, pairs: Sequence[tuple[int, int]] | None = None, le
     """
     starts, seeds, photos = right.shape
     pairs = pairs or [(after, before) for before, after in itertools.combinations(range(starts), 2)]
-    between = _correlation(right, pairs)
-    of_photos = critical(between, math.inf, level)
-    of_seeds = critical(between, (starts - 1) * (seeds - 1), level) if seeds > 1 else 0.0
+    largest = _largest(right, pairs)
+    of_photos = _critical(largest, math.inf, level)
+    of_seeds = _critical(largest, (starts - 1) * (seeds - 1), level) if seeds > 1 else 0.0
     seed_variance = _seeds(right)
     result = []
     for start, against in pairs:
@@ -120,22 +120,21 @@ def _photos(change: Array) -> tuple[float, float]:
     return float(mean), max(0.0, float(variance))
 
 
-def _correlation(right: Array, pairs: Sequence[tuple[int, int]]) -> Array:
-    """Between the differences, (pairs, pairs): from the covariance of the starts over photos."""
+def _largest(right: Array, pairs: Sequence[tuple[int, int]]) -> Array:
+    """The largest of the differences' standard errors, without signs, in `DRAWS` draws where no start is ahead."""
     starts, _, photos = right.shape
     contrasts = np.zeros((len(pairs), starts))
     for number, (start, against) in enumerate(pairs):
         contrasts[number, start], contrasts[number, against] = 1, -1
     # As much of each start's own as keeps starts apart that agree on all photos: of those nothing is known.
     covariance = np.cov(right.mean(axis=1)) + np.eye(starts) / photos
-    between = contrasts @ covariance @ contrasts.T
-    scale = np.sqrt(np.diag(between))
-    return np.asarray(between / np.outer(scale, scale))
+    drawn = np.random.default_rng(0).normal(size=(DRAWS, starts)) @ np.linalg.cholesky(covariance).T @ contrasts.T
+    scale = np.sqrt(np.einsum("ps,st,pt->p", contrasts, covariance, contrasts))
+    return np.asarray(np.abs(drawn / scale).max(axis=1))
 
 
-def critical(correlation: Array, freedom: float, level: float) -> float:
-    """What the largest of correlated t's, without their signs, exceeds as often as `level` says."""
-    random = np.random.default_rng(0)
-    normal = random.multivariate_normal(np.zeros(len(correlation)), correlation, DRAWS, method="eigh")
-    scale = np.ones(DRAWS) if math.isinf(freedom) else np.sqrt(random.chisquare(freedom, DRAWS) / freedom)
-    return float(np.quantile(np.abs(normal).max(axis=1) / scale, 1 - level))
+def _critical(largest: Array, freedom: float, level: float) -> float:
+    """What the largest of correlated t's exceeds as often as `level` says."""
+    if not math.isinf(freedom):
+        largest = largest / np.sqrt(np.random.default_rng(1).chisquare(freedom, len(largest)) / freedom)
+    return float(np.quantile(largest, 1 - level))
