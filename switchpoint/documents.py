@@ -283,12 +283,23 @@ class Verdict(TypedDict):
     worse_on_test: bool
 
 
+class Apart(Gain):
+    """Test accuracy of `start` less that of `against`, switch epochs, of which None is transfer learning alone.
+
+    The intervals of a run hold all at once: see `components.report.inference`.
+    """
+
+    start: int | None
+    against: int | None
+
+
 class Results(TypedDict):
     """report/results. `lineage` is in the file alone: it is of all else."""
 
     results: list[Result]
     best: Best
     verdict: Verdict
+    differences: list[Apart]
     metrics: dict[str, float]
     conclusion: str
     photos: dict[str, int]

@@ -14,6 +14,7 @@ from switchpoint.training.backbones.blocks import unfreeze
 from switchpoint.training.batches import feed
 from switchpoint.training.replicas import strategy
 from switchpoint.training.resume import Resume
+from switchpoint.training.streams import stream
 from switchpoint.training.surroundings import surroundings
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def finetune(
         https://keras.io/guides/transfer_learning/ (BatchNormalization stays in inference mode)
     """
     manifest = verify_records(records)
-    loop.deterministic(config.seed)
+    seed = stream(config.seed, "finetune")
+    loop.deterministic(seed)
     with strategy().scope():
         backbone, head = checkpoints.load(checkpoint_directory, config.switch_epoch)
         head.get_layer("dropout").rate = config.dropout
@@ -87,8 +89,6 @@ def finetune(
         model = network.join(backbone, head)
         rates = schedule(config, manifest["splits"]["train"]["photos"])
         loop.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
-    # Another order of the photos than the epochs of transfer learning had.
-    seed = config.seed + config.switch_epoch
     resume = resume or Resume()
     inputs = {
         "records": manifest["digest"],

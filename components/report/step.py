@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from components.report import page
 from components.report.columns import Comparison
+from components.report.inference import Difference, differences
 from components.report.origin import Origin
-from components.report.paired import paired
 from components.report.wording import ahead, behind, conclusion, start
 from switchpoint.config import Config
 from switchpoint.errors import RecordsError, again
@@ -21,7 +23,7 @@ from switchpoint.provenance.digests import file_digest, json_digest
 from switchpoint.provenance.metadata import embedded, measured
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Against, Evaluation, Gain, History, Result, Results, Verdict
+    from switchpoint.documents import Against, Answers, Evaluation, Gain, History, Result, Results, Verdict
 
 
 class Trained(NamedTuple):
@@ -127,15 +129,19 @@ def compare(trained: Sequence[Trained]) -> tuple[list[Trained], Comparison]:
         check_whole(files, history, evaluation)
     order = sorted(range(len(trained)), key=lambda number: of_history[number])
     histories, evaluations = [histories[number] for number in order], [evaluations[number] for number in order]
-    rows = [
-        result(history, evaluation, evaluations[0]) for history, evaluation in zip(histories, evaluations, strict=True)
-    ]
+    apart = differences(np.array([right(each) for each in evaluations])[:, None]) if len(evaluations) > 1 else []
+    gains = [None, *(points(each) for each in apart if not each.against)]
+    rows = list(map(result, histories, evaluations, gains))
     ranked = sorted(range(len(rows)), key=lambda number: preference(histories[number]))
     best, judged = ranked[0], verdict(rows, ranked, evaluations)
     document: Results = {
         "results": rows,
         "best": {"switch_epoch": rows[best]["switch_epoch"], "model_digest": rows[best]["model_digest"]},
         "verdict": judged,
+        "differences": [
+            {"start": rows[each.start]["switch_epoch"], "against": rows[each.against]["switch_epoch"], **points(each)}
+            for each in apart
+        ],
         "metrics": metrics(rows[best], evaluations[best]),
         "conclusion": conclusion(rows, histories, best, evaluations[best]["photos"], judged),
         "photos": {"test": evaluations[best]["photos"]},
@@ -189,8 +195,19 @@ def check_whole(files: Trained, history: History, evaluation: Evaluation) -> Non
         )
 
 
-def result(history: History, evaluation: Evaluation, baseline: Evaluation) -> Result:
-    """What a start came to, against transfer learning alone."""
+def right(answers: Evaluation | Answers) -> np.ndarray[Any, Any]:
+    """Whether each photo was named right."""
+    return np.equal(answers["labels"], answers["predicted"])
+
+
+def points(difference: Difference) -> Gain:
+    """A difference with its interval, in points."""
+    share, low, high = (100 * each for each in (difference.share, difference.low, difference.high))
+    return {"points": share, "low": low, "high": high}
+
+
+def result(history: History, evaluation: Evaluation, gain: Gain | None) -> Result:
+    """What a start came to; `gain` is against transfer learning alone."""
     return {
         "switch_epoch": history["switch_epoch"] or None,
         "best_epoch": history["best_epoch"],
@@ -198,7 +215,7 @@ def result(history: History, evaluation: Evaluation, baseline: Evaluation) -> Re
         "test_accuracy": evaluation["top_1"],
         "test_top_5": evaluation["top_5"],
         "test_loss": evaluation["loss"],
-        "gain": gain(baseline, evaluation) if history["switch_epoch"] else None,
+        "gain": gain,
         "diverged": bool(history["diverged"]),
         "model_digest": history["model_digest"],
         "seconds": round(sum(history["seconds"]), 1),
@@ -230,11 +247,6 @@ def preference(history: History) -> tuple[float, float, int]:
     return -history["validation_accuracy"], loss, epochs
 
 
-def gain(baseline: Evaluation, evaluation: Evaluation) -> Gain:
-    """Test accuracy gained over the baseline."""
-    return paired(baseline["labels"], baseline["predicted"], evaluation["predicted"])
-
-
 def verdict(rows: Sequence[Result], ranked: Sequence[int], evaluations: Sequence[Evaluation]) -> Verdict:
     """What the choice is worth: the chosen start against the runner-up and against transfer learning alone.
 
@@ -244,15 +256,16 @@ def verdict(rows: Sequence[Result], ranked: Sequence[int], evaluations: Sequence
         evaluations: An evaluation for each row.
     """
     best = ranked[0]
-    chosen = evaluations[best]["validation"]
+    pairs = [(best, number) for number in sorted({*ranked[1:2], 0} - {best}, key=ranked.index)]
+    answers = np.array([right(each["validation"]) for each in evaluations])
     against: list[Against] = []
-    for number in sorted({*ranked[1:2], 0} - {best}, key=ranked.index):
-        found = paired(chosen["labels"], evaluations[number]["validation"]["predicted"], chosen["predicted"])
-        against.append({**found, "switch_epoch": rows[number]["switch_epoch"], "told_apart": ahead(found)})
+    for each in differences(answers[:, None], pairs) if pairs else []:
+        found = points(each)
+        against.append({**found, "switch_epoch": rows[each.against]["switch_epoch"], "told_apart": ahead(found)})
     gained = rows[best]["gain"]
     return {
         "told_apart": bool(against) and all(each["told_apart"] for each in against),
         "against": against,
-        "photos": len(chosen["labels"]),
+        "photos": answers.shape[1],
         "worse_on_test": gained is not None and behind(gained),
     }

@@ -21,6 +21,7 @@ from switchpoint.training.batches import Feed, feed
 from switchpoint.training.features import Views, on_features
 from switchpoint.training.replicas import strategy
 from switchpoint.training.resume import Resume
+from switchpoint.training.streams import stream
 from switchpoint.training.surroundings import surroundings
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
     """
     manifest = verify_records(records)
     photos = manifest["splits"]["train"]["photos"]
-    loop.deterministic(config.seed)
+    seed = stream(config.seed, "transfer")
+    loop.deterministic(seed)
     backbone, weights = _pretrained(config)
     with strategy().scope():
         head = network.head(backbone, len(manifest["classes"]), config.dropout)
@@ -99,8 +101,8 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
     precision = backbone.layers[-1].compute_dtype
     inputs = {"records": manifest["digest"], "weights": weights, "precision": precision}
     resume.open("transfer", config, inputs, surroundings())
-    seen, computing = _feed(records, backbone, head, config)
-    phase = loop.Phase("transfer", config.epochs, config.batch_size, config.seed, keep_every=True)
+    seen, computing = _feed(records, backbone, head, config, seed)
+    phase = loop.Phase("transfer", config.epochs, config.batch_size, seed, keep_every=True)
     trained = loop.fit(trainee, seen, phase, outputs.logs, resume)
     # An epoch's time is that of its view too.
     trained.seconds[: len(computing)] = [round(sum(both), 3) for both in zip(trained.seconds, computing, strict=False)]
@@ -145,14 +147,16 @@ def _pretrained(config: TransferConfig) -> tuple[keras.Model, str]:
     return backbone, digest
 
 
-def _feed(records: Path, backbone: keras.Model, head: keras.Model, config: TransferConfig) -> tuple[Feed, list[float]]:
+def _feed(
+    records: Path, backbone: keras.Model, head: keras.Model, config: TransferConfig, seed: int
+) -> tuple[Feed, list[float]]:
     """What the head is trained on, and the seconds that each view took to compute."""
     views = min(config.feature_views, config.epochs)
     if not views:
-        return feed(records, config.batch_size, config.rotation, config.seed, config.epochs), []
+        return feed(records, config.batch_size, config.rotation, seed, config.epochs), []
     with strategy().scope():
         augmented = config.feature_views > 1
-        seen = Views(backbone, head, records, views, augmented, config.batch_size, config.rotation, config.seed)
+        seen = Views(backbone, head, records, views, augmented, config.batch_size, config.rotation, seed)
     return seen.feed(config.epochs), seen.seconds
 
 

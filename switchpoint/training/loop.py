@@ -49,7 +49,7 @@ def deterministic(seed: int) -> None:
     import keras
     import tensorflow as tf
 
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(seed % 2**32)
     tf.random.set_seed(max(seed, 1))  # with 0, tf.data refuses to shuffle by a seed that is a tensor
     tf.config.experimental.enable_op_determinism()
 

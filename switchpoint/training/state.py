@@ -119,7 +119,7 @@ class State:
         """Dropout's generators as they are when `epoch`, from 0, begins."""
         for number, states in enumerate(self._draws):
             for replica, state in enumerate(states):
-                state.assign([self._seed * 1000 + 100 * replica + number, epoch])
+                state.assign([(self._seed + 100 * replica + number) % 2**32, epoch])
 
     def add(self, row: Row, seconds: float, keep_variables: bool) -> None:
         """An epoch is over."""

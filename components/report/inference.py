@@ -1,0 +1,140 @@
+"""How far apart starts are, over photos and seeds: intervals that hold all at once.
+
+A photo right or wrong under each start and seed: `right` (starts, seeds, photos). The difference of two starts varies
+from seed to seed (another training), from photo to photo (another test set), and from one pair of these to the next.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    Array = np.ndarray[Any, Any]
+
+LEVEL = 0.05
+DRAWS = 20_000  # of the largest of several t's
+# Photos added to each comparison, one that each start alone has right: without them, the interval of two starts that
+# differ on a handful of photos is too short (Bonett and Price 2012, Adjusted Wald interval for a difference of
+# binomial proportions based on paired data).
+ADDED = (1.0, -1.0)
+
+
+class Spread(NamedTuple):
+    """What a difference varies by, as variances in squared shares: of one seed, and of one photo.
+
+    Attributes:
+        seeds: From one seed to the next, of the mean over these photos.
+        photos: From one photo to the next, of the mean over all seeds.
+    """
+
+    seeds: float
+    photos: float
+
+
+class Difference(NamedTuple):
+    """A start's accuracy less another's, in [-1, 1].
+
+    Attributes:
+        start: Its number in `right`.
+        against: The other's.
+        share: As measured.
+        low: Of the simultaneous interval.
+        high: Of the simultaneous interval.
+        spread: What it varies by.
+    """
+
+    start: int
+    against: int
+    share: float
+    low: float
+    high: float
+    spread: Spread
+
+
+def differences(right: Array, pairs: Sequence[tuple[int, int]] | None = None, level: float = LEVEL) -> list[Difference]:
+    """Differences of starts with intervals that all hold together in `1 - level` of the cases.
+
+    With several seeds it is the population of photos and of seeds that the differences are of; with one, the
+    population of photos, given that seed's models.
+
+    Two variances add up: of seeds, pooled over the starts, with few degrees of freedom, and of photos, with many. The
+    critical value is the mean of theirs, weighted by them (Cochran and Cox), which errs on the safe side.
+
+    Args:
+        right: bool (starts, seeds, photos): whether the photo was named right.
+        pairs: Which starts against which; by default each against all before it.
+        level: How often one of the intervals may miss.
+
+    Source:
+        Cochran and Cox 1950, Experimental Designs, section 4.14 (means with unequal variances)
+        Searle, Casella and McCulloch 1992, Variance Components, chapter 4 (crossed components)
+        Hothorn, Bretz and Westfall 2008, Simultaneous inference in general parametric models (max-t)
+    """
+    starts, seeds, photos = right.shape
+    pairs = pairs or [(after, before) for before, after in itertools.combinations(range(starts), 2)]
+    largest = _largest(right, pairs)
+    of_photos = _critical(largest, math.inf, level)
+    of_seeds = _critical(largest, (starts - 1) * (seeds - 1), level) if seeds > 1 else 0.0
+    seed_variance = _seeds(right)
+    result = []
+    for start, against in pairs:
+        mean, photo_variance = _photos(right[start].astype(float) - right[against])
+        parts = seed_variance / seeds, photo_variance / (photos + len(ADDED))
+        total = sum(parts)
+        reach = (parts[0] * of_seeds + parts[1] * of_photos) / math.sqrt(total) if total else 0.0
+        share = float(right[start].mean() - right[against].mean())
+        spread = Spread(seed_variance, photo_variance)
+        result.append(Difference(start, against, share, max(-1.0, mean - reach), min(1.0, mean + reach), spread))
+    return result
+
+
+def _seeds(right: Array) -> float:
+    """By how much a difference of two starts varies from seed to seed, as a variance, pooled over all starts."""
+    accuracies = right.mean(axis=2)
+    starts, seeds = accuracies.shape
+    if seeds == 1:
+        return 0.0
+    left = accuracies - accuracies.mean(axis=0) - accuracies.mean(axis=1, keepdims=True) + accuracies.mean()
+    return float(2 * (left**2).sum() / ((starts - 1) * (seeds - 1)))
+
+
+def _photos(change: Array) -> tuple[float, float]:
+    """Mean of a difference, and by how much it varies from photo to photo beyond what seeds do: (seeds, photos).
+
+    `ADDED` is in it.
+    """
+    seeds = len(change)
+    change = np.concatenate([change, np.tile(ADDED, (seeds, 1))], axis=1)
+    mean, over_seeds = change.mean(), change.mean(axis=0)
+    variance = over_seeds.var(ddof=1)
+    if seeds > 1:
+        left = change - over_seeds - change.mean(axis=1, keepdims=True) + mean
+        variance -= (left**2).sum() / ((seeds - 1) * (change.shape[1] - 1)) / seeds
+    return float(mean), max(0.0, float(variance))
+
+
+def _largest(right: Array, pairs: Sequence[tuple[int, int]]) -> Array:
+    """The largest of the differences' standard errors, without signs, in `DRAWS` draws where no start is ahead."""
+    starts, _, photos = right.shape
+    contrasts = np.zeros((len(pairs), starts))
+    for number, (start, against) in enumerate(pairs):
+        contrasts[number, start], contrasts[number, against] = 1, -1
+    # As much of each start's own as keeps starts apart that agree on all photos: of those nothing is known.
+    covariance = np.cov(right.mean(axis=1)) + np.eye(starts) / photos
+    drawn = np.random.default_rng(0).normal(size=(DRAWS, starts)) @ np.linalg.cholesky(covariance).T @ contrasts.T
+    scale = np.sqrt(np.einsum("ps,st,pt->p", contrasts, covariance, contrasts))
+    return np.asarray(np.abs(drawn / scale).max(axis=1))
+
+
+def _critical(largest: Array, freedom: float, level: float) -> float:
+    """What the largest of correlated t's exceeds as often as `level` says."""
+    if not math.isinf(freedom):
+        largest = largest / np.sqrt(np.random.default_rng(1).chisquare(freedom, len(largest)) / freedom)
+    return float(np.quantile(largest, 1 - level))
