@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test quick check format lint types lock images why better clean
+.PHONY: help demo bench test quick check format lint types lock images why better proof clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ why: .venv/.installed ## Why the lab's fine-tuning collapsed: right labels, its 
 
 better: .venv/.installed ## Choose what `better` fine-tunes with, by cross-validation on training photos; PHOTOS=…
 	$(BIN)/python -m bench.better "$(PHOTOS)"
+
+proof: .venv/.installed ## How often the report's intervals hold known truths: DRAWS=2000, an hour of one core
+	$(BIN)/python -m bench.proof $(if $(DRAWS),--draws $(DRAWS))
 
 clean: ## Remove what make made (runs/ stays)
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

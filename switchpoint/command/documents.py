@@ -5,7 +5,7 @@ Types alone, like those: import this under `if TYPE_CHECKING`.
 
 from typing import NotRequired, TypedDict
 
-from switchpoint.documents import Best, Duplicates, LeftOut, Parameters, Result, Verdict
+from switchpoint.documents import Apart, Best, Duplicates, LeftOut, Parameters, Result, Verdict
 
 
 class RememberedFile(TypedDict):
@@ -65,6 +65,7 @@ class Run(TypedDict):
     results: list[Result]
     best: NotRequired[Best]
     verdict: NotRequired[Verdict]
+    differences: NotRequired[list[Apart]]
     conclusion: NotRequired[str]
     left_out: NotRequired[list[LeftOut]]
     duplicates: NotRequired[list[Duplicates]]

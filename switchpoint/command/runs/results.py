@@ -28,6 +28,7 @@ def collect(document: Run, report: Path) -> None:
     document["conclusion"] = results["conclusion"]
     document["best"] = results["best"]
     document["verdict"] = results["verdict"]
+    document["differences"] = results["differences"]
     document["left_out"] = manifest["left_out"]
     document["duplicates"] = manifest["duplicates"]
     document["notes"] = manifest["notes"]
