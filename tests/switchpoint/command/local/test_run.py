@@ -80,7 +80,7 @@ def that_run(steps: dict[tuple[str, int | None], tuple[str, str]]) -> set[tuple[
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project(tmp_path_factory.mktemp("project"))
+    return Project(tmp_path_factory.mktemp("a project"))  # with a space: of a person's paths
 
 
 @pytest.fixture(scope="module")
