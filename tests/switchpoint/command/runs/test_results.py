@@ -21,7 +21,9 @@ def test_a_run_tells_what_was_found_about_its_photos_and_what_was_chosen(tmp_pat
         "notes": ["1 files lie"],
     }
     verdict = {"told_apart": False, "against": [], "photos": 60, "worse_on_test": False}
+    differences = [{"start": 2, "against": None, "points": -20.0, "low": -30.0, "high": -10.0}]
     results = {"results": [row(None, 0.9), row(2, 0.7)], "best": BEST, "conclusion": "…", "verdict": verdict}
+    results |= {"differences": differences}
     files = {"look": "<html>look", "page": "<html>page", "results": json.dumps(results)}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
@@ -34,6 +36,7 @@ def test_a_run_tells_what_was_found_about_its_photos_and_what_was_chosen(tmp_pat
     found = {path.name: path.read_text() for path in (tmp_path / "run").iterdir()}
     assert found == {"look.html": files["look"], "report.html": files["page"]}
     assert chosen(document) == row(2, 0.7) and document["verdict"] == verdict
+    assert document["differences"] == differences
 
 
 def test_the_highest_test_figure_is_not_the_chosen_one() -> None:
