@@ -14,15 +14,30 @@ def digest(
     backbone: str,
     weights: str,
     weights_digest: str,
+    digests: dsl.Output[dsl.Artifact],
 ) -> NamedTuple("Digests", [("of_dataset", str), ("of_weights", str)]):  # type: ignore[valid-type]
     """Take the digests of dataset and weights where they lie, unless they are given.
+
+    Args:
+        dataset: Its address.
+        dataset_digest: Given, or empty.
+        backbone: Whose weights.
+        weights: Their address.
+        weights_digest: Given, or empty.
+        digests: Both, for who looks at the run: every run has its own, since this step is never cached.
 
     Returns:
         The digest of each, given or taken.
     """
     given = locals()
+    from pathlib import Path
+
     from components.digest.step import DigestConfig, digest
+    from switchpoint.files import write_json
     from switchpoint.training.resume import Resume
 
     Resume.from_environment()  # a volume that can't be written is told here, and not when all is prepared
-    return digest(DigestConfig.given(given))
+    found = digest(DigestConfig.given(given))
+    write_json(Path(digests.path), {"dataset_digest": found.of_dataset, "weights_digest": found.of_weights})
+    digests.metadata["display_name"] = "Digests of dataset and weights"
+    return found

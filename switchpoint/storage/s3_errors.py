@@ -47,7 +47,8 @@ def passes(error: Exception) -> bool:
     from botocore.parsers import ResponseParserError
 
     if isinstance(error, boto.ClientError):
-        return status(error) >= 500 or status(error) == 429 or code(error) in _PASSING
+        # 501 is for good: the store does not know what it was asked for.
+        return (status(error) >= 500 and status(error) != 501) or status(error) == 429 or code(error) in _PASSING
     if isinstance(error, (boto.SSLError, boto.ProxyConnectionError)):
         return False
     return isinstance(

@@ -200,7 +200,7 @@ def _sweep(root: str) -> None:
     if not addresses.is_remote(root):
         forget(Path(root), old)
         return
-    with suppress(StorageError):
+    with suppress(StorageError, LookupError, TypeError):  # another may sweep at the same time
         uris = [f"{root}/{'/'.join(item.name.split('/')[-2:])}" for item in storage.listing(f"{root}/")]
         for mark in (uri for uri in uris if uri.endswith(f"/{ENDED}")):
             place = mark.removesuffix(ENDED)
@@ -327,7 +327,8 @@ class _Bucket:
         self.ended.set()
         if not self.lost:
             with suppress(StorageError):
-                storage.delete(self.lock_uri)
+                if self._owner() == self.owner:  # cut off for long enough, it is another's
+                    storage.delete(self.lock_uri)
 
     def names(self) -> list[str]:
         found = (item.name.rpartition("/")[2] for item in storage.listing(f"{self.uri}/"))

@@ -110,6 +110,7 @@ def test_the_component_gives_kfp_both_digests(folder: Make, tmp_path: Path) -> N
         "inputs": {"parameterValues": values | {"weights": "none", "weights_digest": ""}},
         "outputs": {
             "parameters": {name: {"outputFile": str(tmp_path / name)} for name in ("of_dataset", "of_weights")},
+            "artifacts": {"digests": {"artifacts": [{"name": "digests", "uri": str(tmp_path / "digests")}]}},
             "outputFile": str(tmp_path / "executor_output.json"),
         },
     }
@@ -125,4 +126,6 @@ def test_the_component_gives_kfp_both_digests(folder: Make, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "executor_output.json").read_text())["parameterValues"]
     assert tuple(written.values()) == taken(values["dataset"], weights="none")
+    digests = json.loads((tmp_path / "digests").read_text())
+    assert digests == {"dataset_digest": written["of_dataset"], "weights_digest": written["of_weights"]}
     assert f"has the digest {written['of_dataset']}" in done.stdout

@@ -19,6 +19,7 @@ import urllib3
 
 from switchpoint import addresses, storage
 from switchpoint.command.cluster import launcher
+from switchpoint.command.cluster.steps import unpacked
 from switchpoint.command.cluster.submission import PIPELINE
 from switchpoint.command.errors import ClusterError
 from switchpoint.errors import StorageError
@@ -63,7 +64,7 @@ class Artifacts:
 
     def named(self, run_id: str) -> list[str]:
         """The addresses of a run's outputs, as its workflow has them; none of what came from the cache."""
-        text = self.cluster.workflow(run_id)
+        text = unpacked(self.cluster.workflow(run_id))
         schemes = "|".join(addresses.STORES)
         # Drivers write them into the steps' pods: JSON in JSON in JSON, hence the backslashes.
         found = re.findall(rf'(?:{schemes})://[^"\\\s]+?/{PIPELINE}/{re.escape(run_id)}/[^"\\\s]+', text)
@@ -83,6 +84,14 @@ class Artifacts:
             uris = [uri for uri, _ in self.listed(run.run_id, root)]
         found = [uri for uri in uris if re.search(rf"/{run.run_id}/{step}/[^/]+/{output}$", uri)]
         return found[-1] if found else None
+
+    def digests(self, run: Run, root: str) -> dict[str, str] | None:
+        """Digests of dataset and weights that a run began with; None when that can't be known from here."""
+        try:
+            found = self.find(run, root, "digest", "digests")
+            return dict(self.read_json(found)) if found else None
+        except (ClusterError, StorageError):
+            return None
 
     def read_json(self, uri: str) -> Any:
         """The value in a JSON output.

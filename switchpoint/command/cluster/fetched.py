@@ -52,7 +52,9 @@ def best(cluster: Cluster, run: Run, pipeline_root: str | None, directory: Path)
          "outputs": outputs.get(step, {})}
         for step, image in rerun.images(cluster.spec(run)).items()
     ]  # fmt: skip
-    document["parameters"], document["commit"] = earlier.parameters, earlier.commit
+    # Those that the run was given may be empty: what it found is in the model.
+    digests = {name: value for name, value in _digests(lineage).items() if value}
+    document["parameters"], document["commit"] = earlier.parameters | digests, earlier.commit
     document["results"], document["best"] = found["results"], found["best"]
     document["conclusion"], document["model"] = found["conclusion"], str(model)
     return document
@@ -70,3 +72,11 @@ def _checked(model: Path, uri: str, digest: str) -> Lineage:
             f"{digest[:16]}. Put back the object as it was, or run the pipeline again."
         )
     return lineage
+
+
+def _digests(lineage: Lineage) -> dict[str, str]:
+    """Of the dataset and the weights that a model was made from."""
+    return {
+        "dataset_digest": lineage["records"]["inputs"].get("dataset", ""),
+        "weights_digest": lineage.get("checkpoints", lineage["model"])["inputs"].get("weights", ""),
+    }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command import profiles
+from switchpoint.command.cluster.artifacts import Artifacts, root_of
 from switchpoint.command.cluster.client import Cluster, Run, parameters_of
 from switchpoint.command.cluster.submission import check_visible, describe, resubmit, version
 from switchpoint.command.compilation import package
@@ -108,7 +109,9 @@ def submit(
     earlier = look_at(cluster, run)
     values = pipeline_parameters.checked(earlier.parameters | changes)
     check_visible(values, run.runtime_config.pipeline_root if run.runtime_config else None)
-    # Digests stay the run's unless what they are of is another: the run takes those that are left empty itself.
+    # Digests stay the run's unless what they are of is another: photos that were changed since are refused by prepare,
+    # and not taken for those of the run. The run takes those that are left empty itself.
+    values |= Artifacts(cluster).digests(run, root_of(run, None)) or {}
     for kind, names in (("dataset", {"dataset"}), ("weights", {"weights", "backbone"})):
         if names & changes.keys():
             values[f"{kind}_digest"] = ""

@@ -1,7 +1,8 @@
 """What a run on a cluster came to, read from the store that it wrote to.
 
 KFP's launcher writes an output to ROOT/PIPELINE/RUN/TASK/random/OUTPUT. A report from the cache lies in the run that
-made it: an earlier one with the same parameters and the same images, since nothing else goes into a report.
+made it: an earlier one with the same parameters, the same images and the same digests of dataset and weights, since
+nothing else goes into a report.
 """
 
 from __future__ import annotations
@@ -40,14 +41,20 @@ def read(
     """
     seen = f"See the report there: {cluster.url(run.run_id)} (step Report, its artifact `page`, tab Visualization)."
     artifacts = Artifacts(cluster)
-    for candidate in _same_reports(cluster, run, runs):
+    for candidate in _same_reports(cluster, run, runs, artifacts, pipeline_root):
         root = root_of(candidate, pipeline_root)
         try:
             if found := artifacts.find(candidate, root, "report", "results"):
                 content = artifacts.read_json(found)
                 base = found.rpartition("/")[0]
                 found_at = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
-                told = ("results", "best", "verdict", "conclusion")  # an older pipeline's report has no verdict
+                told = (
+                    "results",
+                    "best",
+                    "verdict",
+                    "differences",
+                    "conclusion",
+                )  # an older pipeline's report has no verdict
                 return {key: content[key] for key in told if key in content} | found_at
         except StorageError as error:
             raise ClusterError(f"{error} {seen}") from error
@@ -61,16 +68,22 @@ def read(
     )
 
 
-def _same_reports(cluster: Cluster, run: Run, runs: Sequence[Run] | None) -> Iterator[Run]:
+def _same_reports(
+    cluster: Cluster, run: Run, runs: Sequence[Run] | None, artifacts: Artifacts, pipeline_root: str | None
+) -> Iterator[Run]:
     """The run, and the earlier ones whose report must be the same, newest first."""
     yield run
-    own = images(cluster.spec(run))
+    own, data = images(cluster.spec(run)), artifacts.digests(run, root_of(run, pipeline_root))
+    if data is None:
+        return  # it may have seen other photos than an earlier one
     for earlier in cluster.runs() if runs is None else runs:
         if (
             earlier.run_id != run.run_id
             and earlier.state == "SUCCEEDED"
+            and earlier.created_at <= run.created_at
             and _sorted(parameters_of(earlier)) == _sorted(parameters_of(run))
             and images(cluster.spec(earlier)) == own
+            and artifacts.digests(earlier, root_of(earlier, pipeline_root)) == data
         ):
             yield earlier
 

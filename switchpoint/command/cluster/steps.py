@@ -67,16 +67,23 @@ class Node(NamedTuple):
         return bool(self.pod) and self.state == "PENDING" and self.message not in _STARTING
 
 
+def unpacked(manifest: str) -> str:
+    """A workflow as JSON with its nodes, which come compressed (base64 of gzip) where they are many."""
+    workflow = json.loads(manifest)
+    status = workflow.get("status") or {}
+    if packed := status.pop("compressedNodes", None):
+        status["nodes"] = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return json.dumps(workflow)
+
+
 def of_workflow(manifest: str) -> list[Node]:
     """The nodes of an Argo workflow.
 
     Args:
         manifest: JSON of the Workflow; nodes of a large one come compressed (base64 of gzip).
     """
-    workflow = json.loads(manifest)
+    workflow = json.loads(unpacked(manifest))
     status = workflow.get("status") or {}
-    if packed := status.get("compressedNodes"):
-        status["nodes"] = json.loads(gzip.decompress(base64.b64decode(packed)))
     return [
         Node(
             node["id"],

@@ -75,7 +75,7 @@ class _Outputs:
         self.artifacts = Artifacts(cluster)
         self.roots = {each.run_id: root_of(each, pipeline_root) for each in runs}
         self.own, self.sha256 = run.run_id, sha256
-        self.best = storage.listing(best)[0].content if direct(best) else None
+        self.best = _content(best) if direct(best) else None
         self.outputs = functools.cache(self._outputs)
         self.digest_of = functools.cache(self._digest_of)
 
@@ -129,3 +129,11 @@ class _Outputs:
             return str(json.loads(content)["digest"])
         except (ValueError, LookupError, TypeError):
             return None  # damaged
+
+
+def _content(uri: str) -> tuple[storage.Version, int] | None:
+    """What the store says of an object's content; None where the settings here are another store's."""
+    try:
+        return next((item.content for item in storage.listing(uri)), None)
+    except StorageError:
+        return None

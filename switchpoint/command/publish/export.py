@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from switchpoint.command.documents import Run
 
 
-def export(document: Run, runs_directory: Path, destination: str, kind: str) -> str:
+def export(document: Run, runs_directory: Path, destination: str, kind: str, checked: bool = False) -> str:
     """Write the best model of a run, its classes and its card; nothing is there before all of it is.
 
     Args:
@@ -33,6 +33,7 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
         runs_directory: Where the runs lie now.
         destination: A folder that is not there yet, or an address such as gs://BUCKET/models/NAME.
         kind: keras or h5.
+        checked: The model was compared with the report's already, as that of a cluster's run.
 
     Returns:
         What was done, for a person.
@@ -50,7 +51,7 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str) -> 
     best = located(document["model"], runs_directory)
     if not best.is_file():
         raise ArtifactGoneError(f"{best} is gone. Run the pipeline again to have it back.")
-    if why := _changed(document, runs_directory):
+    if why := "" if checked else _changed(document, runs_directory):
         raise ArtifactGoneError(
             f"{best} is not published: of the report that it belongs to, {why}. Run the pipeline again to have it back."
         )

@@ -44,6 +44,12 @@ REPORT = {
 }  # fmt: skip
 
 
+def begin(bucket: Any, run: Any, photos: str = "first") -> None:
+    """What the run's first step found."""
+    digests = {"dataset_digest": photos, "weights_digest": "weights"}
+    bucket.put(f"root/switchpoint/{run.run_id}/digest/0b5e1f9c/digests", json.dumps(digests).encode())
+
+
 def publish(gcs: Any, run: Any, root: str = "root") -> str:
     base = f"{root}/switchpoint/{run.run_id}/report/0b5e1f9c"
     gcs.put(f"{base}/results", json.dumps(REPORT).encode())

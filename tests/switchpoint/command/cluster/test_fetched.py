@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from tests.switchpoint.command.cluster.cases import ENDED, REPORT, Submit, call,
 def model(digest: str, **records: Any) -> bytes:
     """A file with the lineage of a model, and nothing that Keras could load."""
     entry = {"step": "finetune", "digest": digest, "code_digest": "c" * 64, "parameters": {}, "inputs": {}}
-    content = {"format": 1, "model": entry, "records": {"classes": ["pho", "ramen"], **records}}
+    records = {"classes": ["pho", "ramen"], "inputs": {"dataset": "d" * 64}, **records}
+    content = {"format": 1, "model": entry, "records": records, "checkpoints": {"inputs": {"weights": "e" * 64}}}
     with zipfile.ZipFile(out := io.BytesIO(), "w") as archive:
         archive.writestr(zipfile.ZipInfo(MEMBER), json.dumps(content))
     return out.getvalue()
@@ -49,7 +51,8 @@ def test_a_run_of_a_cluster_is_exported_to_a_bucket(server: Server, ran: Any, gc
     card = gcs.get(f"{base}/README.md").decode()
     assert "# efficientnet_lite0, switch epoch 2" in card and "| 2 | 3 | 80.0% | 79.0% | 0.700 | ← this model" in card
     assert f"- run: `{ran.run_id}`" in card and "registry.example/switchpoint-python-finetune:gpu-" in card
-    assert f"digest `{ran.runtime_config.parameters['dataset_digest']}`" in card
+    assert re.search(r"dataset: `sample`, digest `d{64}`", card), card  # as the run found it
+    assert re.search(r"pretrained weights: `.*`, digest `e{64}`", card), card
     assert "Switch after epoch 2." in card and "| batch_size | 16 |" in card
 
 

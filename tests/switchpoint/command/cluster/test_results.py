@@ -10,7 +10,7 @@ from tests.kfp_server import Server
 from tests.stores import s3 as s3_store
 from tests.stores.proxy import Bucket
 from tests.stores.s3 import S3
-from tests.switchpoint.command.cluster.cases import ENDED, Submit
+from tests.switchpoint.command.cluster.cases import ENDED, Submit, begin
 
 REPORT = {
     "results": [
@@ -53,10 +53,38 @@ def test_a_cached_report_is_read_from_the_equal_run_that_made_it(
     submit(*root, "--seed", "9")
     for run in server.runs:
         run.state = "SUCCEEDED"
+        begin(bucket, run)
     base = publish(bucket, server.runs[0])
     publish(bucket, server.runs[1])
+
+    def play(run: Any) -> list[Any]:
+        begin(bucket, run)
+        return [*ENDED]
+
+    server.play = play
     result = submit(*root, "--wait")
     assert f"Report: {base}/page" in result.output, result.output
+
+
+@pytest.mark.parametrize("photos", ["changed", None])
+def test_a_report_of_other_photos_is_not_the_runs(
+    server: Server, submit: Submit, bucket: Bucket, photos: str | None
+) -> None:
+    server.play = lambda run: [*ENDED]
+    root = ("--pipeline-root", bucket.uri("root"))
+    submit(*root)
+    server.runs[0].state = "SUCCEEDED"
+    begin(bucket, server.runs[0])
+    publish(bucket, server.runs[0])
+
+    def play(run: Any) -> list[Any]:
+        if photos:
+            begin(bucket, run, photos)
+        return [*ENDED]
+
+    server.play = play
+    result = submit(*root, "--wait")
+    assert "The report is not below" in result.output and "79.0%" not in result.output
 
 
 def test_a_report_that_is_not_to_be_had_is_said(server: Server, submit: Submit, bucket: Bucket) -> None:
@@ -103,7 +131,15 @@ def test_a_cached_report_is_found_without_a_root_too(server: Server, submit: Sub
     submit("--wait")
     first = server.runs[0]
     first.state = "SUCCEEDED"
-    server.play = lambda run: server.outputs.update({run.run_id: ["minio://mlpipeline/x/switchpoint/r/a/b/c"]}) or ENDED
+
+    def begin(run: Any) -> list[Any]:
+        found = f"minio://mlpipeline/v2/artifacts/switchpoint/{run.run_id}/digest/0b5e1f9c/digests"
+        shipped[found] = json.dumps({"dataset_digest": "d", "weights_digest": "w"}).encode()
+        server.outputs[run.run_id] = [*server.outputs.get(run.run_id, []), found]
+        return ENDED
+
+    begin(first)
+    server.play = begin
     result = submit("--wait")
     assert f"switchpoint/{first.run_id}/report/0b5e1f9c/page" in result.output, result.output
 

@@ -11,7 +11,7 @@ from switchpoint.command.cli import console
 from switchpoint.command.cluster import client as cluster
 from tests.kfp_server import Server
 from tests.kfp_workflows import pod, tasks
-from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit, call, publish
+from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit, begin, call, publish
 
 
 @pytest.fixture
@@ -92,6 +92,7 @@ def test_runs_are_listed_with_what_they_came_to(server: Server, submit: Submit, 
     submit("--pipeline-root", gcs.uri("elsewhere"), "--seed", "8")  # nothing there
     for run in server.runs:
         run.state = "SUCCEEDED"
+        begin(gcs, run)
     listed = {run["id"]: run.get("best") for run in json.loads(call("runs", "--host", server.host, "--json").output)}
     own, unknown, cached, empty = (run.run_id for run in server.runs)
     assert listed[own] == listed[cached] == {"switch_epoch": 2, "model_digest": "b"}
