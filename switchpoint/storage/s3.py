@@ -192,16 +192,27 @@ class S3:
                 raise
 
     def keeps_conditions(self, uri: str) -> bool:
-        """S3 has conditions on writes since 2024; a server from before that may take any write."""
+        """S3 has conditions on writes since 2024; a server from before that may take any write, or knows none.
+
+        A lock needs both: to be the first, and to replace what was read.
+        """
         with self.plainly("write", uri):
             self.write(uri, b"1", "text/plain", None)
         try:
-            with self.plainly("write", uri):
-                self.write(uri, uuid.uuid4().hex.encode(), "text/plain", NONE)
-        except ConflictError:
-            return True
+            return all(self._refuses(uri, version) for version in (NONE, "0" * 32))
         finally:
             self.delete(uri)
+
+    def _refuses(self, uri: str, version: Version) -> bool:
+        """Whether a write is refused whose condition does not hold."""
+        try:
+            with self.plainly("write", uri):
+                self.write(uri, uuid.uuid4().hex.encode(), "text/plain", version)
+        except ConflictError:
+            return True
+        except StorageError as error:
+            if error.__cause__ is None or s3_errors.status(error.__cause__) != 501:
+                raise
         return False
 
 

@@ -96,8 +96,13 @@ class _Shown:
         except KeyboardInterrupt:
             raise ClusterError(
                 f"Stopped waiting. The run goes on: {self.cluster.url(run_id)}\n"
-                f"To wait again: switchpoint show {run_id} --host {self.cluster.host} --wait"
+                f"To wait again: switchpoint show {run_id} --host {self.cluster.host}{self._flags()} --wait"
             ) from None
+
+    def _flags(self) -> str:
+        """What `show` must be told besides the host."""
+        given = {"namespace": self.cluster.own_namespace(), "pipeline-root": self.pipeline_root}
+        return "".join(f" --{name} {value}" for name, value in given.items() if value)
 
     def _say_why(self, run: Any, document: Run, told: bool) -> None:
         """Put each failed step's own error into the document."""
