@@ -95,15 +95,17 @@ def trained(
     import tensorflow as tf
 
     from switchpoint.training.augmentation import draws
+    from switchpoint.training.streams import stream
 
     if not seeds:
         return
     whole, labels = pixels(source, splits["train"], sizes), splits["train"].labels
     held_out = network.centre(pixels(source, splits["validation"], sizes))
     for seed in seeds:
-        drawn = (draws(seed, tf.constant(view, tf.int64), len(whole)).numpy() for view in range(1, settings.views + 1))
+        own = stream(seed, "transfer")
+        drawn = (draws(own, tf.constant(view, tf.int64), len(whole)).numpy() for view in range(1, settings.views + 1))
         views = np.stack([network.view(whole, each, source.keras_rotation) for each in drawn])
-        seen = Given(views, labels, held_out, splits["validation"].labels, seed)
+        seen = Given(views, labels, held_out, splits["validation"].labels, own)
         yield seed, *train(network.backbone, seen, settings.epochs)
 
 

@@ -84,6 +84,7 @@ def test_on_our_pixels_a_head_is_the_transfer_steps(
     from switchpoint.training.augmentation import draws
     from switchpoint.training.backbones.build import build
     from switchpoint.training.backbones.table import LITE0
+    from switchpoint.training.streams import stream
 
     changed = {"backbone": LITE0, "image_size": SIZE, "seed": SEED, "feature_views": 2, "transfer_epochs": 3}
     values = parameters.resolve("lab", changed | {"switch_epochs": [1]})
@@ -96,9 +97,10 @@ def test_on_our_pixels_a_head_is_the_transfer_steps(
     splits, sizes = originals(photos, records)
     network = Network(sizes.crop)
     whole = {name: pixels(SOURCES[OURS], split, sizes) for name, split in splits.items()}
-    drawn = [draws(SEED, tf.constant(view, tf.int64), len(whole["train"])).numpy() for view in (1, 2)]
+    own = stream(SEED, "transfer")
+    drawn = [draws(own, tf.constant(view, tf.int64), len(whole["train"])).numpy() for view in (1, 2)]
     views = np.stack([network.view(whole["train"], each, keras_rotation=False) for each in drawn])
-    seen = Given(views, splits["train"].labels, network.centre(whole["validation"]), splits["validation"].labels, SEED)
+    seen = Given(views, splits["train"].labels, network.centre(whole["validation"]), splits["validation"].labels, own)
     begin = loop.deterministic
     # The step builds its backbone first: the head's first weights are drawn after the backbone's.
     monkeypatch.setattr(loop, "deterministic", lambda seed: (begin(seed), build(LITE0, "imagenet", SIZE)))

@@ -260,7 +260,8 @@ def test_verify_finds_code_that_was_edited(place: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(lineage_check, "code_digest", lambda step, device: "0" * 64)
     done = call("lineage", "--runs-dir", place / "runs", "--verify")
     assert done.exit_code == 1
-    assert "code of finetune: the code of finetune has changed since" in done.stdout
+    for step in ("prepare", "transfer"):  # whichever model is the best one
+        assert f"code of {step}: the code of {step} has changed since" in done.stdout
 
 
 def test_mermaid_escapes_what_is_data(place: Path) -> None:
