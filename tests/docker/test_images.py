@@ -49,11 +49,13 @@ def executed(image: str, component: Any, inputs: dict[str, str], place: Path) ->
     outputs = place / "outputs"
     outputs.mkdir()
     outputs.chmod(0o777)
-    names = component.component_spec.outputs
+    kinds = {name: str(output.type) for name, output in component.component_spec.outputs.items()}
+    files = [name for name, kind in kinds.items() if kind.startswith("system.")]
     executor_input = {
         "inputs": {"parameterValues": inputs},
         "outputs": {
-            "parameters": {name: {"outputFile": f"/outputs/{name}"} for name in names},
+            "parameters": {name: {"outputFile": f"/outputs/{name}"} for name in kinds.keys() - set(files)},
+            "artifacts": {name: {"artifacts": [{"name": name, "uri": f"/outputs/{name}"}]} for name in files},
             "outputFile": "/outputs/executor_output.json",
         },
     }
