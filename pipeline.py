@@ -2,14 +2,15 @@
 
 dataset ─► prepare ─ records ─┬────────────────┬───────────────────────┐
                               ▼                ▼                       ▼
-weights ─────────────────► transfer ─ checkpoints ─► finetune(k) ─ model ─► evaluate(k) ─ evaluation ─► report
-                                                    for each switch epoch k (ParallelFor)              + best model
+weights ─────────────────► transfer ─ checkpoints ─► finetune(k) ─ model ─► evaluate(k) ─► collect ─► report
+                           └ for each seed ────────┤ for each switch epoch k ├─────────────────┘    + best model
 """
 
 from typing import List
 
 from kfp import dsl
 
+from components.collect.component import collect
 from components.digest.component import digest
 from components.evaluate.component import evaluate
 from components.finetune.component import finetune
@@ -52,6 +53,7 @@ def switchpoint(
     validation_fraction: float = 0.1,
     max_left_out: float = 0.01,
     seed: int = 1,
+    seeds: List[int] = [1],  # noqa: B006
 ) -> None:
     """Train a new head on a frozen backbone, then fine-tune from several of its epochs and compare.
 
@@ -90,7 +92,9 @@ def switchpoint(
             epoch [0, ∞).
         validation_fraction: Share of the training photos that is held out to choose models by [0.01, 0.5].
         max_left_out: Share of photos that may be unreadable before prepare refuses the dataset [0, 1].
-        seed: Seed of every random draw [0, 2147483647].
+        seed: Seed of the split into training and validation photos and of their order in the records [0, 2147483647].
+        seeds: Seeds of training, each a transfer learning and fine-tunings of its own: several show how far chance
+            moves the answer [0, 2147483647].
     """
     digests = place(
         digest(
@@ -119,74 +123,94 @@ def switchpoint(
     )
     records = prepared.outputs["records"]
 
-    transferred = place(
-        transfer(
-            records=records,
-            backbone=backbone,
-            weights=weights,
-            weights_digest=digests.outputs["of_weights"],
-            epochs=transfer_epochs,
-            image_size=image_size,
-            batch_size=batch_size,
-            learning_rate=transfer_learning_rate,
-            first_decay_steps=first_decay_steps,
-            t_mul=t_mul,
-            m_mul=m_mul,
-            rotation=rotation,
-            dropout=dropout,
-            label_smoothing=label_smoothing,
-            mixed_precision=mixed_precision,
-            feature_views=feature_views,
-            seed=seed,
-        ),
-        "transfer",
-        "Transfer learning",
-    )
-    baseline = place(
-        evaluate(records=records, model=transferred.outputs["model"], switch_epoch=0, batch_size=batch_size),
-        "evaluate",
-        "Evaluate transfer alone",
-    )
-
-    with dsl.ParallelFor(switch_epochs, name="for each switch epoch") as switch_epoch:
-        finetuned = place(
-            finetune(
+    with dsl.ParallelFor(seeds, name="for each seed") as training_seed:
+        transferred = place(
+            transfer(
                 records=records,
-                checkpoints=transferred.outputs["checkpoints"],
-                switch_epoch=switch_epoch,
-                epochs=finetune_epochs,
-                blocks=finetune_blocks,
+                backbone=backbone,
+                weights=weights,
+                weights_digest=digests.outputs["of_weights"],
+                epochs=transfer_epochs,
+                image_size=image_size,
                 batch_size=batch_size,
-                learning_rate=finetune_learning_rate,
-                schedule=finetune_schedule,
-                warmup=finetune_warmup,
+                learning_rate=transfer_learning_rate,
+                first_decay_steps=first_decay_steps,
+                t_mul=t_mul,
+                m_mul=m_mul,
                 rotation=rotation,
                 dropout=dropout,
                 label_smoothing=label_smoothing,
                 mixed_precision=mixed_precision,
-                seed=seed,
+                feature_views=feature_views,
+                seed=training_seed,
             ),
-            "finetune",
-            "Fine-tune",
+            "transfer",
+            "Transfer learning",
         )
-        evaluated = place(
+        baseline = place(
             evaluate(
-                records=records, model=finetuned.outputs["model"], switch_epoch=switch_epoch, batch_size=batch_size
+                records=records,
+                model=transferred.outputs["model"],
+                switch_epoch=0,
+                seed=training_seed,
+                batch_size=batch_size,
             ),
             "evaluate",
-            "Evaluate",
+            "Evaluate transfer alone",
+        )
+
+        with dsl.ParallelFor(switch_epochs, name="for each switch epoch") as switch_epoch:
+            finetuned = place(
+                finetune(
+                    records=records,
+                    checkpoints=transferred.outputs["checkpoints"],
+                    switch_epoch=switch_epoch,
+                    epochs=finetune_epochs,
+                    blocks=finetune_blocks,
+                    batch_size=batch_size,
+                    learning_rate=finetune_learning_rate,
+                    schedule=finetune_schedule,
+                    warmup=finetune_warmup,
+                    rotation=rotation,
+                    dropout=dropout,
+                    label_smoothing=label_smoothing,
+                    mixed_precision=mixed_precision,
+                    seed=training_seed,
+                ),
+                "finetune",
+                "Fine-tune",
+            )
+            evaluated = place(
+                evaluate(
+                    records=records,
+                    model=finetuned.outputs["model"],
+                    switch_epoch=switch_epoch,
+                    seed=training_seed,
+                    batch_size=batch_size,
+                ),
+                "evaluate",
+                "Evaluate",
+            )
+
+        collected = place(
+            collect(
+                seed=training_seed,
+                pretrained=transferred.outputs["pretrained"],
+                transfer_history=transferred.outputs["history"],
+                transfer_model=transferred.outputs["model"],
+                transfer_evaluation=baseline.outputs["evaluation"],
+                finetune_histories=dsl.Collected(finetuned.outputs["history"]),
+                finetune_models=dsl.Collected(finetuned.outputs["model"]),
+                finetune_evaluations=dsl.Collected(evaluated.outputs["evaluation"]),
+            ),
+            "collect",
+            "Collect",
         )
 
     place(
         report(
             source=prepared.outputs["source"],
-            pretrained=transferred.outputs["pretrained"],
-            transfer_history=transferred.outputs["history"],
-            transfer_model=transferred.outputs["model"],
-            transfer_evaluation=baseline.outputs["evaluation"],
-            finetune_histories=dsl.Collected(finetuned.outputs["history"]),
-            finetune_models=dsl.Collected(finetuned.outputs["model"]),
-            finetune_evaluations=dsl.Collected(evaluated.outputs["evaluation"]),
+            trainings=dsl.Collected(collected.outputs["trainings"]),
             meanings=meanings(),
         ),
         "report",

@@ -34,6 +34,7 @@ class History(TypedDict):
 
     phase: Literal["transfer", "finetune"]
     switch_epoch: int
+    seed: int
     epochs: list[Row]
     seconds: list[float]
     best_epoch: int
@@ -211,6 +212,7 @@ class Evaluation(TypedDict):
     """
 
     switch_epoch: int
+    seed: int
     photos: int
     classes: list[str]
     top_1: float
@@ -240,47 +242,83 @@ class Gain(TypedDict):
     high: float
 
 
+class Trainings(TypedDict):
+    """collect/trainings/trainings.json: the trainings of one seed; `files` has a digest of each, by its name inside."""
+
+    seed: int
+    switch_epochs: list[int]
+    files: dict[str, str]
+
+
 class Result(TypedDict):
-    """A start: `switch_epoch` and `gain` are None for transfer learning alone, over which `gain` is, on test."""
+    """A training: a start under one seed; `switch_epoch` is None for transfer learning alone."""
 
     switch_epoch: int | None
+    seed: int
     best_epoch: int
     validation_accuracy: float
     test_accuracy: float
     test_top_5: float
     test_loss: float
-    gain: Gain | None
     diverged: bool
     model_digest: str
     seconds: float
 
 
-class Best(TypedDict):
-    """The start that was chosen."""
+class StartResult(TypedDict):
+    """A start, meant over its seeds; `gain` is over transfer learning alone, on test, and None for that itself.
+
+    `diverged` counts trainings, `seconds` are those of all seeds together.
+    """
 
     switch_epoch: int | None
+    seeds: list[int]
+    validation_accuracy: float
+    test_accuracy: float
+    test_top_5: float
+    test_loss: float
+    gain: Gain | None
+    diverged: int
+    seconds: float
+
+
+class Best(TypedDict):
+    """The training whose model is kept."""
+
+    switch_epoch: int | None
+    seed: int
     model_digest: str
 
 
-class Against(Gain):
-    """The chosen start against another, on the validation photos; `switch_epoch` is the other's."""
+class Needed(TypedDict):
+    """What it takes to see that two starts are `points` apart: so many seeds, or so many test photos.
 
-    switch_epoch: int | None
-    told_apart: bool
+    Either is None where no number of them is enough by itself, or where the run has too few seeds to say.
+    """
+
+    start: int | None
+    against: int | None
+    points: float
+    seeds: int | None
+    photos: int | None
 
 
 class Verdict(TypedDict):
-    """Whether the chosen start is more than the first by chance.
+    """What is recommended, by the validation photos alone, and what the test photos say.
 
-    `against` is the runner-up and, where that is another, transfer learning alone; `told_apart` that the chosen start
-    is ahead of both by more than the intervals; `photos` counts validation photos. `worse_on_test` is that it came out
-    behind transfer learning alone on test, with an interval that excludes 0.
+    `kind`: `no gain shown`: no start's interval against transfer learning alone lies above 0; `shown best`: one start
+    lies above transfer learning alone and every other; else `set`. `starts` are those that the test photos don't tell
+    apart from the one that is highest on them; None is transfer learning alone. `why` is the reason of the choice,
+    `sentence` all of it in one, and `validation` what a reader should know of photos too few to choose by.
     """
 
-    told_apart: bool
-    against: list[Against]
-    photos: int
-    worse_on_test: bool
+    kind: Literal["shown best", "set", "no gain shown"]
+    starts: list[int | None]
+    recommended: int | None
+    why: str
+    sentence: str
+    needed: Needed | None
+    validation: str | None
 
 
 class Apart(Gain):
@@ -297,6 +335,7 @@ class Results(TypedDict):
     """report/results. `lineage` is in the file alone: it is of all else."""
 
     results: list[Result]
+    starts: list[StartResult]
     best: Best
     verdict: Verdict
     differences: list[Apart]

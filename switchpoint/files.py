@@ -1,6 +1,7 @@
 """Files of this machine: written to a temporary name and moved into place, so that a reader sees all or nothing."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,4 +25,16 @@ def copy(source: Path, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     shutil.copyfile(source, part)
+    part.replace(path)
+
+
+def link(source: Path, path: Path) -> None:
+    """Give a file a second name, or where the disk can't, a copy. Nobody writes into a finished file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), part)
+    except OSError:
+        shutil.copyfile(source, part)
     part.replace(path)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_PREFIX = re.compile(r"(prepare|transfer|finetune|evaluate|report)( \d+)?: (.+)")
+_PREFIX = re.compile(r"(prepare|transfer|finetune|evaluate|collect|report)( \d+)?: (.+)")
 _DONE = re.compile(r"([a-z]+) (\d+)/(\d+)")
 _MEASURED = re.compile(r"(\w+) (-?\d+\.\d{3})")
 _LEFT = re.compile(r"(\d+) s left")

@@ -62,7 +62,7 @@ def _measure(
     else:
         history = transfer(records, trained, model, values)
     outputs = Outputs(trained / "evaluation.json")
-    evaluation = evaluate(records, model, outputs, EvaluateConfig(switch_epoch, batch_size=64))
+    evaluation = evaluate(records, model, outputs, EvaluateConfig(switch_epoch, values["seed"], batch_size=64))
     return evaluation, history, time.monotonic() - started
 
 
@@ -111,7 +111,7 @@ def finetune(
     phase = loop.Phase(str(tried), config.epochs, config.batch_size, seed)
     came_to = loop.fit(model, seen, phase, model_file.with_suffix(".logs"), Resume())
     digest = saved_model.save(saved_model.complete(model, manifest), model_file)
-    return loop.history(came_to, switch_epoch, digest, start=saved["history"][switch_epoch - 1])
+    return loop.history(came_to, switch_epoch, config.seed, digest, start=saved["history"][switch_epoch - 1])
 
 
 def enlarged(batches: Any, smallest: float, seed: int) -> Any:

@@ -10,6 +10,7 @@ def evaluate(
     records: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     switch_epoch: int,
+    seed: int,
     batch_size: int,
     evaluation: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
@@ -36,6 +37,7 @@ def evaluate(
     result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config, model.metadata["digest"])
     inputs = {"records": records.metadata["digest"], "model": model.metadata["digest"]}
     start = f"fine-tuned from epoch {config.switch_epoch}" if config.switch_epoch else "transfer learning alone"
+    start += f", seed {config.seed}"
 
     # All metadata of metrics are metrics, to the UI and to MLflow, which makes 0 of a text: lineage is in the file.
     said = describe(f"Evaluation, {start}", "evaluate", config, inputs, result["digest"])

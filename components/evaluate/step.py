@@ -32,10 +32,12 @@ class EvaluateConfig(Config):
 
     Attributes:
         switch_epoch: Where the model's fine-tuning started; 0 = transfer learning alone.
+        seed: The seed that it was trained with.
         batch_size: Photos a step.
     """
 
     switch_epoch: int
+    seed: int
     batch_size: int
 
 
@@ -104,6 +106,7 @@ def evaluate(
     confusion = tf.math.confusion_matrix(labels, predicted, len(classes)).numpy().tolist()
     result: Evaluation = {
         "switch_epoch": config.switch_epoch,
+        "seed": config.seed,
         "photos": len(labels),
         "classes": classes,
         "top_1": float((predicted == labels).mean()),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from io import StringIO
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from components.report.starts import over_seeds
+
 if TYPE_CHECKING:
-    from switchpoint.documents import Bin, Gain, History, Row
+    from components.report.starts import Start
+    from switchpoint.documents import Bin, Gain, Row
 
 # Chosen so that every two differ (CIE76 > 19) for normal, protan and deutan sight and stand out from the paper (> 3:1);
 # `_s0` is transfer learning. Light, dark.
@@ -98,35 +102,38 @@ def _measured(row: Row, metric: str, prefix: str) -> float:
     return row["val_categorical_accuracy"] if prefix else row["categorical_accuracy"]
 
 
-def curves(name: str, transfer: History, finetunes: Sequence[History], metric: str) -> str:
+def curves(name: str, starts: Sequence[Start], metric: str) -> str:
     """Accuracy or loss an epoch, each fine-tuning drawn from where its transfer curve left off.
+
+    With several seeds a line is their mean, and the band around validation's goes from the lowest to the highest.
 
     Args:
         name: Unique in the page; the SVG's ids begin with it.
-        transfer: History of transfer learning.
-        finetunes: Histories of the fine-tunings, in the order of their colours.
+        starts: Transfer learning alone first, in the order of their colours.
         metric: `categorical_accuracy` (drawn in %) or `loss` (in nats).
     """
     accuracy = metric == "categorical_accuracy"
+    unit = 100 if accuracy else 1
 
     def draw(axes: Any) -> None:
         from matplotlib.ticker import ScalarFormatter
 
         heights: list[float] = []
-        for number, history in enumerate([transfer, *finetunes]):
-            colour, switch_epoch = f"#0a0b{number:02x}", history["switch_epoch"]
-            rows = [(row["epoch"], row) for row in transfer["epochs"] if row["epoch"] == switch_epoch]
-            rows += [(switch_epoch + row["epoch"], row) for row in history["epochs"]]
-            points: dict[int, float] = {}
+        for number, start in enumerate(starts):
+            colour, switch_epoch = f"#0a0b{number:02x}", start.switch_epoch or 0
+            means: dict[int, float] = {}
             for prefix, line, width in (("", (0, (3, 2)), 1.2), ("val_", "-", 2.2)):
-                points = {x: _measured(row, metric, prefix) * (100 if accuracy else 1) for x, row in rows}
-                heights += points.values()
-                axes.plot(list(points), list(points.values()), linestyle=line, linewidth=width, color=colour, zorder=3)
-            best, last = switch_epoch + history["best_epoch"], max(points, default=0)
-            if best in points:
-                axes.plot(best, points[best], "o", color=colour, markersize=9, markeredgecolor=PAPER, zorder=5)
-            if history["diverged"] and points:
-                axes.plot(last, points[last], "x", color=colour, markersize=11, markeredgewidth=3, zorder=6)
+                values = dict(
+                    enumerate(_values(starts[0], metric, prefix)[switch_epoch - 1 : switch_epoch], switch_epoch)
+                )
+                values |= dict(enumerate(_values(start, metric, prefix), switch_epoch + 1))
+                means = {x: unit * mean(each) for x, each in values.items()}
+                heights += means.values()
+                axes.plot(list(means), list(means.values()), linestyle=line, linewidth=width, color=colour, zorder=3)
+                if prefix and len(start.trainings) > 1:
+                    low, high = ([unit * end(each) for each in values.values()] for end in (min, max))
+                    axes.fill_between(list(values), low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
+            _marks(axes, start, means, colour)
         _epochs(axes)
         axes.set_ylabel("Accuracy (%)" if accuracy else "Loss (nats)")
         if not accuracy and heights and max(heights) > 30 * min(heights) > 0:
@@ -137,12 +144,26 @@ def curves(name: str, transfer: History, finetunes: Sequence[History], metric: s
     return _drawn(name, f"{'Accuracy' if accuracy else 'Loss'} an epoch", draw)
 
 
-def an_epoch(name: str, histories: Sequence[History], values: Sequence[Sequence[float]], first: int, unit: str) -> str:
-    """A number an epoch from 0 up, a line for each history.
+def _values(start: Start, metric: str, prefix: str) -> list[list[float]]:
+    """For each epoch the seeds' values."""
+    return over_seeds([[_measured(row, metric, prefix) for row in each.history["epochs"]] for each in start.trainings])
+
+
+def _marks(axes: Any, start: Start, points: Mapping[int, float], colour: str) -> None:
+    """The best epoch, where there is one seed, and where a training diverged."""
+    best, last = (start.switch_epoch or 0) + start.trainings[0].history["best_epoch"], max(points, default=0)
+    if best in points and len(start.trainings) == 1:
+        axes.plot(best, points[best], "o", color=colour, markersize=9, markeredgecolor=PAPER, zorder=5)
+    if start.diverged and points:
+        axes.plot(last, points[last], "x", color=colour, markersize=11, markeredgewidth=3, zorder=6)
+
+
+def an_epoch(name: str, starts: Sequence[Start], values: Sequence[Sequence[float]], first: int, unit: str) -> str:
+    """A number an epoch from 0 up, a line for each start.
 
     Args:
         name: Unique in the page; the SVG's ids begin with it.
-        histories: Trainings, in the order of their colours.
+        starts: In the order of their colours.
         values: For each of them a number an epoch.
         first: The colour of the first; the others follow.
         unit: What the numbers are, and in what.
@@ -151,8 +172,8 @@ def an_epoch(name: str, histories: Sequence[History], values: Sequence[Sequence[
     def draw(axes: Any) -> None:
         from matplotlib.ticker import FuncFormatter
 
-        for colour, (history, each) in enumerate(zip(histories, values, strict=True), first):
-            epochs = [history["switch_epoch"] + row["epoch"] for row in history["epochs"]]
+        for colour, (start, each) in enumerate(zip(starts, values, strict=True), first):
+            epochs = [(start.switch_epoch or 0) + epoch for epoch in range(1, len(each) + 1)]
             axes.plot(epochs, each, marker="o", markersize=5, linewidth=2.2, color=f"#0a0b{colour:02x}", zorder=3)
         _epochs(axes)
         axes.set_ylim(bottom=0, top=1.08 * max((max(each, default=0) for each in values), default=0) or 1)
@@ -160,6 +181,39 @@ def an_epoch(name: str, histories: Sequence[History], values: Sequence[Sequence[
         axes.set_ylabel(unit)
 
     return _drawn(name, f"{unit} an epoch", draw)
+
+
+def forest(name: str, starts: Sequence[Start]) -> str:
+    """Each start's gain over transfer learning alone with its interval, and each seed's own gain as a ring.
+
+    Args:
+        name: Unique in the page; the SVG's ids begin with it.
+        starts: Transfer learning alone first, in the order of their colours.
+    """
+
+    def draw(axes: Any) -> None:
+        alone = [each.result["test_accuracy"] for each in starts[0].trainings]
+        for number, start in enumerate(starts[1:], 1):
+            gain, colour = start.gain, f"#0a0b{number:02x}"
+            if not gain:
+                continue
+            axes.plot([gain["low"], gain["high"]], [-number] * 2, color=colour, linewidth=3, solid_capstyle="butt")
+            if len(alone) > 1:
+                each = [
+                    100 * (one.result["test_accuracy"] - own) for one, own in zip(start.trainings, alone, strict=True)
+                ]
+                axes.plot(each, [-number] * len(each), "o", markersize=6, markeredgecolor=colour, color=PAPER, zorder=4)
+            axes.plot(gain["points"], -number, "s", color=colour, markersize=9, markeredgecolor=PAPER, zorder=5)
+        axes.axvline(0, color=TEXT, linewidth=1.4)
+        axes.set_yticks(
+            [-number for number in range(1, len(starts))], [f"from epoch {start.switch_epoch}" for start in starts[1:]]
+        )
+        axes.set_ylim(-len(starts) + 0.4, -0.4)
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x", color=RULE, linewidth=1)
+        axes.set_xlabel("Points of test accuracy over transfer learning alone")
+
+    return _drawn(name, "Gain of each start", draw, 74 + 25 * len(starts))
 
 
 def reliability(name: str, bins: Sequence[Bin]) -> str:
@@ -206,24 +260,40 @@ def _legend(items: Sequence[str]) -> str:
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def _series(finetunes: Sequence[History]) -> list[str]:
-    names = ["transfer learning", *(f"from epoch {history['switch_epoch']}" for history in finetunes)]
+def _series(starts: Sequence[Start]) -> list[str]:
+    names = [f"from epoch {start.switch_epoch}" if start.switch_epoch else "transfer learning" for start in starts]
     return [_key(_SOLID, name, f"s{number}") for number, name in enumerate(names)]
 
 
-def legend(transfer: History, finetunes: Sequence[History]) -> str:
+def legend(starts: Sequence[Start]) -> str:
     """What colours, lines and marks of the curves mean."""
-    items = _series(finetunes) if finetunes else []
+    items = _series(starts) if len(starts) > 1 else []
     items += [_key(_LINE.format(2.2, "none"), "validation"), _key(_LINE.format(1.4, "4 3"), "training")]
-    items.append(_key('<circle cx="13" cy="6" r="4.5" fill="currentColor"/>', "best epoch"))
-    if any(history["diverged"] for history in (transfer, *finetunes)):
+    if len(starts[0].trainings) > 1:
+        band = '<path d="M1 1h24v10h-24z" fill="currentColor" opacity=".25"/>'
+        items.append(_key(band, "validation, lowest to highest seed"))
+    else:
+        items.append(_key('<circle cx="13" cy="6" r="4.5" fill="currentColor"/>', "best epoch"))
+    if any(start.diverged for start in starts):
         items.append(_key('<path d="M8 1l10 10M18 1l-10 10" stroke="currentColor" stroke-width="3"/>', "diverged"))
     return _legend(items)
 
 
-def series_legend(finetunes: Sequence[History]) -> str:
+def series_legend(starts: Sequence[Start]) -> str:
     """What the colours mean, where lines are all alike."""
-    return _legend(_series(finetunes))
+    return _legend(_series(starts))
+
+
+def forest_legend(seeds: int) -> str:
+    """What the forest plot's marks mean."""
+    items = [
+        _key('<path d="M8 1h10v10h-10z" fill="currentColor"/>', "gain" + ", mean of the seeds" * (seeds > 1)),
+        _key(_SOLID, "95 % interval, all at once"),
+    ]
+    if seeds > 1:
+        ring = '<circle cx="13" cy="6" r="4" stroke="currentColor" stroke-width="1.5"/>'
+        items.append(_key(ring, "each seed"))
+    return _legend(items)
 
 
 def reliability_legend() -> str:

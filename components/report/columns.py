@@ -10,66 +10,66 @@ from components.report.wording import percent, points
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from switchpoint.documents import Evaluation, Gain, History, Result, Results
+    from components.report.starts import Comparison, Start
+    from switchpoint.documents import Gain, Result, StartResult
 
 
-class Comparison(NamedTuple):
-    """What is compared: transfer learning alone first, then the fine-tunings in the order of their switch epochs.
-
-    Attributes:
-        document: With a result for each.
-        best: The best model's number.
-        histories: A history for each.
-        evaluations: An evaluation for each.
-    """
-
-    document: Results
-    best: int
-    histories: Sequence[History]
-    evaluations: Sequence[Evaluation]
-
-
-class Start(NamedTuple):
+class Line(NamedTuple):
     """A row of the table."""
 
-    result: Result
-    history: History
-    evaluation: Evaluation
+    start: Start
+    result: StartResult
     gains: Sequence[Gain]  # of all rows
 
 
-def gain(start: Start) -> str:
+def gain(line: Line) -> str:
     """The gain with its interval, in numbers and drawn."""
-    own = start.result["gain"]
+    own = line.result["gain"]
     if not own:
         return "–"
     text = f"{points(own['points'])} ({points(own['low'])} to {points(own['high'])})"
-    return f"<span>{text}</span>{charts.interval(own, start.gains)}"
+    return f"<span>{text}</span>{charts.interval(own, line.gains)}"
 
 
-COLUMNS: dict[str, Callable[[Start], str]] = {
-    "Best epoch": lambda start: str(start.result["best_epoch"]),
-    "Validation accuracy": lambda start: percent(start.result["validation_accuracy"]),
-    "Test accuracy": lambda start: percent(start.result["test_accuracy"]),
-    "Top‑5 accuracy": lambda start: percent(start.result["test_top_5"]),
-    "Test loss (nats)": lambda start: f"{start.result['test_loss']:.3f}",
+def spread(line: Line, value: Callable[[Result], float], write: Callable[[float], str]) -> str:
+    """The seeds' lowest and highest below their mean; nothing where there is one seed."""
+    values = [value(each.result) for each in line.start.trainings]
+    return f"<small>{write(min(values))} to {write(max(values))}</small>" if len(values) > 1 else ""
+
+
+def best_epochs(line: Line) -> str:
+    """The best epoch of each seed's training."""
+    found = sorted({each.result["best_epoch"] for each in line.start.trainings})
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+COLUMNS: dict[str, Callable[[Line], str]] = {
+    "Best epoch": best_epochs,
+    "Validation accuracy": lambda line: (
+        percent(line.result["validation_accuracy"]) + spread(line, lambda row: row["validation_accuracy"], percent)
+    ),
+    "Test accuracy": lambda line: (
+        percent(line.result["test_accuracy"]) + spread(line, lambda row: row["test_accuracy"], percent)
+    ),
+    "Top‑5 accuracy": lambda line: percent(line.result["test_top_5"]),
+    "Test loss (nats)": lambda line: f"{line.result['test_loss']:.3f}",
     "Gain in points (95 % interval)": gain,
-    "Training (s)": lambda start: f"{start.result['seconds']:,.1f}",
+    "Training (s)": lambda line: f"{line.result['seconds']:,.1f}",
 }
 
 
 def comparison(compared: Comparison) -> str:
-    """The table; on a narrow screen each row becomes a card."""
-    results = compared.document["results"]
+    """The table, means over the seeds; on a narrow screen each row becomes a card."""
+    results = compared.document["starts"]
     gains = [row["gain"] for row in results if row["gain"]]
     body = []
     for number, row in enumerate(results):
         name = f"epoch {row['switch_epoch']}" if row["switch_epoch"] else "transfer alone"
-        tags = ["chosen"] * (number == compared.best) + ["diverged"] * row["diverged"]
+        tags = ["chosen"] * (number == compared.chosen) + ["diverged"] * bool(row["diverged"])
         name += "".join(f' <b class="{tag}">{tag}</b>' for tag in tags)
-        start = Start(row, compared.histories[number], compared.evaluations[number], gains)
-        cells = "".join(f'<td data-label="{label}">{cell(start)}</td>' for label, cell in COLUMNS.items())
-        chosen = " class=chosen" * (number == compared.best)
+        line = Line(compared.starts[number], row, gains)
+        cells = "".join(f'<td data-label="{label}">{cell(line)}</td>' for label, cell in COLUMNS.items())
+        chosen = " class=chosen" * (number == compared.chosen)
         body.append(f'<tr{chosen}><th scope="row" style="--key:var(--s{number})">{name}</th>{cells}')
     headings = "".join(f'<th scope="col">{label}</th>' for label in ("Fine-tuning from", *COLUMNS))
     return f'<table class="comparison cards"><thead><tr>{headings}</thead><tbody>{"".join(body)}</tbody></table>'

@@ -6,6 +6,7 @@ from seed to seed (another training), from photo to photo (another test set), an
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 DRAWS = 20_000  # of the largest of several t's
+MOST_SEEDS, MOST_PHOTOS = 100, 10_000_000  # beyond which nobody goes
 # Photos added to each comparison, one that each start alone has right: without them, the interval of two starts that
 # differ on a handful of photos is too short (Bonett and Price 2012, Adjusted Wald interval for a difference of
 # binomial proportions based on paired data).
@@ -78,21 +80,66 @@ def differences(right: Array, pairs: Sequence[tuple[int, int]] | None = None, le
         Hothorn, Bretz and Westfall 2008, Simultaneous inference in general parametric models (max-t)
     """
     starts, seeds, photos = right.shape
-    pairs = pairs or [(after, before) for before, after in itertools.combinations(range(starts), 2)]
-    largest = _largest(right, pairs)
-    of_photos = _critical(largest, math.inf, level)
-    of_seeds = _critical(largest, (starts - 1) * (seeds - 1), level) if seeds > 1 else 0.0
+    pairs = pairs or _all_pairs(starts)
+    critical = _Critical(_largest(right, pairs), starts, level)
     seed_variance = _seeds(right)
     result = []
     for start, against in pairs:
         mean, photo_variance = _photos(right[start].astype(float) - right[against])
-        parts = seed_variance / seeds, photo_variance / (photos + len(ADDED))
-        total = sum(parts)
-        reach = (parts[0] * of_seeds + parts[1] * of_photos) / math.sqrt(total) if total else 0.0
-        share = float(right[start].mean() - right[against].mean())
         spread = Spread(seed_variance, photo_variance)
+        reach = critical.reach(spread, seeds, photos)
+        share = float(right[start].mean() - right[against].mean())
         result.append(Difference(start, against, share, max(-1.0, mean - reach), min(1.0, mean + reach), spread))
     return result
+
+
+def needed(right: Array, pair: tuple[int, int], share: float, level: float = LEVEL) -> tuple[int | None, int | None]:
+    """How many seeds, or how many test photos, make an interval reach no further than `share` to either side.
+
+    What two starts vary by is taken from this run, so the answer is as good as that: from three seeds it is rough.
+
+    Args:
+        right: As `differences` takes it.
+        pair: The two starts.
+        share: In (0, 1).
+        level: As `differences` takes it.
+
+    Returns:
+        Seeds on these photos, and photos with these seeds; None where `MOST_SEEDS` or `MOST_PHOTOS` are not enough, or
+        where there is one seed, which does not tell how seeds vary.
+    """
+    starts, seeds, photos = right.shape
+    critical = _Critical(_largest(right, _all_pairs(starts)), starts, level)
+    _, photo_variance = _photos(right[pair[0]].astype(float) - right[pair[1]])
+    spread = Spread(_seeds(right), photo_variance)
+
+    def fits(seeds: int, photos: int) -> bool:
+        return critical.reach(spread, seeds, photos) <= share
+
+    more_seeds = next((number for number in range(2, MOST_SEEDS + 1) if fits(number, photos)), None)
+    more_photos = bisect.bisect_left(range(1, MOST_PHOTOS + 1), True, key=lambda number: fits(seeds, number)) + 1
+    return more_seeds if seeds > 1 else None, more_photos if more_photos < MOST_PHOTOS else None
+
+
+def _all_pairs(starts: int) -> list[tuple[int, int]]:
+    return [(after, before) for before, after in itertools.combinations(range(starts), 2)]
+
+
+class _Critical:
+    """How far an interval reaches: the critical value is the mean of those of seeds and photos, by their variances."""
+
+    def __init__(self, largest: Array, starts: int, level: float) -> None:
+        self._largest, self._starts, self._level = largest, starts, level
+        self._of_photos = _critical(largest, math.inf, level)
+        self._of_seeds: dict[int, float] = {1: 0.0}
+
+    def reach(self, spread: Spread, seeds: int, photos: int) -> float:
+        """From the middle of a difference's interval to its end, with so many seeds and photos."""
+        if seeds not in self._of_seeds:
+            self._of_seeds[seeds] = _critical(self._largest, (self._starts - 1) * (seeds - 1), self._level)
+        parts = spread.seeds / seeds, spread.photos / (photos + len(ADDED))
+        total = sum(parts)
+        return (parts[0] * self._of_seeds[seeds] + parts[1] * self._of_photos) / math.sqrt(total) if total else 0.0
 
 
 def _seeds(right: Array) -> float:

@@ -19,15 +19,20 @@ class Origin(NamedTuple):
     Attributes:
         source: What prepare wrote of the dataset.
         pretrained: What transfer wrote of the pretrained weights.
-        models: What each model file carries (`switchpoint.provenance.metadata.embedded`), transfer learning's first.
-        evaluated: The evaluations' common metadata (`switchpoint.provenance.metadata.entry`).
+        models: What a model file of each start carries (`switchpoint.provenance.metadata.embedded`); transfer learning
+            comes first.
+        best: What the best model's file carries.
+        evaluated: The metadata of its evaluation (`switchpoint.provenance.metadata.entry`).
+        seeds: Of training.
         meanings: What each of the pipeline's parameters is.
     """
 
     source: Source
     pretrained: Pretrained
     models: Sequence[Lineage]
+    best: Lineage
     evaluated: Entry
+    seeds: Sequence[int]
     meanings: Mapping[str, str]
 
 
@@ -44,6 +49,8 @@ def parameters(origin: Origin) -> str:
         ("evaluate", origin.evaluated["parameters"]),
     ):
         for name, value in values.items():
+            if name == "seed" and step != "prepare":  # a training's; the pipeline has a list of them
+                name, value = "seeds", list(origin.seeds)
             if name not in ("switch_epoch", "dataset_name", "weights_name"):  # the last two are told in full
                 # The pipeline calls it by its step where several steps have one of their own.
                 name = f"{step}_{name}" if f"{step}_{name}" in origin.meanings else name
@@ -69,15 +76,14 @@ class Node(NamedTuple):
     made: str
 
 
-def nodes(origin: Origin, best: int, evaluation: Evaluation) -> dict[str, Node]:
+def nodes(origin: Origin, evaluation: Evaluation) -> dict[str, Node]:
     """The lineage of the best model, from the dataset to its evaluation.
 
     Args:
         origin: What the artifacts say.
-        best: The best model's number.
-        evaluation: Its evaluation.
+        evaluation: The best model's.
     """
-    content = origin.models[best]
+    content = origin.best
     model, records, checkpoints = content["model"], content["records"], content.get("checkpoints")
     weights = origin.pretrained
     splits = ", ".join(f"{photos:,} {split}" for split, photos in records["photos"].items())

@@ -4,41 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from statistics import mean
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.report import charts, matrix
-from components.report.columns import Comparison, comparison
+from components.report.columns import comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.photos import telling
+from components.report.starts import over_seeds
 from components.report.style import details, document, table
-from components.report.wording import answer, percent, points, repeated, unbroken
-from components.report.wording import compared as told
+from components.report.wording import capital, more, percent, points, repeated, sentence, start, unbroken
 from switchpoint import addresses
 
 if TYPE_CHECKING:
-    from switchpoint.documents import ClassMeasures, Evaluation, History, Result, Row, Source
+    from components.report.starts import Comparison, Start, Training
+    from switchpoint.documents import ClassMeasures, Evaluation, Row, Source
 
 PAIRS = 12
 
 
-def figures(name: str, transfer: History, finetunes: Sequence[History]) -> str:
+def figures(name: str, starts: Sequence[Start]) -> str:
     """Accuracy and loss, their legend and their numbers."""
     pair = "".join(
-        f"<figure>{charts.curves(f'{name}-{metric}', transfer, finetunes, metric)}</figure>"
+        f"<figure>{charts.curves(f'{name}-{metric}', starts, metric)}</figure>"
         for metric in ("categorical_accuracy", "loss")
     )
     body = [
         [
-            *_epoch(history, row),
+            *_epoch(training, row, len(starts[0].trainings)),
             percent(row["categorical_accuracy"], 2),
             percent(row["val_categorical_accuracy"], 2),
             f"{row['loss']:.4f}",
             f"{row['val_loss']:.4f}",
         ]
-        for history in (transfer, *finetunes)
-        for row in history["epochs"]
+        for start in starts
+        for training in start.trainings
+        for row in training.history["epochs"]
     ]
     head = (
         "Phase",
@@ -48,43 +51,49 @@ def figures(name: str, transfer: History, finetunes: Sequence[History]) -> str:
         "Training loss (nats)",
         "Validation loss (nats)",
     )
-    legend = charts.legend(transfer, finetunes)
     numbers = details("The numbers of both graphs", table(head, body, "numbers cards"))
-    return f'{legend}<div class="pair">{pair}</div>{numbers}'
+    return f'{charts.legend(starts)}<div class="pair">{pair}</div>{numbers}'
 
 
-def _epoch(history: History, row: Row) -> tuple[str, str]:
+def _epoch(training: Training, row: Row, seeds: int) -> tuple[str, str]:
     """The phase of a row of a history, and its epoch, counted on from the switch epoch."""
-    switch_epoch = history["switch_epoch"]
+    switch_epoch = training.history["switch_epoch"]
     phase = f"fine-tuning from epoch {switch_epoch}" if switch_epoch else "transfer learning"
-    return phase, str(switch_epoch + row["epoch"])
+    return phase + f", seed {training.result['seed']}" * (seeds > 1), str(switch_epoch + row["epoch"])
 
 
-def pace(histories: Sequence[History]) -> str:
-    """Learning rate and seconds an epoch."""
-    rates = [[row["learning_rate"] for row in history["epochs"]] for history in histories]
-    unit, tuned = "Learning rate", histories[1:]
-    drawings = [charts.an_epoch("rate-transfer", histories[:1], rates[:1], 0, unit)]
+def pace(starts: Sequence[Start]) -> str:
+    """Learning rate and seconds an epoch; means over the seeds."""
+    rates = [
+        _means([[row["learning_rate"] for row in each.history["epochs"]] for each in start.trainings])
+        for start in starts
+    ]
+    unit, tuned = "Learning rate", starts[1:]
+    drawings = [charts.an_epoch("rate-transfer", starts[:1], rates[:1], 0, unit)]
     titles = ["Transfer learning: learning rate at the end of each epoch"]
     if tuned:
         drawings.append(charts.an_epoch("rate-finetune", tuned, rates[1:], 1, unit))
         titles.append("Fine-tuning: learning rate at the end of each epoch")
-    seconds = [history["seconds"] for history in histories]
-    drawings.append(charts.an_epoch("seconds", histories, seconds, 0, "Seconds"))
+    seconds = [_means([each.history["seconds"] for each in start.trainings]) for start in starts]
+    drawings.append(charts.an_epoch("seconds", starts, seconds, 0, "Seconds"))
     titles.append("Seconds an epoch took, validation included")
     body = [
-        (*_epoch(history, row), f"{row['learning_rate']:.3g}", f"{took:,.1f}")
-        for history in histories
-        for row, took in zip(history["epochs"], history["seconds"], strict=True)
+        (*_epoch(training, row, len(starts[0].trainings)), f"{row['learning_rate']:.3g}", f"{took:,.1f}")
+        for start in starts
+        for training in start.trainings
+        for row, took in zip(training.history["epochs"], training.history["seconds"], strict=True)
     ]
     pair = "".join(
         f"<figure><figcaption>{title}</figcaption>{drawing}</figure>"
         for title, drawing in zip(titles, drawings, strict=True)
     )
     numbers = details("The numbers of these graphs", table(("Phase", "Epoch", "Learning rate", "Seconds"), body))
-    return (
-        f'{charts.series_legend(tuned) if tuned else ""}<div class="pair{" three" * bool(tuned)}">{pair}</div>{numbers}'
-    )
+    legend = charts.series_legend(starts) if tuned else ""
+    return f'{legend}<div class="pair{" three" * bool(tuned)}">{pair}</div>{numbers}'
+
+
+def _means(series: Sequence[Sequence[float]]) -> list[float]:
+    return [mean(values) for values in over_seeds(series)]
 
 
 def mistakes(evaluation: Evaluation) -> str:
@@ -179,49 +188,76 @@ def calibration(evaluation: Evaluation) -> str:
 
 def html(compared: Comparison, origin: Origin) -> str:
     """The page."""
-    document_, best, histories = compared.document, compared.best, compared.histories
-    evaluation = compared.evaluations[best]
-    rows, photos = document_["results"], document_["photos"]["test"]
-    said, numbers = answer(rows, rows[best], photos, document_["verdict"])
-    against = (
-        f'<p class="prose">{unbroken(sentence)}</p>' if (sentence := told(rows[best], document_["verdict"])) else ""
-    )
-    light, dark = charts.palette(len(rows) - 1)
-    name = best_name(rows[best])
-    everything = f"<section><h2>Every switch epoch</h2>{figures('all', histories[0], histories[1:])}</section>"
-    others = [row["switch_epoch"] or 0 for number, row in enumerate(rows) if number != best]
+    found, starts, best = compared.document, compared.starts, compared.best
+    judged, photos, seeds = found["verdict"], found["photos"]["test"], compared.seeds
+    said, numbers = sentence(found["starts"], judged, photos)
+    light, dark = charts.palette(len(starts) - 1)
+    name = best_name(best, seeds)
+    everything = f"<section><h2>Every switch epoch</h2>{figures('all', starts)}</section>"
+    others = [start.switch_epoch or 0 for number, start in enumerate(starts) if number != compared.chosen]
     return document(
         f"When to start fine-tuning: {title(origin)}",
-        f"""<p class="about">When to start fine-tuning · {escape(about(origin, evaluation))}</p>
-<h1><strong>{said}:</strong> {unbroken(numbers)}</h1>
-{against}
+        f"""<p class="about">When to start fine-tuning · {escape(about(origin, best.evaluation))}</p>
+<h1><strong>{said}:</strong> {unbroken(numbers)}.</h1>
+{reasons(compared)}
 {of_photos(origin.source)}
 {comparison(compared)}
-{everything if len(rows) > 1 else ""}
-<p class="note">Models are chosen on the validation photos; the test photos serve this report alone. Fine-tuning counts
-its epochs from 1; 0 is the model that it started from. Gain: test accuracy less that of transfer learning alone.
-Intervals of test photos are paired by photo and hold all at once, for every start against every other and against
-transfer learning alone, in 95 of 100 test sets; those of validation photos for the comparisons that are named. What
-another seed would change is not in them.</p>
-<section><h2>Transfer learning alone</h2>{figures("transfer", histories[0], [])}</section>
-<section><h2>Conclusion</h2><p class="prose">{unbroken(escape(document_["conclusion"]))}</p></section>
+{differences(compared) if len(starts) > 1 else ""}
+{everything if len(starts) > 1 else ""}
+<section><h2>Transfer learning alone</h2>{figures("transfer", starts[:1])}</section>
+<section><h2>Conclusion</h2><p class="prose">{unbroken(escape(found["conclusion"]))}</p></section>
 <section><h2>What the best model takes for what</h2>
 <p class="note">{name}, {photos:,} test photos.</p>
-{mistakes(evaluation)}
-{telling(evaluation["telling"])}</section>
+{mistakes(best.evaluation)}
+{telling(best.evaluation["telling"])}</section>
 <section><h2>How well the best model knows each class</h2>
-{each_class(evaluation)}</section>
+{each_class(best.evaluation)}</section>
 <section><h2>Whether its confidence can be trusted</h2>
-{calibration(evaluation)}</section>
+{calibration(best.evaluation)}</section>
 <section><h2>Learning rate and time</h2>
-{pace(histories)}</section>
+{pace(starts)}</section>
 <section><h2>Where the best model came from</h2>
-{lineage(nodes(origin, best, evaluation), others)}</section>
+{lineage(nodes(origin, best.evaluation), others)}</section>
 <section><h2>All parameters</h2>
 {parameters(origin)}</section>""",
         light,
         dark,
     )
+
+
+def reasons(compared: Comparison) -> str:
+    """Why that start is recommended, whether validation is large enough to say so, and what would show more."""
+    judged = compared.document["verdict"]
+    said = [f"It is recommended by the validation photos alone: {judged['why']}."] if len(compared.starts) > 1 else []
+    if judged["validation"]:
+        said.append(f"<strong>{judged['validation']}</strong>")
+    if judged["needed"]:
+        said.append(more(judged["needed"], compared.seeds, compared.document["photos"]["test"]))
+    return f'<p class="prose">{unbroken(" ".join(said))}</p>' if said else ""
+
+
+def differences(compared: Comparison) -> str:
+    """The forest plot, and every difference in numbers."""
+    found, seeds = compared.document, compared.seeds
+    body = [
+        (
+            f"{capital(start(each['start']))} against {start(each['against'])}",
+            points(each["points"]),
+            f"{points(each['low'])} to {points(each['high'])}",
+        )
+        for each in found["differences"]
+    ]
+    of = (
+        f"They are of any such photos and any such seeds, as far as {seeds} seeds tell."
+        if seeds > 1
+        else "They are of this seed's models on any such photos; other seeds would change them too (--seeds)."
+    )
+    numbers = details("All differences", table(("Starts", "Points", "95 % interval, all at once"), body))
+    return f"""<figure class="forest">{charts.forest_legend(seeds)}{charts.forest("forest", compared.starts)}</figure>
+<p class="note">Models are chosen on the validation photos; the test photos serve this report alone. Fine-tuning counts
+its epochs from 1; 0 is the model that it started from. Gain: test accuracy less that of transfer learning alone.
+Intervals are paired by photo and seed, and hold all at once, for every start against every other, in 95 of 100
+cases. {of}</p>{numbers}"""
 
 
 def of_photos(source: Source) -> str:
@@ -236,9 +272,9 @@ def of_photos(source: Source) -> str:
     )
 
 
-def best_name(row: Result) -> str:
+def best_name(best: Training, seeds: int) -> str:
     """What the best model is called."""
-    return f"Fine-tuning from epoch {row['switch_epoch']}" if row["switch_epoch"] else "Transfer learning alone"
+    return capital(start(best.result["switch_epoch"])) + f", seed {best.result['seed']}" * (seeds > 1)
 
 
 def title(origin: Origin) -> str:

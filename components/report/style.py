@@ -48,6 +48,8 @@ code { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monos
 .chosen td { font-weight: 600; }
 .comparison b { font-size: .75rem; font-weight: 600; margin-left: 6px; padding: 1px 7px; border-radius: 9px;
   border: 1px solid currentColor; }
+.comparison small { display: block; color: var(--muted); font-size: .75rem; font-weight: 400; }
+.forest { max-width: 720px; margin: 24px 0 0; }
 .interval { width: 120px; height: 14px; margin-left: 12px; vertical-align: -1px; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; list-style: none; margin: 0 0 8px; padding: 0;
   font-size: .8125rem; }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Gain, History, Result, Verdict
+    from components.report.starts import Start, Training
+    from switchpoint.documents import Gain, Needed, StartResult, Verdict
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -24,21 +26,6 @@ def uncertain(gained: Gain) -> bool:
     return bool(round(gained["low"], 1) <= 0 <= round(gained["high"], 1))
 
 
-def measured(row: Result, photos: int) -> str:
-    """What a model does on the test photos, and what that is worth."""
-    text = f"names {percent(row['test_accuracy'])} of {photos:,} test photos right"
-    if not (gained := row["gain"]):
-        return text
-    doubt = " includes 0: no difference is shown" if uncertain(gained) else ""
-    interval = f"95 % interval {points(gained['low'])} to {points(gained['high'])}{doubt}"
-    return f"{text}, {points(gained['points'])} points against transfer learning alone ({interval})"
-
-
-def start(switch_epoch: int | None) -> str:
-    """What a start is called in a sentence."""
-    return f"fine-tuning from epoch {switch_epoch}" if switch_epoch else "transfer learning alone"
-
-
 def ahead(gained: Gain) -> bool:
     """Whether the interval, as the reader sees it, lies above 0."""
     return bool(round(gained["low"], 1) > 0)
@@ -49,18 +36,19 @@ def behind(gained: Gain) -> bool:
     return bool(round(gained["high"], 1) < 0)
 
 
-def lead(rows: Sequence[Result], best: Result, verdict: Verdict) -> str:
-    """What to do; or, where the photos don't say it, that they don't."""
-    chosen = start(best["switch_epoch"])
-    if verdict["worse_on_test"]:
-        return f"{capital(chosen)} came out worse on test than transfer learning alone"
-    if len(rows) == 1:
-        return capital(chosen)
-    if level := [start(each["switch_epoch"]) for each in verdict["against"] if not each["told_apart"]]:
-        return f"{capital(chosen)} is not told apart from {' and '.join(level)}"
-    if best["switch_epoch"]:
-        return f"Start fine-tuning after epoch {best['switch_epoch']} of transfer learning"
-    return "Stay with transfer learning alone"
+def start(switch_epoch: int | None) -> str:
+    """What a start is called in a sentence."""
+    return f"fine-tuning from epoch {switch_epoch}" if switch_epoch else "transfer learning alone"
+
+
+def listed(switch_epochs: Sequence[int | None]) -> str:
+    """Several starts in a sentence: `transfer learning alone and fine-tuning from epochs 1, 2 and 4`."""
+    epochs = [str(epoch) for epoch in switch_epochs if epoch]
+    named = ["transfer learning alone"] * (None in switch_epochs)
+    if epochs:
+        several = f"epochs {', '.join(epochs[:-1])} and {epochs[-1]}" if len(epochs) > 1 else f"epoch {epochs[0]}"
+        named.append(f"fine-tuning from {several}")
+    return " and ".join(named)
 
 
 def capital(text: str) -> str:
@@ -68,91 +56,144 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def answer(rows: Sequence[Result], best: Result, photos: int, verdict: Verdict) -> tuple[str, str]:
-    """The answer in one sentence, in two parts: what to do, and the numbers."""
-    said = lead(rows, best, verdict)
-    numbers = f"best on validation ({percent(best['validation_accuracy'])}), it {measured(best, photos)}"
-    if verdict["worse_on_test"]:
-        return said, f"{numbers}. This run gives no reason to fine-tune."
-    if best["switch_epoch"]:
-        return said, f"{numbers}."
+def gain(gained: Gain) -> str:
+    """A gain over transfer learning alone with its interval."""
+    doubt = " includes 0: no difference is shown" if uncertain(gained) else ""
+    interval = f"95 % interval {points(gained['low'])} to {points(gained['high'])}{doubt}"
+    return f"{points(gained['points'])} points against transfer learning alone ({interval})"
+
+
+def measured(row: StartResult, photos: int) -> str:
+    """What a start's models do on the test photos, and what that is worth."""
+    mean = f" on average over {len(row['seeds'])} seeds" if len(row["seeds"]) > 1 else ""
+    text = f"names {percent(row['test_accuracy'])} of {photos:,} test photos right{mean}"
+    return f"{text}, {gain(row['gain'])}" if row["gain"] else text
+
+
+def sentence(rows: Sequence[StartResult], verdict: Verdict, photos: int) -> tuple[str, str]:
+    """The answer in one sentence, in two parts: what to do, and the numbers.
+
+    Args:
+        rows: Transfer learning alone first.
+        verdict: All of it but this.
+        photos: Test photos.
+    """
+    by_epoch = {row["switch_epoch"]: row for row in rows}
+    recommended = verdict["recommended"]
+    row = by_epoch[recommended]
     if len(rows) == 1:
-        return said, f"{numbers}; no switch epoch was tried."
-    rival = next(row for row in rows if row["switch_epoch"] == verdict["against"][0]["switch_epoch"])
-    second = f"{start(rival['switch_epoch'])} comes next ({percent(rival['validation_accuracy'])})"
-    return said, f"{numbers}; {second} and {measured(rival, photos)}."
+        return capital(start(None)), f"it {measured(row, photos)}; no switch epoch was tried"
+    gaining = [each["switch_epoch"] for each in rows if each["gain"] and ahead(each["gain"])]
+    others = [epoch for epoch in verdict["starts"] if epoch != recommended]
+    if recommended is None:
+        highest = max(rows[1:], key=lambda each: each["test_accuracy"])
+        numbers = f"it {measured(row, photos)}; {start(highest['switch_epoch'])} {measured(highest, photos)}"
+        if not gaining:
+            return "Stay with transfer learning alone", numbers
+        return f"Validation recommends transfer learning alone, but on test {listed(gaining)} is ahead of it", numbers
+    told = f"{start(recommended)}, which {measured(row, photos)}"
+    if row["gain"] and behind(row["gain"]):
+        lead = f"{capital(start(recommended))} came out worse on test than transfer learning alone"
+        return lead, f"validation recommends it, but it {measured(row, photos)}"
+    if verdict["kind"] == "no gain shown":
+        return "No gain from fine-tuning is shown", f"validation recommends {told}"
+    if recommended not in verdict["starts"]:
+        lead = f"Validation recommends {start(recommended)}, but on test it is behind {listed(others)}"
+        return lead, f"it {measured(row, photos)}"
+    if recommended not in gaining:
+        lead = f"Validation recommends {start(recommended)}, but test shows a gain of {listed(gaining)} alone"
+        return lead, f"it {measured(row, photos)}, and is not told apart from {listed(others)}"
+    lead = f"Start fine-tuning after epoch {recommended} of transfer learning"
+    if others:
+        return lead, f"it {measured(row, photos)}, and is not told apart from {listed(others)}"
+    return lead, f"it {measured(row, photos)}, and is ahead of every other start"
 
 
-def compared(best: Result, verdict: Verdict) -> str:
-    """The chosen start against others, on the photos that chose it; empty where there is no other."""
-    if not verdict["against"]:
-        return ""
-    each = []
-    for gained in verdict["against"]:
-        doubt = "" if gained["told_apart"] else " includes 0: not told apart" if uncertain(gained) else ": it is behind"
-        interval = f"95 % interval {points(gained['low'])} to {points(gained['high'])}{doubt}"
-        each.append(f"{points(gained['points'])} points against {start(gained['switch_epoch'])} ({interval})")
-    return (
-        f"On the {verdict['photos']:,} validation photos {start(best['switch_epoch'])} comes to {', and '.join(each)}. "
-        "It was chosen by these photos, which favours it; what another seed would change is in no interval."
+def more(needed: Needed, seeds: int, photos: int) -> str:
+    """What it would take to see a difference.
+
+    Args:
+        needed: Of two starts.
+        seeds: That the run has.
+        photos: That it was tested on.
+    """
+    what = (
+        f"a difference of {needed['points']:g} points between {start(needed['start'])} and {start(needed['against'])}"
     )
+    ways = []
+    for number, has, name in ((needed["seeds"], seeds, "seeds"), (needed["photos"], photos, "test photos")):
+        if number is not None and number <= has:
+            return f"The test photos would have shown {what}."
+        if number is not None:
+            ways.append(f"about {_rounded(number):,} {name}")
+    if not ways:
+        return f"Neither more seeds nor more test photos alone would show {what}."
+    unknown = "; how far other seeds would move it, one seed can't tell" if seeds == 1 else ""
+    return f"To see {what} takes {', or '.join(ways)}{unknown}."
 
 
-def conclusion(rows: Sequence[Result], histories: Sequence[History], best: int, photos: int, verdict: Verdict) -> str:
+def _rounded(number: int) -> int:
+    """Two digits: it is an estimate."""
+    return math.ceil(float(f"{number:.1e}"))
+
+
+def conclusion(starts: Sequence[Start], chosen: int, verdict: Verdict) -> str:
     """The paragraph that ends the comparison."""
-    alone, chosen = rows[0], rows[best]
-    text = [
-        f"{lead(rows, chosen, verdict)}.",
-        f"Transfer learning alone was best on the validation photos after epoch {alone['best_epoch']} "
-        f"({percent(alone['validation_accuracy'])}) and {measured(alone, photos)}.",
-    ]
-    if best:
-        text.append(
-            f"Fine-tuning from epoch {chosen['switch_epoch']} came highest on them, in its epoch "
-            f"{chosen['best_epoch']} ({percent(chosen['validation_accuracy'])}), and {measured(chosen, photos)}."
-        )
-    if verdict["against"]:
-        text.append(compared(chosen, verdict))
-    if verdict["worse_on_test"]:
-        text.append("This run gives no reason to fine-tune. The model kept is still the one that validation chose.")
-    if others := [(row, row["gain"]) for row in rows[1:] if row is not chosen and row["gain"]]:
+    rows = [each.summary() for each in starts]
+    photos, seeds = starts[0].trainings[0].evaluation["photos"], len(rows[0]["seeds"])
+    text = [f"{verdict['sentence']}.", f"It is recommended by the validation photos alone: {verdict['why']}."]
+    if verdict["validation"]:
+        text.append(verdict["validation"])
+    if verdict["needed"]:
+        text.append(more(verdict["needed"], seeds, photos))
+    if others := [row for row in rows[1:] if row["gain"] and row is not rows[chosen]]:
         each = (
-            f"{points(gained['points'])} points from epoch {row['switch_epoch']}"
-            + " (no difference is shown)" * uncertain(gained)
-            for row, gained in others
+            f"{points(row['gain']['points'])} points from epoch {row['switch_epoch']}"
+            + " (no difference is shown)" * uncertain(row["gain"])
+            for row in others
+            if row["gain"]
         )
         text.append(
-            f"{'The other fine-tunings' if best else 'Fine-tuning'} against transfer learning: {', '.join(each)}."
+            f"{'The other fine-tunings' if chosen else 'Fine-tuning'} against transfer learning: {', '.join(each)}."
         )
-    for history in histories:
-        if stop := history["diverged"]:
-            what = (
-                f"Fine-tuning from epoch {history['switch_epoch']}" if history["switch_epoch"] else "Transfer learning"
-            )
-            text.append(
-                f"{what} diverged in its epoch {stop['epoch']}, step {stop['step']}, at learning rate "
-                f"{stop['learning_rate']:.2g}: its loss stopped being a number, and what it had before counts here."
-            )
-    if best and len(rows) > 2:
-        text += untried(rows, best, len(histories[0]["epochs"]))
-    if chosen["best_epoch"] == len(histories[best]["epochs"]) and not chosen["diverged"]:
+    text += diverged(starts, seeds)
+    if chosen and len(rows) > 2:
+        text += untried(rows, chosen, len(starts[0].trainings[0].history["epochs"]))
+    best = starts[chosen].published()
+    if best.result["best_epoch"] == len(best.history["epochs"]) and not best.result["diverged"]:
         text.append("The best model is that of its last epoch: more epochs may improve it.")
     return " ".join(text)
 
 
-def untried(rows: Sequence[Result], best: int, epochs: int) -> list[str]:
-    """Whether the chosen switch epoch is the first or the last that was tried, though there are others beyond it.
+def diverged(starts: Sequence[Start], seeds: int) -> list[str]:
+    """A sentence for each training whose loss stopped being a number."""
+    return [
+        f"{capital(start(each.switch_epoch))}{_of_seed(training) * (seeds > 1)} diverged in its "
+        f"epoch {stop['epoch']}, step {stop['step']}, at learning rate {stop['learning_rate']:.2g}: its loss stopped "
+        "being a number, and what it had before counts here."
+        for each in starts
+        for training in each.trainings
+        if (stop := training.history["diverged"])
+    ]
+
+
+def _of_seed(training: Training) -> str:
+    return f", seed {training.result['seed']},"
+
+
+def untried(rows: Sequence[StartResult], best: int, epochs: int) -> list[str]:
+    """Whether the recommended switch epoch is the first or the last that was tried, though there are others beyond it.
 
     Args:
         rows: Transfer learning alone first.
-        best: The chosen one's number.
+        best: The recommended one's number.
         epochs: Of transfer learning: there is no later start.
     """
     switch_epoch = rows[best]["switch_epoch"] or 0
     if best == 1 and switch_epoch > 1:
-        return ["Earlier switch epochs than the chosen one were not tried."]
+        return ["Earlier switch epochs than the recommended one were not tried."]
     if best == len(rows) - 1 and switch_epoch < epochs:
-        return ["Later switch epochs than the chosen one were not tried."]
+        return ["Later switch epochs than the recommended one were not tried."]
     return []
 
 

@@ -65,10 +65,10 @@ def transfer(
             describe("Pretrained weights", "transfer", {"weights": weights}, {}, digests["pretrained"])
         )
         for artifact, name, digest in (
-            (checkpoints, "Checkpoints of every epoch", digests["checkpoints"]),
-            (model, "Model, transfer learning alone", digests["model"]),
-            (history, "History of transfer learning", digests["history"]),
-            (logs, "TensorBoard logs of transfer learning", content_digest(outputs.logs)),
+            (checkpoints, f"Checkpoints of every epoch, seed {config.seed}", digests["checkpoints"]),
+            (model, f"Model, transfer learning alone, seed {config.seed}", digests["model"]),
+            (history, f"History of transfer learning, seed {config.seed}", digests["history"]),
+            (logs, f"TensorBoard logs of transfer learning, seed {config.seed}", content_digest(outputs.logs)),
         ):
             artifact.metadata.update(describe(name, "transfer", config, inputs, digest))
         embed(outputs.model, model.metadata, records.metadata, read_manifest(Path(records.path)))

@@ -5,7 +5,7 @@ Types alone, like those: import this under `if TYPE_CHECKING`.
 
 from typing import NotRequired, TypedDict
 
-from switchpoint.documents import Apart, Best, Duplicates, LeftOut, Parameters, Result, Verdict
+from switchpoint.documents import Apart, Best, Duplicates, LeftOut, Parameters, Result, StartResult, Verdict
 
 
 class RememberedFile(TypedDict):
@@ -33,6 +33,7 @@ class Step(TypedDict):
     """
 
     name: str
+    seed: int | None
     switch_epoch: int | None
     state: str
     seconds: float | None
@@ -63,6 +64,7 @@ class Run(TypedDict):
     parameters: Parameters
     steps: list[Step]
     results: list[Result]
+    starts: NotRequired[list[StartResult]]
     best: NotRequired[Best]
     verdict: NotRequired[Verdict]
     differences: NotRequired[list[Apart]]

@@ -139,7 +139,7 @@ def parse(name: str, text: str) -> Any:
             return {"true": True, "false": False}[text.lower()]
         return kind(text)
     except (ValueError, KeyError):
-        wanted = {list: "epochs separated by commas, such as 1,2,4", bool: "true or false"}
+        wanted = {list: "whole numbers separated by commas, such as 1,2,4", bool: "true or false"}
         raise ParameterError(f"{flag} {text!r}: give {wanted.get(kind, f'a value of type {kind.__name__}')}.") from None
 
 
@@ -147,7 +147,7 @@ def resolve(recipe: str, given: Mapping[str, Any]) -> Parameters:
     """Every parameter's value: the signature's default, over it the recipe's, over it what was given; checked.
 
     Returns:
-        All values; switch epochs sorted, each once, so that equal sweeps have equal cache keys.
+        All values; lists sorted, each number once, so that equal sweeps have equal cache keys.
 
     Raises:
         ParameterError: A value that can't be right; names each such value at once.
@@ -186,6 +186,8 @@ def _faults(values: Parameters) -> Iterator[str]:
     epochs, last = values["switch_epochs"], values["transfer_epochs"]
     if not epochs:
         yield "switch_epochs is empty: give at least one epoch, such as 1,2,4."
+    if not values["seeds"]:
+        yield "seeds is empty: give at least one, such as 1,2,3."
     outside = [epoch for epoch in epochs if not 1 <= epoch <= last]
     if outside:
         yield (
@@ -201,8 +203,9 @@ def _faults(values: Parameters) -> Iterator[str]:
             yield f"{name}: {why}"
     for name, parameter in parameters().items():
         value = values[name]
-        if parameter.interval and value not in parameter.interval:
-            yield f"{name}={value}: give a value in {parameter.interval.text}."
+        for each in value if parameter.kind is list else [value]:
+            if parameter.interval and each not in parameter.interval:
+                yield f"{name}={each}: give a value in {parameter.interval.text}."
         if parameter.choices and value not in parameter.choices:
             yield f"{name}={value!r}: give one of {', '.join(parameter.choices)}."
 

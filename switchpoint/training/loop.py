@@ -145,12 +145,13 @@ def _signals(wanted: bool) -> Iterator[list[signal.Signals]]:
             signal.signal(number, handler)
 
 
-def history(training: Training, switch_epoch: int, model_digest: str, start: Row) -> History:
+def history(training: Training, switch_epoch: int, seed: int, model_digest: str, start: Row) -> History:
     """A training as the report reads it.
 
     Args:
         training: From `fit`.
         switch_epoch: Where it started; 0 for transfer.
+        seed: The training's.
         model_digest: Of the best epoch's model.
         start: The row to fall back on when no epoch ended: where it started from.
     """
@@ -158,6 +159,7 @@ def history(training: Training, switch_epoch: int, model_digest: str, start: Row
     return {
         "phase": "finetune" if switch_epoch else "transfer",
         "switch_epoch": switch_epoch,
+        "seed": seed,
         "epochs": training.rows,
         "seconds": training.seconds,
         "best_epoch": training.best_epoch,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,13 @@ from switchpoint.command.runs.results import chosen
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
-    from switchpoint.documents import Best, Result
+    from switchpoint.documents import Best, Gain, StartResult
 
 
-def title(step: Step) -> str:
-    """A step's name, with its switch epoch when it has one."""
-    return step["name"] if step["switch_epoch"] is None else f"{step['name']} {step['switch_epoch']}"
+def title(step: Step, seeds: Sequence[int]) -> str:
+    """A step's name, with its switch epoch when it has one, and its seed where the run has several."""
+    name = step["name"] if step["switch_epoch"] is None else f"{step['name']} {step['switch_epoch']}"
+    return name if step.get("seed") is None or len(seeds) < 2 else f"{name}, seed {step['seed']}"
 
 
 def words(step: Step, digits: int = 1) -> str:
@@ -82,10 +83,11 @@ class _Fitting:
 class Show:
     """Shows a run as it goes: a line that changes for each running step on a terminal, a line an epoch elsewhere."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, seeds: Sequence[int]) -> None:
+        self.console, self.seeds = console, seeds
+        self.width = 23 if len(seeds) > 1 else 14
         self.progress = Progress(
-            TextColumn("{task.description:<14}"), TimeElapsedColumn(Column(no_wrap=True)), _Said(Column()),
+            TextColumn(f"{{task.description:<{self.width}}}"), TimeElapsedColumn(Column(no_wrap=True)), _Said(Column()),
             console=console, transient=True,
         )  # fmt: skip
         self.bars: dict[int, TaskID] = {}
@@ -99,9 +101,9 @@ class Show:
 
     def started(self, step: Step) -> None:
         """A step runs from now on."""
-        self._say(f"{title(step):<14} runs: {step['why']}")
+        self._say(f"{self._name(step)} runs: {step['why']}")
         if self.console.is_terminal:
-            self.bars[id(step)] = self.progress.add_task(title(step), total=None, said=[])
+            self.bars[id(step)] = self.progress.add_task(title(step, self.seeds), total=None, said=[])
 
     def line(self, step: Step, text: str) -> None:
         """A step printed a line: those that it says through `switchpoint.progress` are shown."""
@@ -109,7 +111,7 @@ class Show:
         if said is None:
             return
         if isinstance(said, str) or not self.console.is_terminal:
-            self._say(f"{title(step):<14} {said if isinstance(said, str) else said.text}")
+            self._say(f"{self._name(step)} {said if isinstance(said, str) else said.text}")
             return
         curve = self.curves.setdefault(id(step), [])
         if CURVED in said.measured:
@@ -128,18 +130,21 @@ class Show:
             self.progress.remove_task(self.bars.pop(id(step)))
         if curve := self.curves.pop(id(step), None):
             said += f"  {sparkline(curve)}  best val_accuracy {max(curve):.3f}"
-        self._say(f"{title(step):<14} {said}")
+        self._say(f"{self._name(step)} {said}")
+
+    def _name(self, step: Step) -> str:
+        return f"{title(step, self.seeds):<{self.width}}"
 
     def _say(self, text: str) -> None:
         # No markup and no wrapping: a class name or a path is data.
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def steps_table(steps: list[Step]) -> Table:
+def steps_table(steps: list[Step], seeds: Sequence[int]) -> Table:
     """Steps with their state and the reason for it."""
     table = Table("step", "state", "why")
     for step in steps:
-        table.add_row(title(step), step["state"], step["why"])
+        table.add_row(title(step, seeds), step["state"], step["why"])
     return table
 
 
@@ -159,29 +164,35 @@ def start(switch_epoch: int | None) -> str:
     return "transfer alone" if switch_epoch is None else f"epoch {switch_epoch}"
 
 
-def results_table(results: list[Result], best: Best | None = None) -> Table:
-    """A row for transfer learning alone and one for each switch epoch; `best` is marked as the chosen one."""
+def results_table(starts: list[StartResult], best: Best | None = None) -> Table:
+    """A row for transfer learning alone and one for each switch epoch, means over the seeds; `best` is marked."""
     table = Table()
     table.add_column("fine-tuning from", no_wrap=True)
-    for name in ("best epoch", "validation accuracy", "test accuracy", "test loss", "seconds"):
+    for name in ("validation accuracy", "test accuracy", "gain in points", "test loss", "seconds"):
         table.add_column(name, justify="right")
-    for row in results:
+    for row in starts:
         chosen = best is not None and best["switch_epoch"] == row["switch_epoch"]
         table.add_row(
-            start(row["switch_epoch"]) + ", chosen" * chosen + ", diverged" * row["diverged"],
-            str(row["best_epoch"]),
+            start(row["switch_epoch"]) + ", chosen" * chosen + ", diverged" * bool(row["diverged"]),
             f"{row['validation_accuracy']:.1%}",
             f"{row['test_accuracy']:.1%}",
+            gained(row["gain"]),
             f"{row['test_loss']:.3f}",
             f"{row['seconds']:.0f}",
         )
     return table
 
 
+def gained(gain: Gain | None) -> str:
+    """A gain with its interval in a table: `+2.1 [+0.3, +3.9]`."""
+    return "" if gain is None else "{points:+.1f} [{low:+.1f}, {high:+.1f}]".format(**gain)
+
+
 def failures(document: Run, runs_directory: Path) -> list[str]:
     """Of a run of this machine, why each step failed, and its log."""
+    seeds, place = document["parameters"]["seeds"], runs_directory / document["id"]
     return [
-        f"{title(step)} failed: {step.get('error')}\nIts log: {runs_directory / document['id'] / (step['log'] or '')}"
+        f"{title(step, seeds)} failed: {step.get('error')}\nIts log: {place / (step['log'] or '')}"
         for step in document["steps"]
         if step["state"] == "failed"
     ]
@@ -189,7 +200,7 @@ def failures(document: Run, runs_directory: Path) -> list[str]:
 
 def conclude(output: Console, found: Mapping[str, Any]) -> None:
     """What a run came to: table, conclusion, where the report and the model are."""
-    output.print(results_table(found["results"], found.get("best")))
+    output.print(results_table(found["starts"], found.get("best")))
     # On a terminal between words; in a file it stays one line.
     output.print(found["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
     output.print(f"Report: {found['report']}\nModel:  {found['model']}", markup=False, highlight=False, soft_wrap=True)

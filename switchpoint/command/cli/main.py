@@ -101,7 +101,7 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
         raise ParameterError(f"${RESUME}: {why}")
     # The stream is taken now: kfp's own talk is redirected while the run goes.
     output = Console(file=sys.stderr if as_json else sys.stdout)
-    show = console.Show(output)
+    show = console.Show(output, values["seeds"])
     with show.live():
         document = run(values, runs_directory, show, runner, verify)
     if as_json:
@@ -189,7 +189,7 @@ def plan(
     if as_json:
         click.echo(json.dumps({"parameters": values, "steps": steps}, indent=1))
     else:
-        console.wide().print(console.steps_table(steps))
+        console.wide().print(console.steps_table(steps, values["seeds"]))
 
 
 @main.command("runs")

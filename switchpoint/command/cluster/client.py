@@ -103,7 +103,7 @@ class Cluster(Connection):
         """The steps that have begun, and why the run itself waits, if it does."""
         tasks = (run.run_details.task_details if run.run_details else None) or []
         nodes = of_workflow(self.workflow(run.run_id)) if tasks else []
-        found = steps(nodes or of_tasks(tasks), _epochs(parameters_of(run)))
+        found = steps(nodes or of_tasks(tasks), numbers(run, "switch_epochs"), numbers(run, "seeds"))
         if state(run) == "canceled":  # Argo has a step that was ended as one that failed
             for step in found:
                 step["state"] = "canceled" if step["state"] == "failed" else step["state"]
@@ -151,7 +151,14 @@ class Cluster(Connection):
                 if time.monotonic() - heard > PATIENCE:
                     raise ClusterError(f"{error}\nThe run itself goes on: {self.url(run_id)}") from error
             else:
-                whole: Step = {"name": "run", "switch_epoch": None, "state": "waiting", "seconds": None, "why": held}
+                whole: Step = {
+                    "name": "run",
+                    "seed": None,
+                    "switch_epoch": None,
+                    "state": "waiting",
+                    "seconds": None,
+                    "why": held,
+                }
                 for step in [*now, *([whole] if held else [])]:
                     told = step["state"], step.get("why")
                     if seen.get(step.get("node")) != told:
@@ -194,14 +201,15 @@ def state(run: Run) -> str:
 def parameters_of(run: Run) -> Parameters:
     """A run's parameters as numbers and lists: the API gives numbers as floats, and a cloned run lists as JSON."""
     values = dict((run.runtime_config and run.runtime_config.parameters) or {})
-    if "switch_epochs" in values:
-        values["switch_epochs"] = _epochs(values)
     for name, parameter in pipeline_parameters.parameters().items():
+        if parameter.kind is list and name in values:
+            given = values[name]
+            values[name] = [int(each) for each in (json.loads(given) if isinstance(given, str) else given)]
         if parameter.kind is int and isinstance(values.get(name), float) and values[name].is_integer():
             values[name] = int(values[name])
     return values
 
 
-def _epochs(values: Parameters) -> list[int]:
-    epochs = values.get("switch_epochs", [])
-    return [int(epoch) for epoch in (json.loads(epochs) if isinstance(epochs, str) else epochs)]
+def numbers(run: Run, parameter: str) -> list[int]:
+    """A run's list, in the run's own order; empty where its pipeline has no such parameter."""
+    return list(parameters_of(run).get(parameter, []))

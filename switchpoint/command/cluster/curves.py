@@ -10,7 +10,7 @@ from pathlib import Path
 from switchpoint import storage
 from switchpoint.command.cluster import results
 from switchpoint.command.cluster.artifacts import Artifacts, listable, root_of
-from switchpoint.command.cluster.client import FINISHED, Cluster, Run
+from switchpoint.command.cluster.client import FINISHED, Cluster, Run, numbers
 from switchpoint.command.errors import ClusterError
 from switchpoint.errors import StorageError
 
@@ -86,7 +86,9 @@ class Curves:
             digest, epoch = str(history["model_digest"]), history["switch_epoch"]
             if digest in self.done or (wanted is not None and digest not in wanted):
                 continue
-            target = Path(self.place.name, f"finetune-from-{epoch:02d}" if epoch else "transfer")
+            name = f"finetune-from-{epoch:02d}" if epoch else "transfer"
+            name += f"-seed-{history['seed']}" * (len(numbers(self.run, "seeds")) > 1)
+            target = Path(self.place.name, name)
             if not target.exists():
                 storage.download(f"{uri.removesuffix('history')}logs", target)
             self.done.add(digest)

@@ -48,14 +48,14 @@ def best(cluster: Cluster, run: Run, pipeline_root: str | None, directory: Path)
     outputs = {"prepare": {"records": str(kept["records"])}, "report": {"results": str(kept["results"])}}
     document = cluster.document(run, with_steps=False)
     document["steps"] = [
-        {"name": step, "switch_epoch": None, "state": "ran", "seconds": None, "image": image,
+        {"name": step, "seed": None, "switch_epoch": None, "state": "ran", "seconds": None, "image": image,
          "outputs": outputs.get(step, {})}
         for step, image in rerun.images(cluster.spec(run)).items()
     ]  # fmt: skip
     # Those that the run was given may be empty: what it found is in the model.
     digests = {name: value for name, value in _digests(lineage).items() if value}
     document["parameters"], document["commit"] = earlier.parameters | digests, earlier.commit
-    document["results"], document["best"] = found["results"], found["best"]
+    document["results"], document["starts"], document["best"] = found["results"], found["starts"], found["best"]
     document["conclusion"], document["model"] = found["conclusion"], str(model)
     return document
 

@@ -48,13 +48,8 @@ def read(
                 content = artifacts.read_json(found)
                 base = found.rpartition("/")[0]
                 found_at = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
-                told = (
-                    "results",
-                    "best",
-                    "verdict",
-                    "differences",
-                    "conclusion",
-                )  # an older pipeline's report has no verdict
+                # An older pipeline's report has no verdict.
+                told = ("results", "starts", "best", "verdict", "differences", "conclusion")
                 return {key: content[key] for key in told if key in content} | found_at
         except StorageError as error:
             raise ClusterError(f"{error} {seen}") from error
@@ -89,4 +84,5 @@ def _same_reports(
 
 
 def _sorted(values: Parameters) -> Parameters:
-    return {**values, "switch_epochs": sorted(values["switch_epochs"])}
+    lists = {name: sorted(value) for name, value in values.items() if isinstance(value, list)}
+    return {**values, **lists}

@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from switchpoint.command.runs.steps import order
 from switchpoint.provenance.digests import STEPS
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ _STATES = {
 INSTANT = 2  # seconds
 # What a pod says that is about to run; nobody has to do anything about it.
 _STARTING = ("", "ContainerCreating", "PodInitializing")
+
+
+Rounds = tuple[int | None, int | None]  # of the loop over seeds, and of the loop over switch epochs inside it
 
 
 class Node(NamedTuple):
@@ -121,20 +125,21 @@ def of_tasks(tasks: Iterable[Any]) -> list[Node]:
     ]
 
 
-def steps(nodes: list[Node], switch_epochs: list[int]) -> list[Step]:
+def steps(nodes: list[Node], switch_epochs: list[int], seeds: list[int]) -> list[Step]:
     """The run's steps that have begun, the way the data goes.
 
     Args:
         nodes: Of the run's workflow.
-        switch_epochs: The run's, in the run's own order: the rounds of the loop go by place.
+        switch_epochs: The run's, in the run's own order: the rounds of a loop go by place.
+        seeds: The same.
     """
     by_id = {node.id: node for node in nodes}
     rounds = _rounds(nodes, by_id)
-    drivers: dict[tuple[str, int | None], Node] = {}
-    result: dict[tuple[str, int | None, str], Step] = {}
+    drivers: dict[tuple[str, Rounds], Node] = {}
+    result: dict[tuple[str, Rounds, str], Step] = {}
     for node in nodes:
         if found := _TASK.fullmatch(node.name):
-            number = rounds.get(node.id)
+            number = rounds.get(node.id, (None, None))
             task = f"{found[1]}{found[2] or ''}"
             if found[3] and (node.pod or node.children):
                 drivers[task, number] = node
@@ -148,26 +153,33 @@ def steps(nodes: list[Node], switch_epochs: list[int]) -> list[Step]:
                 del result[key]
             result[task, number, driver.id] = blocked
     named: list[Step] = [
-        {**step, "name": task.split("-")[0], "switch_epoch": _epoch(number, switch_epochs)}
-        for (task, number, _), step in result.items()
+        {
+            **step,
+            "name": task.split("-")[0],
+            "seed": _of(of_seeds, seeds),
+            "switch_epoch": _of(of_epochs, switch_epochs),
+        }
+        for (task, (of_seeds, of_epochs), _), step in result.items()
     ]
-    return sorted(
-        named, key=lambda step: (step["name"] == "report", step["switch_epoch"] or 0, STEPS.index(step["name"]))
-    )
+    return sorted(named, key=order)
 
 
-def _epoch(number: int | None, switch_epochs: list[int]) -> int | None:
-    return switch_epochs[number] if number is not None and number < len(switch_epochs) else None
+def _of(number: int | None, values: list[int]) -> int | None:
+    return values[number] if number is not None and number < len(values) else None
 
 
-def _rounds(nodes: list[Node], by_id: dict[str, Node]) -> dict[str, int]:
-    """In which round of the loop each node is."""
-    return {
-        below.id: int(found[1])
-        for node in nodes
-        if (found := _ROUND.fullmatch(node.name))
-        for below in _below(node, by_id)
+def _rounds(nodes: list[Node], by_id: dict[str, Node]) -> dict[str, Rounds]:
+    """In which round of the loop over seeds each node is, and in which of the loop over switch epochs inside it."""
+    numbers = {node.id: int(found[1]) for node in nodes if (found := _ROUND.fullmatch(node.name))}
+    whole = {node: {below.id for below in _below(by_id[node], by_id, "report")} for node in numbers}
+    inner = {node for inside in whole.values() for node in inside & numbers.keys()}
+    rounds: dict[str, Rounds] = {
+        below: (numbers[node], None) for node in numbers.keys() - inner for below in whole[node]
     }
+    for node in inner:
+        for below in _below(by_id[node], by_id, "collect", "report"):
+            rounds[below.id] = (rounds[node][0], numbers[node])
+    return rounds
 
 
 def _step(node: Node, by_id: dict[str, Node]) -> Step:
@@ -185,7 +197,7 @@ def _step(node: Node, by_id: dict[str, Node]) -> Step:
 
 def _made(node: Node, state: str) -> Step:
     seconds = node.seconds if state in ("ran", "failed") else None
-    return {"name": "", "switch_epoch": None, "state": state, "seconds": seconds, "node": node.id}
+    return {"name": "", "seed": None, "switch_epoch": None, "state": state, "seconds": seconds, "node": node.id}
 
 
 def _explain(step: Step, pod: Node) -> None:
@@ -222,12 +234,12 @@ def _children(node: Node, by_id: dict[str, Node]) -> Iterator[Node]:
     return (by_id[child] for child in node.children if child in by_id)
 
 
-def _below(node: Node, by_id: dict[str, Node]) -> Iterator[Node]:
+def _below(node: Node, by_id: dict[str, Node], *until: str) -> Iterator[Node]:
     """All that comes after a round's node, up to what waits for the whole loop."""
     seen, waiting = set(), [node]
     while waiting:
         for child in _children(waiting.pop(), by_id):
-            if child.id not in seen and not child.name.startswith("report"):
+            if child.id not in seen and not child.name.startswith(until):
                 seen.add(child.id)
                 waiting.append(child)
                 yield child

@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kfp import dsl, local
+from kfp.compiler import pipeline_spec_builder
 from kfp.local import cache, docker_task_handler, executor_input_utils, logging_utils, status, subprocess_task_handler
 from kfp.local import task_dispatcher as dispatcher
-from kfp.local.orchestrator import orchestrator_utils, task_executor
+from kfp.local.orchestrator import orchestrator_utils, task_executor, task_spec_utils
 
 from components.digest.step import DigestConfig, digest
 from pipeline import switchpoint as pipeline
 from switchpoint.command.local import containers, packages
 from switchpoint.command.runs import outputs
 from switchpoint.command.runs.store import now
+from switchpoint.provenance.digests import SEEDED_STEPS
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Step
@@ -247,8 +249,23 @@ def _observed(observer: Observer) -> Iterator[None]:
     with (
         _replaced(task_executor, "execute_single_task", come_to),
         _replaced(dispatcher, "run_single_task_implementation", dispatch),
+        _replaced(task_spec_utils, "create_parameter_loop_iteration_task_spec", _round),
     ):
         yield
+
+
+def _round(loop: Any, item: Any, _: str) -> Any:
+    """The task of a loop's round: `item` is the loop's own, and every other input what it is outside.
+
+    kfp's own gives `item` also to whatever came from another task, such as the digest of the weights, and in a loop
+    inside a loop to the outer one's item too: fine-tuning's seed would be its switch epoch.
+    """
+    task = type(loop)()
+    task.CopyFrom(loop)
+    constant = pipeline_spec_builder.to_protobuf_value(item)
+    task.inputs.parameters[loop.parameter_iterator.item_input].runtime_value.constant.CopyFrom(constant)
+    task.ClearField("parameter_iterator")
+    return task
 
 
 @contextlib.contextmanager
@@ -278,8 +295,10 @@ def _step(component: str, container: Any, inputs: dict[str, Any]) -> Step:
     artifacts = {key: value if isinstance(value, list) else [value] for key, value in inputs.items() if _holds(value)}
     parameters = {key: value for key, value in inputs.items() if key not in artifacts}
     switch_epoch = parameters.get("switch_epoch")
+    seed = parameters.get("seed") if name in SEEDED_STEPS else None
     return {
         "name": name,
+        "seed": None if seed is None else int(seed),
         "switch_epoch": int(switch_epoch) if switch_epoch else None,
         "state": "cached",
         "seconds": None,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kfp import dsl
 
 from switchpoint.command.local.orchestrator import Outputs, Task, orchestrate
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
-from switchpoint.provenance.digests import STEPS
+from switchpoint.command.runs.steps import order
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
@@ -37,11 +37,6 @@ def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess
         usable = cache_directory if cache_directory.exists() else Path(empty)
         orchestrate(parameters, runs_directory, usable, runner, planner, writes=False, verify=verify)
     return sorted(planner.steps, key=order)
-
-
-def order(step: Step) -> tuple[Any, ...]:
-    """Where a step stands in the list: the way the data goes, one switch epoch after the other."""
-    return step["name"] == "report", step["switch_epoch"] or 0, STEPS.index(step["name"])
 
 
 class _Planner:

@@ -13,17 +13,21 @@ from switchpoint.command.compilation import environment
 from switchpoint.command.errors import RunnerError, RunsDirectoryError
 from switchpoint.command.local import containers
 from switchpoint.command.local.orchestrator import Outputs, Task, orchestrate, started_by
-from switchpoint.command.local.plan import order, plan
+from switchpoint.command.local.plan import plan
 from switchpoint.command.local.processes import Processes
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
 from switchpoint.command.runs.failures import own_error
-from switchpoint.command.runs.results import collect
+from switchpoint.command.runs.results import fill_in
+from switchpoint.command.runs.steps import log_name, order, place
 from switchpoint.training.resume import RESUME, RUN, forget
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
     from switchpoint.documents import Parameters
+
+
+AT_ONCE = 2  # steps, as kfp runs rounds of one loop; of a loop in a loop it would run four
 
 
 class Watcher(Protocol):
@@ -60,7 +64,7 @@ def run(
     with Processes() as processes:
         # The report is drawn without TensorFlow: alone it has ended before the server would be warm.
         if runner == "subprocess" and any(
-            step["state"] == "will run" and step["name"] != "report" for step in expected
+            step["state"] == "will run" and step["name"] not in ("collect", "report") for step in expected
         ):
             processes.warm_up()
         document = store.create(runs_directory, parameters, runner)
@@ -125,15 +129,19 @@ class _Run:
         self.interrupted = threading.Event()
         self.over = False  # a second Ctrl-C does not wait for kfp's threads
         self._lock = threading.Lock()  # kfp runs two rounds of a loop at once
+        self._room = threading.BoundedSemaphore(AT_ONCE)
 
     def execute(self, task: Task) -> Outputs | None:
+        with self._room:
+            return self._execute(task)
+
+    def _execute(self, task: Task) -> Outputs | None:
         step = task.step
         step["why"] = task.broken or explain(step, self._others())
         if self.interrupted.is_set():  # kfp would go on with the next switch epoch
             step["state"] = "skipped"
             raise KeyboardInterrupt
-        name = step["name"] if step["switch_epoch"] is None else f"{step['name']}-{step['switch_epoch']:02d}"
-        step["log"] = f"logs/{name}.log"
+        step["log"] = f"logs/{log_name(step)}.log"
         self._log(step).touch()
         self.save()
         self.watcher.started(step)
@@ -171,7 +179,7 @@ class _Run:
     def gather(self) -> None:
         """All steps ended well: put what they came to into the document, and the pages beside it."""
         try:
-            collect(self.document, self.directory / "report.html")
+            fill_in(self.document, self.directory / "report.html")
         except OSError as error:
             raise RunsDirectoryError(
                 f"Every step ended well, but what the run came to can't be put into {self.directory}: {error}. Repair "
@@ -186,11 +194,11 @@ class _Run:
         for step in self.steps:
             if step["state"] == "running":  # a second Ctrl-C does not wait for it
                 step["state"] = "interrupted"
-        seen = {(step["name"], step["switch_epoch"]) for step in self.steps}
+        seen = set(map(place, self.steps))
         self.steps += [
             {**step, "state": "skipped", "seconds": None, "inputs": {}, "outputs": {}}  # they were planned, not made
             for step in expected
-            if (step["name"], step["switch_epoch"]) not in seen
+            if place(step) not in seen
         ]
         self.document["ended"] = store.now()
         self.save()

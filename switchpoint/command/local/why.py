@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from switchpoint.command.runs.steps import place
+
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
 
@@ -20,8 +22,7 @@ def explain(step: Step, earlier: list[Run]) -> str:
     """
     for document in earlier:
         for old in document["steps"]:
-            same = old["name"] == step["name"] and old["switch_epoch"] == step["switch_epoch"]
-            if same and old["state"] in _UNDER_WAY and not differences(step, old):
+            if place(old) == place(step) and old["state"] in _UNDER_WAY and not differences(step, old):
                 return _UNDER_WAY[old["state"]].format(document["id"])
     same_name = [
         old
@@ -31,7 +32,10 @@ def explain(step: Step, earlier: list[Run]) -> str:
     ]
     if not same_name:
         return "first run"
-    same_place = [old for old in same_name if old["switch_epoch"] == step["switch_epoch"]]
+    same_seed = [old for old in same_name if old.get("seed") == step["seed"]]
+    if not same_seed:
+        return "new seed"
+    same_place = [old for old in same_seed if place(old) == place(step)]
     if not same_place:
         return "new switch epoch"
     return "; ".join(sorted((differences(step, old) for old in same_place), key=len)[0]) or "its outputs are gone"

@@ -73,16 +73,16 @@ def card(document: Run, runs_directory: Path, file: str = MODEL) -> str:
     Source:
         Mitchell et al., Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993
     """
-    parameters, results = document["parameters"], document["results"]
+    parameters = document["parameters"]
     report = _read(located(_outputs(document, "report")["results"], runs_directory))
-    best = next(row for row in results if row["switch_epoch"] == report["best"]["switch_epoch"])
+    best = next(row for row in document["results"] if row["model_digest"] == report["best"]["model_digest"])
     start = "transfer learning alone" if best["switch_epoch"] is None else f"switch epoch {best['switch_epoch']}"
     manifest = _manifest(document, runs_directory)
     rows = "\n".join(
-        f"| {'never' if row['switch_epoch'] is None else row['switch_epoch']} | {row['best_epoch']} "
+        f"| {'never' if row['switch_epoch'] is None else row['switch_epoch']} | {row['seed']} | {row['best_epoch']} "
         f"| {row['validation_accuracy']:.1%} | {row['test_accuracy']:.1%} | {row['test_loss']:.3f} |"
         f"{' ← this model' if row is best else ''}"
-        for row in results
+        for row in document["results"]
     )
     images = "\n".join(
         f"- {name}: `{image}`"
@@ -103,8 +103,8 @@ Output: a probability a class, in the order of `classes.json`.
 Fine-tuning started after different epochs of transfer learning; the model was chosen on the validation photos and \
 reported on the test photos.
 
-| fine-tuning from epoch | best epoch | validation accuracy | test accuracy | test loss |
-|---|---|---|---|---|
+| fine-tuning from epoch | seed | best epoch | validation accuracy | test accuracy | test loss |
+|---|---|---|---|---|---|
 {rows}
 
 ## Where it came from

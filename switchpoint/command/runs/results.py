@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from switchpoint.documents import Result
 
 
-def collect(document: Run, report: Path) -> None:
+def fill_in(document: Run, report: Path) -> None:
     """Put results, what was found about the photos, the report and the best model into a run's document.
 
     Args:
@@ -25,6 +25,7 @@ def collect(document: Run, report: Path) -> None:
     manifest = json.loads((Path(outputs["prepare"]["records"]) / "manifest.json").read_text())
     results = json.loads(Path(outputs["report"]["results"]).read_text())
     document["results"] = results["results"]
+    document["starts"] = results["starts"]
     document["conclusion"] = results["conclusion"]
     document["best"] = results["best"]
     document["verdict"] = results["verdict"]
@@ -40,7 +41,7 @@ def collect(document: Run, report: Path) -> None:
 
 
 def chosen(document: Run) -> Result | None:
-    """The start that a run chose, by its validation photos; None where the document does not say it."""
+    """The training whose model a run keeps, by its validation photos; None where the document does not say it."""
     if not (best := document.get("best")):
         return None
-    return next((row for row in document["results"] if row["switch_epoch"] == best["switch_epoch"]), None)
+    return next((row for row in document["results"] if row["model_digest"] == best["model_digest"]), None)

@@ -16,7 +16,7 @@ from switchpoint.command.runs import store as runs
 from switchpoint.command.runs.artifacts import located
 
 if TYPE_CHECKING:
-    from switchpoint.command.documents import Run
+    from switchpoint.command.documents import Run, Step
 
 REFRESH = 3  # seconds
 
@@ -85,21 +85,25 @@ def directories(runs_directory: Path, document: Run) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     own = runs_directory / document["id"]
-    switch_epochs = [int(epoch) for epoch in document["parameters"]["switch_epochs"]]
+    switch_epochs, seeds = (document["parameters"][name] for name in ("switch_epochs", "seeds"))
     for step in document["steps"]:
         if step["name"] not in ("transfer", "finetune"):
             continue
         if "logs" in step["outputs"]:
             paths = [located(step["outputs"]["logs"], runs_directory)]
-        elif step["name"] == "transfer":
-            paths = [own / "transfer" / "logs"]
-        elif step["switch_epoch"] in switch_epochs:
-            number = switch_epochs.index(step["switch_epoch"])
-            paths = sorted(own.glob(f"for-loop-*-iteration-{number}/finetune/logs"))
+        elif step["seed"] in seeds:
+            of_seed = f"for-loop-1-iteration-{seeds.index(step['seed'])}"
+            within = "" if step["name"] == "transfer" else f"for-loop-2-iteration-{_number(step, switch_epochs)}/"
+            paths = [own / of_seed / f"{within}{step['name']}" / "logs"]
         else:
             paths = []
         name = "transfer" if step["name"] == "transfer" else f"finetune-from-{step['switch_epoch']:02d}"
+        name += f"-seed-{step['seed']}" * (len(seeds) > 1)
         for path in paths:
             if path.is_dir():
                 found[name] = path
     return found
+
+
+def _number(step: Step, switch_epochs: list[int]) -> int | None:
+    return switch_epochs.index(step["switch_epoch"]) if step["switch_epoch"] in switch_epochs else None

@@ -1,0 +1,106 @@
+"""What the report compares: starts, each with a training a seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import mean
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from switchpoint.documents import Evaluation, Gain, History, Result, Results, StartResult
+
+
+class Training(NamedTuple):
+    """One training: a start under one seed.
+
+    Attributes:
+        result: What it came to.
+        history: A row an epoch.
+        evaluation: What its model does on the test photos.
+        model: `.keras` file.
+    """
+
+    result: Result
+    history: History
+    evaluation: Evaluation
+    model: Path
+
+
+@dataclass
+class Start:
+    """Where fine-tuning starts, or transfer learning alone.
+
+    Attributes:
+        trainings: A seed each, in the order of the seeds.
+        gain: Test accuracy, meant over seeds, less that of transfer learning alone; None for that itself.
+    """
+
+    trainings: Sequence[Training]
+    gain: Gain | None = None
+
+    @property
+    def switch_epoch(self) -> int | None:
+        """None is transfer learning alone."""
+        return self.trainings[0].result["switch_epoch"]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether any seed's training did."""
+        return any(each.result["diverged"] for each in self.trainings)
+
+    def published(self) -> Training:
+        """The training whose model is kept if this start is chosen: the best by validation."""
+        return min(self.trainings, key=lambda each: preference(each.history))
+
+    def summary(self) -> StartResult:
+        """Its numbers, meant over the seeds."""
+        rows = [each.result for each in self.trainings]
+        return {
+            "switch_epoch": self.switch_epoch,
+            "seeds": [row["seed"] for row in rows],
+            "validation_accuracy": mean(row["validation_accuracy"] for row in rows),
+            "test_accuracy": mean(row["test_accuracy"] for row in rows),
+            "test_top_5": mean(row["test_top_5"] for row in rows),
+            "test_loss": mean(row["test_loss"] for row in rows),
+            "gain": self.gain,
+            "diverged": sum(row["diverged"] for row in rows),
+            "seconds": round(sum(row["seconds"] for row in rows), 1),
+        }
+
+
+class Comparison(NamedTuple):
+    """What is compared, and what came of it.
+
+    Attributes:
+        document: What report/results holds.
+        chosen: The recommended start's number.
+        best: The training whose model is kept.
+        starts: Transfer learning alone first, then the fine-tunings in the order of their switch epochs.
+    """
+
+    document: Results
+    chosen: int
+    best: Training
+    starts: Sequence[Start]
+
+    @property
+    def seeds(self) -> int:
+        """How many."""
+        return len(self.starts[0].trainings)
+
+
+def preference(history: History) -> tuple[float, float, int]:
+    """Smallest for the best model: validation accuracy, then the lower loss, then fewer epochs in all."""
+    epochs = history["switch_epoch"] + history["best_epoch"]
+    loss = math.inf if history["validation_loss"] is None else history["validation_loss"]
+    return -history["validation_accuracy"], loss, epochs
+
+
+def over_seeds(series: Sequence[Sequence[float]]) -> list[list[float]]:
+    """For each epoch the values of the seeds that came so far: one that diverged ends early."""
+    longest = max(map(len, series), default=0)
+    return [[each[number] for each in series if number < len(each)] for number in range(longest)]
