@@ -13,7 +13,7 @@ from components.report.starts import over_seeds
 
 if TYPE_CHECKING:
     from components.report.starts import Start
-    from switchpoint.documents import Bin, Gain, Row
+    from switchpoint.documents import Bin, Row
 
 # Chosen so that every two differ (CIE76 > 19) for normal, protan and deutan sight and stand out from the paper (> 3:1);
 # `_s0` is transfer learning. Light, dark.
@@ -211,7 +211,7 @@ def forest(name: str, starts: Sequence[Start]) -> str:
         axes.set_ylim(-len(starts) + 0.4, -0.4)
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", color=RULE, linewidth=1)
-        axes.set_xlabel("Points of test accuracy over transfer learning alone")
+        axes.set_xlabel("Points over transfer learning alone")
 
     return _drawn(name, "Gain of each start", draw, 74 + 25 * len(starts))
 
@@ -305,17 +305,4 @@ def reliability_legend() -> str:
             _key(box.format("stroke"), "gap to their mean confidence", "gap"),
             _key(_LINE.format(1.4, "4 3"), "where they would be equal"),
         ]
-    )
-
-
-def interval(gain: Gain, gains: Sequence[Gain]) -> str:
-    """A gain and its interval as a dot on a line, on one scale for all of `gains`, with a tick at 0."""
-    low = min(0.0, *(each["low"] for each in gains))
-    width = max(0.0, *(each["high"] for each in gains)) - low or 1.0
-    a, b, middle, zero = (5 + 90 * (value - low) / width for value in (gain["low"], gain["high"], gain["points"], 0.0))
-    return (
-        f'<svg class="interval" viewBox="0 0 100 12" aria-hidden="true">'
-        f'<path d="M{zero:.1f} 0v12" stroke="var(--muted)"/>'
-        f'<path d="M{a:.1f} 6H{b:.1f}" stroke="currentColor" stroke-width="2"/>'
-        f'<circle cx="{middle:.1f}" cy="6" r="3.5" fill="currentColor"/></svg>'
     )

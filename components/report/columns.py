@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from components.report import charts
 from components.report.wording import percent, points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from components.report.starts import Comparison, Start
-    from switchpoint.documents import Gain, Result, StartResult
+    from switchpoint.documents import Result, StartResult
 
 
 class Line(NamedTuple):
@@ -19,16 +18,12 @@ class Line(NamedTuple):
 
     start: Start
     result: StartResult
-    gains: Sequence[Gain]  # of all rows
 
 
 def gain(line: Line) -> str:
-    """The gain with its interval, in numbers and drawn."""
+    """The gain with its interval."""
     own = line.result["gain"]
-    if not own:
-        return "–"
-    text = f"{points(own['points'])} ({points(own['low'])} to {points(own['high'])})"
-    return f"<span>{text}</span>{charts.interval(own, line.gains)}"
+    return f"{points(own['points'])} ({points(own['low'])} to {points(own['high'])})" if own else "–"
 
 
 def spread(line: Line, value: Callable[[Result], float], write: Callable[[float], str]) -> str:
@@ -61,13 +56,12 @@ COLUMNS: dict[str, Callable[[Line], str]] = {
 def comparison(compared: Comparison) -> str:
     """The table, means over the seeds; on a narrow screen each row becomes a card."""
     results = compared.document["starts"]
-    gains = [row["gain"] for row in results if row["gain"]]
     body = []
     for number, row in enumerate(results):
         name = f"epoch {row['switch_epoch']}" if row["switch_epoch"] else "transfer alone"
         tags = ["chosen"] * (number == compared.chosen) + ["diverged"] * bool(row["diverged"])
         name += "".join(f' <b class="{tag}">{tag}</b>' for tag in tags)
-        line = Line(compared.starts[number], row, gains)
+        line = Line(compared.starts[number], row)
         cells = "".join(f'<td data-label="{label}">{cell(line)}</td>' for label, cell in COLUMNS.items())
         chosen = " class=chosen" * (number == compared.chosen)
         body.append(f'<tr{chosen}><th scope="row" style="--key:var(--s{number})">{name}</th>{cells}')

@@ -29,15 +29,17 @@ ADDED = (1.0, -1.0)
 
 
 class Spread(NamedTuple):
-    """What a difference varies by, as variances in squared shares: of one seed, and of one photo.
+    """What a difference varies by, as variances in squared shares.
 
     Attributes:
         seeds: From one seed to the next, of the mean over these photos.
         photos: From one photo to the next, of the mean over all seeds.
+        rest: Of one photo under one seed, beyond both; it is in `seeds` too, divided by the photos.
     """
 
     seeds: float
     photos: float
+    rest: float
 
 
 class Difference(NamedTuple):
@@ -85,8 +87,8 @@ def differences(right: Array, pairs: Sequence[tuple[int, int]] | None = None, le
     seed_variance = _seeds(right)
     result = []
     for start, against in pairs:
-        mean, photo_variance = _photos(right[start].astype(float) - right[against])
-        spread = Spread(seed_variance, photo_variance)
+        mean, photo_variance, rest = _photos(right[start].astype(float) - right[against])
+        spread = Spread(seed_variance, photo_variance, rest)
         reach = critical.reach(spread, seeds, photos)
         share = float(right[start].mean() - right[against].mean())
         result.append(Difference(start, against, share, max(-1.0, mean - reach), min(1.0, mean + reach), spread))
@@ -110,11 +112,11 @@ def needed(right: Array, pair: tuple[int, int], share: float, level: float = LEV
     """
     starts, seeds, photos = right.shape
     critical = _Critical(_largest(right, _all_pairs(starts)), starts, level)
-    _, photo_variance = _photos(right[pair[0]].astype(float) - right[pair[1]])
-    spread = Spread(_seeds(right), photo_variance)
+    _, photo_variance, rest = _photos(right[pair[0]].astype(float) - right[pair[1]])
+    of_seeds = max(0.0, _seeds(right) - rest / photos)
 
     def fits(seeds: int, photos: int) -> bool:
-        return critical.reach(spread, seeds, photos) <= share
+        return critical.reach(Spread(of_seeds + rest / photos, photo_variance, rest), seeds, photos) <= share
 
     more_seeds = next((number for number in range(2, MOST_SEEDS + 1) if fits(number, photos)), None)
     more_photos = bisect.bisect_left(range(1, MOST_PHOTOS + 1), True, key=lambda number: fits(seeds, number)) + 1
@@ -152,19 +154,20 @@ def _seeds(right: Array) -> float:
     return float(2 * (left**2).sum() / ((starts - 1) * (seeds - 1)))
 
 
-def _photos(change: Array) -> tuple[float, float]:
-    """Mean of a difference, and by how much it varies from photo to photo beyond what seeds do: (seeds, photos).
+def _photos(change: Array) -> tuple[float, float, float]:
+    """Mean of a difference (seeds, photos), its variance from photo to photo beyond what seeds do, and the rest's.
 
     `ADDED` is in it.
     """
     seeds = len(change)
     change = np.concatenate([change, np.tile(ADDED, (seeds, 1))], axis=1)
     mean, over_seeds = change.mean(), change.mean(axis=0)
-    variance = over_seeds.var(ddof=1)
+    variance, rest = over_seeds.var(ddof=1), 0.0
     if seeds > 1:
         left = change - over_seeds - change.mean(axis=1, keepdims=True) + mean
-        variance -= (left**2).sum() / ((seeds - 1) * (change.shape[1] - 1)) / seeds
-    return float(mean), max(0.0, float(variance))
+        rest = float((left**2).sum() / ((seeds - 1) * (change.shape[1] - 1)))
+        variance -= rest / seeds
+    return float(mean), max(0.0, float(variance)), rest
 
 
 def _largest(right: Array, pairs: Sequence[tuple[int, int]]) -> Array:

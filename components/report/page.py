@@ -248,9 +248,9 @@ def differences(compared: Comparison) -> str:
         for each in found["differences"]
     ]
     of = (
-        f"They are of any such photos and any such seeds, as far as {seeds} seeds tell."
+        "They speak of photos and seeds like these, not of these alone."
         if seeds > 1
-        else "They are of this seed's models on any such photos; other seeds would change them too (--seeds)."
+        else "They speak of photos like these and of this seed's models; what others change is not in them (--seeds)."
     )
     numbers = details("All differences", table(("Starts", "Points", "95 % interval, all at once"), body))
     return f"""<figure class="forest">{charts.forest_legend(seeds)}{charts.forest("forest", compared.starts)}</figure>

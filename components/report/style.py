@@ -49,8 +49,7 @@ code { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monos
 .comparison b { font-size: .75rem; font-weight: 600; margin-left: 6px; padding: 1px 7px; border-radius: 9px;
   border: 1px solid currentColor; }
 .comparison small { display: block; color: var(--muted); font-size: .75rem; font-weight: 400; }
-.forest { max-width: 720px; margin: 24px 0 0; }
-.interval { width: 120px; height: 14px; margin-left: 12px; vertical-align: -1px; }
+.forest { max-width: 600px; margin: 24px 0 0; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; list-style: none; margin: 0 0 8px; padding: 0;
   font-size: .8125rem; }
 .legend svg { width: 26px; height: 12px; margin-right: 6px; vertical-align: -1px; fill: none; }
@@ -77,7 +76,6 @@ summary { cursor: pointer; padding: 4px 0; }
 .photos span { color: var(--muted); font-size: .8125rem; }
 @media (min-width: 1000px) { .beside { grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); } }
 @media (max-width: 1100px) {
-  .interval { display: none; }
   .comparison { font-size: .875rem; }
   .comparison th, .comparison td { padding: 6px; }
 }

@@ -43,12 +43,24 @@ def start(switch_epoch: int | None) -> str:
 
 def listed(switch_epochs: Sequence[int | None]) -> str:
     """Several starts in a sentence: `transfer learning alone and fine-tuning from epochs 1, 2 and 4`."""
-    epochs = [str(epoch) for epoch in switch_epochs if epoch]
+    epochs = _runs([epoch for epoch in switch_epochs if epoch])
     named = ["transfer learning alone"] * (None in switch_epochs)
     if epochs:
-        several = f"epochs {', '.join(epochs[:-1])} and {epochs[-1]}" if len(epochs) > 1 else f"epoch {epochs[0]}"
+        one = f"epoch{'s' * (' ' in epochs[0])} {epochs[0]}"
+        several = f"epochs {', '.join(epochs[:-1])} and {epochs[-1]}" if len(epochs) > 1 else one
         named.append(f"fine-tuning from {several}")
     return " and ".join(named)
+
+
+def _runs(numbers: Sequence[int]) -> list[str]:
+    """Ascending numbers, three and more in a row as `4 to 8`."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][-1] == number - 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return [text for run in found for text in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
 
 
 def capital(text: str) -> str:

@@ -9,20 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from components.collect.step import CollectConfig, Trained, collect
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
-from components.report.step import Outputs, ReportConfig, Trained, report
+from components.report.step import Outputs, ReportConfig, compare, read, report
 from switchpoint.command.parameters import meanings
 from switchpoint.provenance.digests import file_digest, json_digest
 from switchpoint.provenance.metadata import MEMBER, describe, entry, measured
+from switchpoint.training.collected import Files
 
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
-def write_model(path: Path, switch_epoch: int) -> None:
+def digest_of(switch_epoch: int, seed: int) -> str:
+    return f"digest-of-{switch_epoch}" + (f"-seed-{seed}" if seed > 1 else "")
+
+
+def write_model(path: Path, switch_epoch: int, seed: int) -> None:
     """A file with the lineage of a model, and nothing that Keras could load."""
 
     def entry(step: str, **parameters: Any) -> dict[str, Any]:
-        return {"step": step, "digest": f"digest-of-{switch_epoch}", "code_digest": "c" * 64, "parameters": parameters}
+        made = {"step": step, "digest": digest_of(switch_epoch, seed), "code_digest": "c" * 64}
+        return made | {"parameters": parameters | {"seed": seed}}
 
     document: dict[str, Any] = {
         "format": 1,
@@ -35,7 +42,7 @@ def write_model(path: Path, switch_epoch: int) -> None:
         archive.writestr(zipfile.ZipInfo(MEMBER), json.dumps(document))
 
 
-def write_history(path: Path, switch_epoch: int, accuracies: list[float], **changes: Any) -> None:
+def write_history(path: Path, switch_epoch: int, seed: int, accuracies: list[float], **changes: Any) -> None:
     """A plausible history: validation accuracies given, the rest follows from them."""
     epochs = [
         {
@@ -52,22 +59,23 @@ def write_history(path: Path, switch_epoch: int, accuracies: list[float], **chan
     history = {
         "phase": "finetune" if switch_epoch else "transfer",
         "switch_epoch": switch_epoch,
+        "seed": seed,
         "epochs": epochs,
         "seconds": [12.3 if switch_epoch else 3.1] * len(epochs),
         "best_epoch": best["epoch"] if best else 0,
         "validation_accuracy": best["val_categorical_accuracy"] if best else 0.5,
         "validation_loss": best["val_loss"] if best else None,
         "diverged": None,
-        "model_digest": f"digest-of-{switch_epoch}",
+        "model_digest": digest_of(switch_epoch, seed),
     }
     path.write_text(json.dumps(history | changes))
 
 
 def write_evaluation(
-    path: Path, switch_epoch: int, classes: list[str], accuracy: float, photos_a_class: int, **more: Any
+    path: Path, switch_epoch: int, seed: int, classes: list[str], accuracy: float, photos_a_class: int, **more: Any
 ) -> None:
     """Predictions that are right at about `accuracy`; mistakes prefer a class's two neighbours."""
-    random = np.random.default_rng(switch_epoch)
+    random = np.random.default_rng(switch_epoch + 100 * (seed - 1))
     labels = np.repeat(np.arange(len(classes)), photos_a_class)
     # One difficulty a photo for all models, as in life: paired predictions agree on most photos.
     hard = np.random.default_rng(99).random(len(labels)) * 0.9 + 0.1 * random.random(len(labels))
@@ -79,6 +87,7 @@ def write_evaluation(
     right = float((predicted == labels).mean())
     evaluation = {
         "switch_epoch": switch_epoch,
+        "seed": seed,
         "photos": len(labels),
         "classes": classes,
         "top_1": right,
@@ -92,7 +101,7 @@ def write_evaluation(
         "per_class": per_class(confusion.tolist(), classes),
         "confused_pairs": confused_pairs(confusion.tolist(), classes),
         "most_confused": most_confused(confusion.tolist()),
-        "model_digest": f"digest-of-{switch_epoch}",
+        "model_digest": digest_of(switch_epoch, seed),
     } | more
     path.write_text(json.dumps(evaluation | {"digest": json_digest(evaluation, "digest", "lineage")}))
 
@@ -110,49 +119,71 @@ CLASSES += ["Ice cream", "Macaroni and cheese", "Pizza", "Ramen", "Steak", "Sush
 
 
 class Study:
-    """Files of a whole study in a directory, and its report."""
+    """Files of a whole study in a directory, what is collected of each seed, and the report of them."""
 
     def __init__(self, directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> None:
         self.directory, self.classes, self.photos_a_class = directory, classes, photos_a_class
-        self.inputs: dict[int, Trained] = {}
+        self.inputs: dict[tuple[int, int], Trained] = {}  # by seed and switch epoch
         self.held_out = 400  # validation photos
         self.left_out, self.duplicates = 0, dict[str, int]()
 
-    def add(self, switch_epoch: int, accuracies: list[float], test: float, **changes: Any) -> "Study":
-        history, model, evaluation = (
-            self.directory / f"{kind}-{switch_epoch}" for kind in ("history", "model", "evaluation")
-        )
-        write_history(history, switch_epoch, accuracies, **changes)
-        write_model(model, switch_epoch)
+    def add(self, switch_epoch: int, accuracies: list[float], test: float, seed: int = 1, **changes: Any) -> "Study":
+        files = self.files(switch_epoch, seed)
+        write_history(files.history, switch_epoch, seed, accuracies, **changes)
+        write_model(files.model, switch_epoch, seed)
         said = {"true": self.classes[0], "predicted": self.classes[1], "runner_up": self.classes[0]}
         shares = {"true_probability": 0.1, "predicted_probability": 0.8, "runner_up_probability": 0.1}
         photo = {"name": f"{self.classes[0]}/1", "jpeg": PIXEL} | said | shares
         telling = {"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}
-        right = round(json.loads(history.read_text())["validation_accuracy"] * self.held_out)
+        right = round(json.loads(files.history.read_text())["validation_accuracy"] * self.held_out)
         validation = answers(right, self.held_out, len(self.classes), first=switch_epoch)
         lineage = entry(describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d"))
-        more = {"validation": validation, "model_file": file_digest(model), "telling": telling, "lineage": lineage}
-        write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class, **more)
-        self.inputs[switch_epoch] = Trained(history, model, evaluation, ("", f"digest-of-{switch_epoch}"), {})
-        return self.wrote(switch_epoch)
+        more = {"validation": validation, "model_file": file_digest(files.model), "telling": telling}
+        more["lineage"] = lineage
+        write_evaluation(files.evaluation, switch_epoch, seed, self.classes, test, self.photos_a_class, **more)
+        self.inputs[seed, switch_epoch] = Trained(files, ("", digest_of(switch_epoch, seed)), {})
+        return self.wrote(switch_epoch, seed)
 
-    def wrote(self, switch_epoch: int) -> "Study":
+    def files(self, switch_epoch: int, seed: int = 1) -> Files:
+        """Of a training, where its steps wrote them."""
+        place = self.directory / f"seed-{seed}"
+        place.mkdir(exist_ok=True)
+        return Files(*(place / f"{kind}-{switch_epoch}" for kind in Files._fields))
+
+    def wrote(self, switch_epoch: int, seed: int = 1) -> "Study":
         """History and evaluation are what their steps wrote."""
-        files = self.inputs[switch_epoch]
-        history, evaluation = (json.loads(path.read_text()) for path in (files.history, files.evaluation))
-        digests = json_digest(history, "seconds"), files.digests[1]
-        self.inputs[switch_epoch] = files._replace(digests=digests, metrics=measured(evaluation))
+        trained = self.inputs[seed, switch_epoch]
+        history, evaluation = (json.loads(path.read_text()) for path in trained.files[:2])
+        digests = json_digest(history, "seconds"), trained.digests[1]
+        self.inputs[seed, switch_epoch] = trained._replace(digests=digests, metrics=measured(evaluation))
         return self
 
+    def collect(self, name: str = "out", backwards: bool = False) -> dict[Path, str]:
+        """What collect makes of each seed, with its digest."""
+        pretrained = self.directory / "pretrained"
+        pretrained.write_text(json.dumps({"backbone": "lite0", "weights": "imagenet", "digest": "w" * 64}))
+        found = {}
+        for seed in sorted({seed for seed, _ in self.inputs}, reverse=backwards):
+            keys = sorted((key for key in self.inputs if key[0] == seed), reverse=backwards)
+            place = self.directory / name / f"trainings-{seed}"
+            found[place] = collect([self.inputs[key] for key in keys], pretrained, place, CollectConfig(seed))
+        return found
+
     def report(self, name: str = "out", backwards: bool = False) -> tuple[str, dict[str, Any], bytes]:
-        finetunes = [self.inputs[key] for key in sorted(self.inputs, reverse=backwards) if key]
+        return self.written(self.collect(name, backwards), name)
+
+    def results(self) -> dict[str, Any]:
+        """What the report would say, without drawing its page."""
+        document: Any = compare(read(self.collect("compared"))).document
+        return document
+
+    def written(self, trainings: dict[Path, str], name: str = "out") -> tuple[str, dict[str, Any], bytes]:
+        """The report of what was collected."""
         outputs = Outputs(*(self.directory / name / kind for kind in Outputs._fields))
-        source, pretrained = self.directory / "source", self.directory / "pretrained"
+        source = self.directory / "source"
         counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
         source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, **counts}))
-        pretrained.write_text(json.dumps({"backbone": "lite0", "weights": "imagenet", "digest": "w" * 64}))
-        config = ReportConfig(meanings())
-        self.digests = report(self.inputs[0], finetunes, source, pretrained, outputs, config)
+        self.digests = report(trainings, source, outputs, ReportConfig(meanings()))
         return outputs.page.read_text(), json.loads(outputs.results.read_text()), outputs.model.read_bytes()
 
 
@@ -162,15 +193,21 @@ def rising(start: float, end: float, epochs: int, speed: float = 0.35) -> list[f
     return [float(value) for value in end - (end - start) * np.exp(-speed * steps) + wiggle]
 
 
-def whole_study(directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> Study:
+def whole_study(
+    directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25, seeds: tuple[int, ...] = (1,)
+) -> Study:
     """The lab's shape: 14 epochs of transfer learning, five switch epochs of 10, the last one diverged after 3."""
     study = Study(directory, classes, photos_a_class)
-    alone = rising(0.43, 0.68, 14)
-    study.add(0, alone, 0.67)
-    for switch_epoch, end, test in ((1, 0.66, 0.65), (2, 0.69, 0.68), (4, 0.73, 0.74), (8, 0.715, 0.71)):
-        study.add(switch_epoch, rising(alone[switch_epoch - 1] + 0.02, end, 10), test)
-    stop = {"epoch": 4, "step": 17, "learning_rate": 1e-3}
-    return study.add(14, [0.66, 0.55, 0.31], 0.66, diverged=stop)
+    for seed in seeds:
+        luck = 0.012 * np.random.default_rng(seed).normal(size=6) * (seed > 1)
+        alone = rising(0.43, 0.68 + luck[0], 14)
+        study.add(0, alone, 0.67 + luck[0], seed)
+        tuned = ((1, 0.66, 0.65), (2, 0.69, 0.68), (4, 0.73, 0.74), (8, 0.715, 0.71))
+        for (switch_epoch, end, test), moved in zip(tuned, luck[1:], strict=False):
+            study.add(switch_epoch, rising(alone[switch_epoch - 1] + 0.02, end + moved, 10), test + moved, seed)
+        stop = {"epoch": 4, "step": 17, "learning_rate": 1e-3}
+        study.add(14, [0.66, 0.55, 0.31], 0.66 + luck[5], seed, diverged=stop)
+    return study
 
 
 def cells(page: str) -> list[list[str]]:

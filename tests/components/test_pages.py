@@ -65,10 +65,14 @@ def browser() -> Iterator[Any]:
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    "classes", [["<script>alert(1)</script>", *CLASSES[1:]], [f"<b>Dish</b> number {number}" for number in range(101)]]
+    ("classes", "seeds"),
+    [
+        (["<script>alert(1)</script>", *CLASSES[1:]], (1, 2, 3)),
+        ([f"<b>Dish</b> number {number}" for number in range(101)], (1,)),
+    ],
 )
-def test_the_pages_in_a_browser(tmp_path: Path, browser: Any, classes: list[str]) -> None:
-    whole_study(tmp_path, classes).report()
+def test_the_pages_in_a_browser(tmp_path: Path, browser: Any, classes: list[str], seeds: tuple[int, ...]) -> None:
+    whole_study(tmp_path, classes, seeds=seeds).report()
     complaints: list[str] = []
     requests: list[str] = []
     file = tmp_path / "page.html"
@@ -95,10 +99,12 @@ def test_the_pages_in_a_browser(tmp_path: Path, browser: Any, classes: list[str]
 
 @pytest.mark.browser
 def test_the_numbers_that_the_browser_shows_are_those_of_the_json(tmp_path: Path, browser: Any) -> None:
-    whole_study(tmp_path).report()
+    study = whole_study(tmp_path)
+    study.report()
     (tmp_path / "page.html").write_bytes((tmp_path / "out" / "page").read_bytes())
     results = json.loads((tmp_path / "out" / "results").read_text())["results"]
-    evaluations = [json.loads((tmp_path / f"evaluation-{row['switch_epoch'] or 0}").read_text()) for row in results]
+    files = [study.files(row["switch_epoch"] or 0) for row in results]
+    evaluations = [json.loads(each.evaluation.read_text()) for each in files]
     page = browser.new_page(viewport={"width": 1600, "height": 900})
     page.goto((tmp_path / "page.html").as_uri())
     shown = [

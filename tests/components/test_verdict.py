@@ -6,60 +6,112 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.report.inference import differences
+from components.report.inference import differences, needed
+from components.report.wording import listed, more
 from tests.components.studies import (
     Study,
     rising,
 )
 
 
-def test_the_verdict_of_a_few_photos_is_that_nothing_is_told_apart(tmp_path: Path) -> None:
+def judged(study: Study) -> tuple[str, list[int | None], int | None, str]:
+    verdict = study.results()["verdict"]
+    return verdict["kind"], verdict["starts"], verdict["recommended"], verdict["sentence"]
+
+
+def test_a_start_that_is_ahead_of_all_is_shown_best(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5, 0.6], 0.6).add(1, [0.65], 0.65).add(2, [0.8], 0.85)
+    kind, starts, recommended, sentence = judged(study)
+    assert (kind, starts, recommended) == ("shown best", [2], 2)
+    assert sentence.startswith("Start fine-tuning after epoch 2 of transfer learning: it names ")
+    assert sentence.endswith(", and is ahead of every other start")
+    assert study.results()["verdict"]["needed"] is None
+
+
+def test_starts_that_are_not_told_apart_are_a_set(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5, 0.6], 0.5).add(1, [0.7], 0.7).add(2, [0.71], 0.71).add(4, [0.6], 0.5)
+    kind, starts, recommended, sentence = judged(study)
+    assert (kind, starts, recommended) == ("set", [1, 2], 2)
+    assert sentence.startswith("Start fine-tuning after epoch 2 of transfer learning: ")
+    assert sentence.endswith(", and is not told apart from fine-tuning from epoch 1")
+
+
+def test_no_gain_is_said_to_be_none(tmp_path: Path) -> None:
     study = Study(tmp_path)
     study.held_out = 10_000
-    study.add(0, [0.5, 0.7500], 0.60).add(1, [0.7501], 0.763).add(2, [0.7499], 0.7)
-    page, results, _ = study.report()
-    verdict = results["verdict"]
-    assert results["best"]["switch_epoch"] == 1
-    assert [each["switch_epoch"] for each in verdict["against"]] == [None]  # the runner-up
-    assert verdict["photos"] == 10_000 and not verdict["told_apart"] and not verdict["worse_on_test"]
-    (against,) = verdict["against"]
-    assert against["points"] == pytest.approx(0.01) and against["low"] < 0 < against["high"]
-    said = "Fine-tuning from epoch 1 is not told apart from transfer learning alone"
-    assert results["conclusion"].startswith(f"{said}. ")
-    assert "includes 0: not told apart" in results["conclusion"]
-    assert f"<h1><strong>{said}:</strong>" in page
-    for text in (page, results["conclusion"]):
-        assert "Start fine-tuning after" not in text
-    assert "Earlier switch epochs" not in results["conclusion"]
+    study.add(0, [0.5, 0.7500], 0.60).add(1, [0.7501], 0.61).add(2, [0.7499], 0.6)
+    kind, starts, recommended, sentence = judged(study)
+    assert (kind, starts, recommended) == ("no gain shown", [None, 1, 2], 1)
+    assert sentence.startswith(
+        "No gain from fine-tuning is shown: validation recommends fine-tuning from epoch 1, which "
+    )
+    assert "Start fine-tuning" not in study.results()["conclusion"]
 
 
-def test_the_chosen_start_is_compared_with_the_runner_up_and_with_transfer_learning(tmp_path: Path) -> None:
-    study = Study(tmp_path).add(0, [0.5, 0.6], 0.6).add(2, [0.7], 0.7).add(4, [0.705], 0.72).add(8, [0.65], 0.7)
-    _, results, _ = study.report()
-    against = results["verdict"]["against"]
-    assert [(each["switch_epoch"], each["told_apart"]) for each in against] == [(2, False), (None, True)]
-    assert not results["verdict"]["told_apart"]  # from both it would have to be
-    said = "Fine-tuning from epoch 4 is not told apart from fine-tuning from epoch 2. "
-    assert results["conclusion"].startswith(said)
+def test_where_choice_and_test_disagree_the_sentence_says_so(tmp_path: Path) -> None:
+    """Validation decides what is recommended and published; test says what is known of it."""
+
+    def said(name: str, *starts: tuple[int, float, float]) -> str:
+        (tmp_path / name).mkdir()
+        study = Study(tmp_path / name)
+        for switch_epoch, validation, test in starts:
+            study.add(switch_epoch, [validation], test)
+        return judged(study)[3]
+
+    worse = said("worse", (0, 0.6, 0.75), (2, 0.7, 0.61))
+    assert worse.startswith("Fine-tuning from epoch 2 came out worse on test than transfer learning alone: ")
+    behind = said("behind", (0, 0.6, 0.5), (1, 0.7, 0.6), (2, 0.6, 0.8))
+    assert behind.startswith(
+        "Validation recommends fine-tuning from epoch 1, but on test it is behind fine-tuning from epoch 2: "
+    )
+    alone = said("alone", (0, 0.7, 0.5), (1, 0.6, 0.7), (2, 0.6, 0.72))
+    assert alone.startswith(
+        "Validation recommends transfer learning alone, but on test fine-tuning from epochs 1 and 2 is ahead of it: "
+    )
 
 
-def test_a_start_that_is_told_apart_is_advised(tmp_path: Path) -> None:
-    _, results, _ = Study(tmp_path).add(0, [0.5, 0.6], 0.6).add(2, [0.7], 0.7).report()
-    assert results["verdict"]["told_apart"]
-    assert results["conclusion"].startswith("Start fine-tuning after epoch 2 of transfer learning. ")
-    assert "not told apart" not in results["conclusion"]
+def test_what_it_would_take_shrinks_with_the_noise_and_is_enough(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    photos, seeds = 300, 6
+    easy = random.random(photos) < 0.7
+    right = np.array([[easy ^ (random.random(photos) < 0.1) for _ in range(seeds)] for _ in range(3)])
+    more_seeds, more_photos = needed(right, (1, 0), 0.02)
+    assert more_seeds and more_photos and more_seeds > seeds and more_photos > photos
+
+    def reach(seeds: int, photos: int) -> float:
+        """Of as many seeds and photos, each drawn again and again from those that there are."""
+        drawn = random.integers(0, photos_of.shape[2], photos)
+        (found,) = differences(photos_of[:, random.integers(0, photos_of.shape[1], seeds)][:, :, drawn], [(1, 0)])
+        return (found.high - found.low) / 2
+
+    photos_of = right
+    assert np.median([reach(seeds, more_photos) for _ in range(15)]) == pytest.approx(0.02, rel=0.35)
+    assert needed(right, (1, 0), 0.2) < (more_seeds, more_photos)
+    assert needed(right[:, :1], (1, 0), 0.02)[0] is None  # one seed tells nothing of seeds
 
 
-def test_a_start_that_is_worse_on_test_is_not_advised(tmp_path: Path) -> None:
-    study = Study(tmp_path).add(0, [0.5, 0.6], 0.75).add(2, [0.7], 0.61)
-    page, results, model = study.report()
-    assert results["results"][1]["gain"]["high"] < 0 and results["verdict"]["worse_on_test"]
-    said = "Fine-tuning from epoch 2 came out worse on test than transfer learning alone"
-    assert results["conclusion"].startswith(said) and f"<h1><strong>{said}:</strong>" in page
-    for text in (page, results["conclusion"]):
-        assert "This run gives no reason to fine-tune." in text
-        assert "Start fine-tuning after" not in text
-    assert model == study.inputs[2].model.read_bytes()  # chosen on validation all the same
+@pytest.mark.parametrize(
+    ("needs", "seeds", "said"),
+    [
+        ((5, 2617), 3, "To see a difference of 2 points between fine-tuning from epoch 1 and transfer learning alone "
+         "takes about 5 seeds, or about 2,600 test photos."),
+        ((None, 2600), 1, "takes about 2,600 test photos; how far other seeds would move it, one seed can't tell."),
+        ((12, None), 3, "takes about 12 seeds."),
+        ((None, None), 3, "Neither more seeds nor more test photos alone would show a difference of 2 points"),
+        ((2, 100), 3, "The test photos would have shown a difference of 2 points between"),
+    ],
+)  # fmt: skip
+def test_what_it_would_take_in_words(needs: tuple[int | None, int | None], seeds: int, said: str) -> None:
+    text = more({"start": 1, "against": None, "points": 2.0, "seeds": needs[0], "photos": needs[1]}, seeds, 300)
+    assert said in text
+
+
+def test_starts_are_named_as_people_do() -> None:
+    assert listed([None]) == "transfer learning alone"
+    assert listed([None, 4]) == "transfer learning alone and fine-tuning from epoch 4"
+    assert listed([1, 2, 4]) == "fine-tuning from epochs 1, 2 and 4"
+    assert listed([1, 2, 3, 4, 8, 10]) == "fine-tuning from epochs 1 to 4, 8 and 10"
+    assert listed([1, 2, 3]) == "fine-tuning from epochs 1 to 3"
 
 
 @pytest.mark.parametrize(
@@ -70,8 +122,7 @@ def test_no_start_is_missed_where_there_is_none(tmp_path: Path, best: int, untri
     study = Study(tmp_path).add(0, rising(0.4, 0.6, 14), 0.6).add(best, [0.7], 0.7)
     for other in others:
         study.add(other, [0.6], 0.6)
-    conclusion = study.report()[1]["conclusion"]
-    said = re.search(r"(\w+) switch epochs than the chosen one were not tried", conclusion)
+    said = re.search(r"(\w+) switch epochs than the recommended one were not tried", study.results()["conclusion"])
     assert (said and said[1]) == untried
 
 
@@ -98,11 +149,10 @@ def test_intervals_of_a_few_photos_hold_the_difference_as_often_as_they_say() ->
 
 def test_every_start_is_compared_with_every_other(tmp_path: Path) -> None:
     """In the JSON; those against transfer learning alone are the gains."""
-    _, results, _ = (
-        Study(tmp_path).add(0, [0.6], 0.6).add(1, [0.7], 0.7).add(2, [0.7], 0.71).add(4, [0.8], 0.8).report()
-    )
+    study = Study(tmp_path).add(0, [0.6], 0.6).add(1, [0.7], 0.7).add(2, [0.7], 0.71).add(4, [0.8], 0.8)
+    results = study.results()
     found = {(each["start"], each["against"]): each for each in results["differences"]}
     assert set(found) == {(1, None), (2, None), (2, 1), (4, None), (4, 1), (4, 2)}
-    for row in results["results"][1:]:
+    for row in results["starts"][1:]:
         assert {name: found[row["switch_epoch"], None][name] for name in ("points", "low", "high")} == row["gain"]
     assert found[4, 1]["low"] > 0 and found[2, 1]["low"] < 0 < found[2, 1]["high"]
