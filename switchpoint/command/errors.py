@@ -16,7 +16,11 @@ class RunsDirectoryError(SwitchpointError):
 
 
 class NoModelError(SwitchpointError):
-    """The run has no model to show or to publish."""
+    """The run has no model to show or to publish, or what was given is none."""
+
+
+class NoPhotosError(SwitchpointError):
+    """There is no photo to look at."""
 
 
 class ArtifactGoneError(SwitchpointError):

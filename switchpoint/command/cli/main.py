@@ -16,6 +16,7 @@ from switchpoint.command import kfp_alone
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli import cluster as cli_cluster
 from switchpoint.command.cli import lineage as cli_lineage
+from switchpoint.command.cli import predict as cli_predict
 from switchpoint.command.cli import publish as cli_publish
 from switchpoint.command.cli import show as cli_show
 from switchpoint.command.cli.flags import (
@@ -235,6 +236,7 @@ for command in (
     cli_lineage.lineage,
     cli_lineage.tensorboard,
     cli_show.show,
+    cli_predict.predict,
 ):
     main.add_command(command)
 
