@@ -51,6 +51,7 @@ def switchpoint(
     feature_views: int = 4,
     validation_fraction: float = 0.1,
     max_left_out: float = 0.01,
+    robustness: str = "sample",
     seed: int = 1,
 ) -> None:
     """Train a new head on a frozen backbone, then fine-tune from several of its epochs and compare.
@@ -90,6 +91,8 @@ def switchpoint(
             epoch [0, ∞).
         validation_fraction: Share of the training photos that is held out to choose models by [0.01, 0.5].
         max_left_out: Share of photos that may be unreadable before prepare refuses the dataset [0, 1].
+        robustness: Try each model on corrupted test photos, too: noise, blur, brightness, contrast and JPEG at three
+            strengths each; sample: on 500 of the photos; full: on all {off, sample, full}.
         seed: Seed of every random draw [0, 2147483647].
     """
     digests = place(
@@ -143,7 +146,13 @@ def switchpoint(
         "Transfer learning",
     )
     baseline = place(
-        evaluate(records=records, model=transferred.outputs["model"], switch_epoch=0, batch_size=batch_size),
+        evaluate(
+            records=records,
+            model=transferred.outputs["model"],
+            switch_epoch=0,
+            batch_size=batch_size,
+            robustness=robustness,
+        ),
         "evaluate",
         "Evaluate transfer alone",
     )
@@ -171,7 +180,11 @@ def switchpoint(
         )
         evaluated = place(
             evaluate(
-                records=records, model=finetuned.outputs["model"], switch_epoch=switch_epoch, batch_size=batch_size
+                records=records,
+                model=finetuned.outputs["model"],
+                switch_epoch=switch_epoch,
+                batch_size=batch_size,
+                robustness=robustness,
             ),
             "evaluate",
             "Evaluate",

@@ -11,6 +11,7 @@ def evaluate(
     model: dsl.Input[dsl.Model],
     switch_epoch: int,
     batch_size: int,
+    robustness: str,
     evaluation: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> None:
@@ -20,7 +21,8 @@ def evaluate(
         records: What prepare wrote.
         model: The model to try.
         evaluation: Accuracy, loss and calibration for the Kubeflow UI; in its file also each class, the confusion
-            matrix, every answer, and the most confident mistakes and the least sure hits as small photos.
+            matrix, every answer, accuracy and calibration on corrupted photos, and the most confident mistakes and the
+            least sure hits as small photos.
         confusion: The confusion matrix for the Kubeflow UI: of the most confused classes, if there are many.
     """
     given = locals()

@@ -92,6 +92,7 @@ def write_evaluation(
         "per_class": per_class(confusion.tolist(), classes),
         "confused_pairs": confused_pairs(confusion.tolist(), classes),
         "most_confused": most_confused(confusion.tolist()),
+        "robustness": None,
         "model_digest": f"digest-of-{switch_epoch}",
     } | more
     path.write_text(json.dumps(evaluation | {"digest": json_digest(evaluation, "digest", "lineage")}))
