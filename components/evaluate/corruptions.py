@@ -7,13 +7,16 @@ what is a length in pixels, and what averages out over neighbouring pixels, grow
 - noise: independent in each value, so its standard deviation times size / 224;
 - blur: its standard deviation is a length: times size / 224;
 - JPEG: the error that it leaves is about as wide as its quantisation steps, and averages out as noise does: the steps
-  times size / 224, and the quality that has such steps (at 64 px 71, 82 and 92 % … see `_quality`);
+  times size / 224, and the quality that has such steps;
 - brightness and contrast are the same at any size.
 
-The paper's authors set constants for 64 and 299 px by hand, which go the same way: blur is 0.25 to 0.5 times and 1.1 to
-1.5 times that of 224 px (here 0.29 and 1.33), JPEG's steps 0.28 to 0.35 and 1.1 to 1.4, noise 0.5 to 0.7 and 1.05 to
-1.1; brightness and contrast stay. Theirs are then saved as JPEG of quality 85, with values cut off; here nothing comes
-after the corruption, and values are rounded. So figures compare starts with one another, not with published ones.
+The paper's authors set constants for 64 and 299 px by hand, and these go the same way: at 64 px their qualities are 65,
+50 and 25 (here 71, 52 and 24), their blur 0.25 to 0.5 times that of 224 px (here 0.29), their noise 0.5 to 0.7 times;
+at 299 px qualities 23, 13 and 5 (here 19, 11 and 5), blur 1.1 to 1.5 times (here 1.33), noise 1.05 to 1.13 times;
+brightness and contrast are those of 224 px. So noise is where they differ from this rule.
+
+They then save photos as JPEG of quality 85, with values cut off to whole ones; here nothing comes after a corruption,
+and values are rounded. Figures compare starts with one another, not with published ones.
 
 Source:
     Hendrycks and Dietterich 2019, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations,

@@ -54,7 +54,7 @@ def _inline(svg: str, name: str, label: str) -> str:
     return svg
 
 
-def _drawn(name: str, label: str, draw: Callable[[Any], None], height: float = HEIGHT, **panels: Any) -> str:
+def drawn(name: str, label: str, draw: Callable[[Any], None], height: float = HEIGHT, **panels: Any) -> str:
     """What `draw` does to the axes, as SVG.
 
     Args:
@@ -134,7 +134,7 @@ def curves(name: str, transfer: History, finetunes: Sequence[History], metric: s
             axes.yaxis.set_major_formatter(ScalarFormatter())
             axes.set_ylabel("Loss (nats, logarithmic)")
 
-    return _drawn(name, f"{'Accuracy' if accuracy else 'Loss'} an epoch", draw)
+    return drawn(name, f"{'Accuracy' if accuracy else 'Loss'} an epoch", draw)
 
 
 def an_epoch(name: str, histories: Sequence[History], values: Sequence[Sequence[float]], first: int, unit: str) -> str:
@@ -159,7 +159,7 @@ def an_epoch(name: str, histories: Sequence[History], values: Sequence[Sequence[
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_ylabel(unit)
 
-    return _drawn(name, f"{unit} an epoch", draw)
+    return drawn(name, f"{unit} an epoch", draw)
 
 
 def reliability(name: str, bins: Sequence[Bin]) -> str:
@@ -190,7 +190,7 @@ def reliability(name: str, bins: Sequence[Bin]) -> str:
         below.set_xlabel("Confidence (%)")
         panels[0].get_figure().align_ylabels()
 
-    return _drawn(name, "Reliability diagram", draw, 400, nrows=2, sharex=True, height_ratios=[3, 1])
+    return drawn(name, "Reliability diagram", draw, 400, nrows=2, sharex=True, height_ratios=[3, 1])
 
 
 def _key(mark: str, text: str, colour: str = "text") -> str:

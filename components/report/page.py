@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.report import charts, matrix
+from components.report import charts, matrix, robustness
 from components.report.columns import Comparison, comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.photos import telling
@@ -213,6 +213,7 @@ another seed would change is not in them.</p>
 {each_class(evaluation)}</section>
 <section><h2>Whether its confidence can be trusted</h2>
 {calibration(evaluation)}</section>
+{robustness.section([[each] for each in compared.evaluations])}
 <section><h2>Learning rate and time</h2>
 {pace(histories)}</section>
 <section><h2>Where the best model came from</h2>

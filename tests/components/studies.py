@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from components.evaluate.corruptions import CORRUPTIONS, STRENGTHS
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.report.step import Outputs, ReportConfig, Trained, report
 from switchpoint.command.parameters import meanings
+from switchpoint.documents import Robustness
 from switchpoint.provenance.digests import file_digest, json_digest
 from switchpoint.provenance.metadata import MEMBER, describe, entry, measured
 
@@ -98,6 +100,24 @@ def write_evaluation(
     path.write_text(json.dumps(evaluation | {"digest": json_digest(evaluation, "digest", "lineage")}))
 
 
+def robust(clean: float, corrupted: float, photos: int = 200, seed: int = 0) -> Robustness:
+    """Accuracy on photos as they are and, of random ones, under corruptions, which are equally hard for all models."""
+    hard = np.random.default_rng(seed).permuted(np.tile((np.arange(photos) + 0.5) / photos, (15, 1)), axis=1)
+    right = hard < corrupted
+    kinds = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
+    return {
+        "photos": photos,
+        "numbers": list(range(photos)),
+        "top_1": clean,
+        "ece": 0.05,
+        "corrupted": [
+            {"corruption": name, "strength": strength, "top_1": float(row.mean()), "ece": 0.1}
+            for (name, strength), row in zip(kinds, right, strict=True)
+        ],
+        "right": right.sum(axis=0).tolist(),
+    }
+
+
 def answers(right: int, photos: int, classes: int, first: int = 0) -> dict[str, list[int]]:
     """Labels and predictions of photos of which those from `first` on, `right` of them, are named right."""
     labels = [number % classes for number in range(photos)]
@@ -117,6 +137,7 @@ class Study:
         self.directory, self.classes, self.photos_a_class = directory, classes, photos_a_class
         self.inputs: dict[int, Trained] = {}
         self.held_out = 400  # validation photos
+        self.corrupted = False  # whether evaluate tried that
         self.left_out, self.duplicates = 0, dict[str, int]()
 
     def add(self, switch_epoch: int, accuracies: list[float], test: float, **changes: Any) -> "Study":
@@ -133,6 +154,8 @@ class Study:
         validation = answers(right, self.held_out, len(self.classes), first=switch_epoch)
         lineage = entry(describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d"))
         more = {"validation": validation, "model_file": file_digest(model), "telling": telling, "lineage": lineage}
+        if self.corrupted:
+            more["robustness"] = robust(test, 0.4 + test / 4, seed=switch_epoch)
         write_evaluation(evaluation, switch_epoch, self.classes, test, self.photos_a_class, **more)
         self.inputs[switch_epoch] = Trained(history, model, evaluation, ("", f"digest-of-{switch_epoch}"), {})
         return self.wrote(switch_epoch)
@@ -166,6 +189,7 @@ def rising(start: float, end: float, epochs: int, speed: float = 0.35) -> list[f
 def whole_study(directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> Study:
     """The lab's shape: 14 epochs of transfer learning, five switch epochs of 10, the last one diverged after 3."""
     study = Study(directory, classes, photos_a_class)
+    study.corrupted = True
     alone = rising(0.43, 0.68, 14)
     study.add(0, alone, 0.67)
     for switch_epoch, end, test in ((1, 0.66, 0.65), (2, 0.69, 0.68), (4, 0.73, 0.74), (8, 0.715, 0.71)):
