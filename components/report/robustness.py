@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from switchpoint.documents import Evaluation, Gain, Robustness
 
 LABEL, BELOW = 19, 60  # points: from one name to the next, and of the graph's height what is below and above the axes
+TITLES = {"noise": "Noise", "blur": "Blur", "brightness": "Brightness", "contrast": "Contrast", "jpeg": "JPEG"}
 NAMED = 3  # starts in a list; more are counted
 
 
@@ -65,7 +66,7 @@ def section(evaluations: Sequence[Sequence[Evaluation]]) -> str:
     found = starts[0].found[0]
     return f"""<section><h2>Whether it holds off the training distribution</h2>
 <p class="prose">{unbroken(sentence(starts))}</p>
-<div class="beside"><figure>{graph("robustness", starts)}</figure>
+<div class="beside"><figure class="reliability">{graph("robustness", starts)}</figure>
 <div><p class="note">{found["photos"]:,} test photos, the same for every start. Corrupted: the mean over
 {len(found["corrupted"])} corruptions, which are noise, blur, brightness, contrast and JPEG compression as severities 1,
 3 and 5 of <a href="https://arxiv.org/abs/1903.12261">ImageNet-C</a>, brought to the photos' size. Differences are
@@ -130,9 +131,11 @@ def sentence(starts: Sequence[Tried]) -> str:
         else f"; the best on corrupted ones is {names[best]}, {by} it"
     )
     level = [names[number] for number, lead in ahead.items() if round(lead["low"], 1) <= 0]
-    if len(level) > NAMED:
+    if len(level) == len(ahead) > 1:
+        level = ["any other start"]
+    elif len(level) > NAMED:
         level = [f"{len(level)} of the {len(ahead)} other starts"]
-    told = f"not told apart from {names[best]} there: {listed(level)}" if level else "told apart from every other start"
+    told = f"not told apart from {listed(level)}" if level else "told apart from every other start"
     return f"{text} (95 % interval {points(ahead[other]['low'])} to {points(ahead[other]['high'])}), {told}."
 
 
@@ -151,12 +154,12 @@ def graph(name: str, starts: Sequence[Tried]) -> str:
             margin = max(1.0, 0.1 * (max(values) - min(values)))
             limit(min(values) - margin, max(values) + margin)
         low, high = axes.get_ylim()
-        order = sorted(range(len(starts)), key=lambda number: y[number])
+        order = sorted(range(len(starts)), key=lambda number: (y[number], x[number]))
         places = spread([(y[number] - low) / (high - low) for number in order], LABEL / (height - BELOW))
         for number, place in zip(order, places, strict=True):
             colour, at = f"#0a0b{number:02x}", (x[number], y[number])
             axes.plot(*at, "o", color=colour, markersize=9, markeredgecolor=charts.PAPER, zorder=5)
-            leader = {"arrowstyle": "-", "color": colour, "shrinkA": 2, "shrinkB": 4}
+            leader = {"arrowstyle": "-", "color": colour, "shrinkA": 3, "shrinkB": 4, "relpos": (0, 0.5)}
             where = {"textcoords": "axes fraction", "verticalalignment": "center", "annotation_clip": False}
             axes.annotate(starts[number].name, at, (1.06, place), arrowprops=leader, **where)
         axes.set_xlabel("Accuracy on clean photos (%)")
@@ -183,9 +186,10 @@ def numbers(starts: Sequence[Tried]) -> str:
         clean = 100 * mean(found[measure] for found in start.found)
         return [f"{clean:.1f}", f"{rows.mean():.1f}", *(" / ".join(f"{value:.1f}" for value in row) for row in rows)]
 
-    head = ("Fine-tuning from", "Clean", "Corrupted", *(f"{name}: strength 1 / 3 / 5" for name in names))
+    head = ("Fine-tuning from", "Clean", "Corrupted", *(TITLES.get(name, name) for name in names))
     accuracy, error = ([(each.name, *written(each, measure)) for each in starts] for measure in ("top_1", "ece"))
     return (
+        '<p class="note">Each corruption at strengths 1 / 3 / 5.</p>'
         f"<h3>Accuracy in %</h3>{table(head, accuracy, 'numbers cards')}"
         f"<h3>Expected calibration error in points</h3>{table(head, error, 'numbers cards')}"
     )
