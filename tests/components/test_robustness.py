@@ -98,9 +98,9 @@ def test_a_figure_that_was_edited_is_refused(tmp_path: Path) -> None:
     study = whole_study(tmp_path)
     page, _, _ = study.report()
     assert "Under corruptions the" in page
-    evaluation = study.inputs[4].evaluation
+    evaluation = study.files(4).evaluation
     written = json.loads(evaluation.read_text())
     written["robustness"]["corrupted"][3]["top_1"] += 0.1
     evaluation.write_text(json.dumps(written))
     with pytest.raises(RecordsError, match="evaluation-4 is not what evaluate wrote"):
-        study.report()
+        study.collect()
