@@ -30,15 +30,16 @@ def test_waiting_shows_each_change_once(server: Server, submit: Submit) -> None:
     lines = [" ".join(line.split()) for line in result.output.splitlines()[2:]]
     assert lines.pop(0) == "digest done in 75 s"
     assert lines[:4] == ["prepare cached", "transfer running", "transfer done in 75 s", "finetune 4 running"]
-    assert sorted(lines[4:12]) == sorted(
+    assert sorted(lines[4:13]) == sorted(
         f"{step} {'cached' if step in ('finetune 1', 'evaluate 1') else 'done in 75 s'}"
         for step in (
             "evaluate",
             *(f"{name} {epoch}" for epoch in EPOCHS for name in ("finetune", "evaluate")),
+            "collect",
             "report",
         )
     )
-    assert "where the cluster is set to keep them" in lines[12] and "artifact `page`, tab Visualization" in lines[12]
+    assert "where the cluster is set to keep them" in lines[13] and "artifact `page`, tab Visualization" in lines[13]
 
 
 def test_passing_faults_while_waiting_are_sat_out(
@@ -98,7 +99,7 @@ def test_where_the_workflow_can_not_be_had_steps_are_still_named(server: Server,
 
 def test_steps_of_unlinked_tasks_are_still_named() -> None:
     unlinked = cluster_steps.of_tasks(tasks(EPOCHS, cached=("prepare", "finetune_2"), **STEPS))
-    found = cluster_steps.steps(unlinked, EPOCHS)
+    found = cluster_steps.steps(unlinked, EPOCHS, [1])
     assert [step["state"] for step in found if step["name"] == "prepare"] == ["cached"]
     finetunes = [step for step in found if step["name"] == "finetune"]
     assert [step["switch_epoch"] for step in finetunes] == [None] * 3
@@ -107,5 +108,5 @@ def test_steps_of_unlinked_tasks_are_still_named() -> None:
 
 def test_rounds_go_by_the_runs_own_order() -> None:
     epochs = [4, 1, 2]
-    found = cluster_steps.steps(nodes(epochs, finetune_4="RUNNING", finetune_2="FAILED"), epochs)
+    found = cluster_steps.steps(nodes(epochs, finetune_4="RUNNING", finetune_2="FAILED"), epochs, [1])
     assert {step["switch_epoch"]: step["state"] for step in found} == {4: "running", 2: "failed"}

@@ -10,25 +10,7 @@ from tests.kfp_server import Server
 from tests.stores import s3 as s3_store
 from tests.stores.proxy import Bucket
 from tests.stores.s3 import S3
-from tests.switchpoint.command.cluster.cases import ENDED, Submit, begin
-
-REPORT = {
-    "results": [
-        {"switch_epoch": None, "best_epoch": 6, "validation_accuracy": 0.7, "test_accuracy": 0.69, "test_loss": 1.0,
-         "diverged": False, "seconds": 60.0, "model_digest": "a"},
-        {"switch_epoch": 2, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.79, "test_loss": 0.7,
-         "diverged": False, "seconds": 90.0, "model_digest": "b"},
-    ],
-    "best": {"switch_epoch": 2, "model_digest": "b"},
-    "conclusion": "Switch after epoch 2.",
-}  # fmt: skip
-
-
-def publish(bucket: Bucket, run: Any, root: str = "root") -> str:
-    base = f"{root}/switchpoint/{run.run_id}/report/0b5e1f9c"
-    bucket.put(f"{base}/results", json.dumps(REPORT).encode())
-    bucket.put(f"{base}/page", b"<html></html>")
-    return bucket.uri(base)
+from tests.switchpoint.command.cluster.cases import ENDED, REPORT, Submit, begin, publish
 
 
 def test_waiting_ends_with_the_report_from_the_bucket(server: Server, submit: Submit, bucket: Bucket) -> None:
