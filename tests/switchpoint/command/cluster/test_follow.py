@@ -13,7 +13,7 @@ from switchpoint.command.cluster import steps as cluster_steps
 from switchpoint.provenance import digests as identity
 from tests.kfp_server import Server
 from tests.kfp_workflows import tasks, workflow_nodes
-from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit
+from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit, ended
 
 
 def test_waiting_shows_each_change_once(server: Server, submit: Submit) -> None:
@@ -107,6 +107,36 @@ def test_steps_of_unlinked_tasks_are_still_named() -> None:
 
 
 def test_rounds_go_by_the_runs_own_order() -> None:
+    """Of both loops: a run made in the UI has its lists in any order."""
     epochs = [4, 1, 2]
     found = cluster_steps.steps(nodes(epochs, finetune_4="RUNNING", finetune_2="FAILED"), epochs, [1])
     assert {step["switch_epoch"]: step["state"] for step in found} == {4: "running", 2: "failed"}
+    cached = ("finetune_4_seed_1", "evaluate")
+    seeds = [3, 1]
+    found = cluster_steps.steps(nodes(epochs, cached, seeds=seeds, **ended(*seeds)), epochs, seeds)
+    assert [(step["name"], step["seed"], step["switch_epoch"]) for step in found] == [
+        ("digest", None, None), ("prepare", None, None),
+        *(
+            (name, seed, epoch)
+            for seed in (1, 3)
+            for name, epoch in (
+                ("transfer", None), ("evaluate", None),
+                *((name, epoch) for epoch in (1, 2, 4) for name in ("finetune", "evaluate")),
+                ("collect", None),
+            )
+        ),
+        ("report", None, None),
+    ]  # fmt: skip
+    taken = {(step["name"], step["seed"], step["switch_epoch"]) for step in found if step["state"] == "cached"}
+    assert taken == {("finetune", 1, 4), ("evaluate", 3, None)}
+
+
+def test_a_step_of_one_of_several_seeds_says_which(server: Server, submit: Submit) -> None:
+    begun = {"prepare": "SUCCEEDED", "transfer": "SUCCEEDED", "transfer_seed_7": "RUNNING"}
+    failed = begun | {"transfer_seed_7": "SUCCEEDED", "finetune_2_seed_7": "FAILED"}
+    server.play = lambda run: [(state, tasks(EPOCHS, seeds=[1, 7], **each)) for state, each in (
+        ("RUNNING", begun), ("FAILED", failed)
+    )]  # fmt: skip
+    said = submit("--wait", "--seeds", "1,7").output
+    assert "transfer, seed 1        done in 75 s\ntransfer, seed 7        running\n" in said
+    assert "finetune 2, seed 7 failed: " in said and "for-loop-1.1, OPEN SUB-DAG, for each switch epoch" in said
