@@ -36,5 +36,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 16,
         "transfer_learning_rate": 0.003,
         "validation_fraction": 0.2,
+        "robustness": "off",
     },
 }
