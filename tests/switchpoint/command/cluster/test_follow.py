@@ -109,8 +109,9 @@ def test_steps_of_unlinked_tasks_are_still_named() -> None:
 def test_rounds_go_by_the_runs_own_order() -> None:
     """Of both loops: a run made in the UI has its lists in any order."""
     epochs = [4, 1, 2]
-    found = cluster_steps.steps(nodes(epochs, finetune_4="RUNNING", finetune_2="FAILED"), epochs, [1])
-    assert {step["switch_epoch"]: step["state"] for step in found} == {4: "running", 2: "failed"}
+    begun = {"transfer": "SUCCEEDED", "finetune_4": "RUNNING", "finetune_2": "FAILED"}
+    found = cluster_steps.steps(nodes(epochs, **begun), epochs, [1])
+    assert {step["switch_epoch"]: step["state"] for step in found} == {None: "ran", 4: "running", 2: "failed"}
     cached = ("finetune_4_seed_1", "evaluate")
     seeds = [3, 1]
     found = cluster_steps.steps(nodes(epochs, cached, seeds=seeds, **ended(*seeds)), epochs, seeds)
@@ -129,6 +130,14 @@ def test_rounds_go_by_the_runs_own_order() -> None:
     ]  # fmt: skip
     taken = {(step["name"], step["seed"], step["switch_epoch"]) for step in found if step["state"] == "cached"}
     assert taken == {("finetune", 1, 4), ("evaluate", 3, None)}
+
+
+def test_a_run_of_before_there_were_seeds_has_one_loop() -> None:
+    whole = {node.id: node for node in nodes([1], transfer="SUCCEEDED", finetune_1="RUNNING")}
+    (inner,) = (node for node in whole.values() if node.name == "for-loop-2")
+    below = [inner, *cluster_steps._below(inner, whole)]
+    found = cluster_steps.steps(below, [1], [])
+    assert [(step["name"], step["seed"], step["switch_epoch"]) for step in found] == [("finetune", None, 1)]
 
 
 def test_a_step_of_one_of_several_seeds_says_which(server: Server, submit: Submit) -> None:
