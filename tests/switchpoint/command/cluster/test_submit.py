@@ -38,7 +38,7 @@ def test_a_run_has_every_parameter_a_readable_name_and_an_address(server: Server
 def test_caching_is_left_as_the_pipeline_has_it(server: Server, submit: Submit) -> None:
     submit()
     spec = yaml.safe_load(server.packages[0].split("\n---\n")[0])
-    cached = {name for name, task in tasks_of(spec).items() if task["cachingOptions"] == {"enableCache": True}}
+    cached = {name for name, task in tasks_of(spec).items() if task.get("cachingOptions") == {"enableCache": True}}
     assert cached == {"prepare", "transfer", "evaluate", "finetune", "evaluate-2", "collect", "report"}
 
 
