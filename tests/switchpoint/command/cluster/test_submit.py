@@ -225,5 +225,5 @@ def test_the_errors_of_this_module_are_the_users(server: Server) -> None:
 def test_more_switch_epochs_than_an_argument_holds_are_refused(server: Server, submit: Submit) -> None:
     epochs = ",".join(map(str, range(1, 51)))
     result = submit("--switch-epochs", epochs, "--transfer-epochs", "50")
-    assert result.exit_code == 2 and "switch_epochs has 50 epochs" in result.output
+    assert result.exit_code == 2 and "switch_epochs has 50 values" in result.output
     assert not server.sent("POST", "runs")
