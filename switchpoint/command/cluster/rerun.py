@@ -157,8 +157,8 @@ def code_change(run_id: str, earlier: Earlier) -> str:
     commit = f" (commit {earlier.commit})" if earlier.commit else ""
     return (
         f"The code of {', '.join(earlier.changed)} is not what run {run_id} had{commit}. With today's code these steps "
-        f"would run again, for every switch epoch: {', '.join(downstream(earlier.changed))}. Pass --allow-code-change "
-        "to do that (after `make images`), or check out that run's code."
+        f"would run again, for every seed and switch epoch: {', '.join(downstream(earlier.changed))}. "
+        "Pass --allow-code-change to do that (after `make images`), or check out that run's code."
     )
 
 

@@ -58,7 +58,7 @@ def test_a_run_whose_results_cannot_be_written_has_failed(tmp_path: Path, monkey
 
     monkeypatch.setattr(local_run, "plan", lambda *_: [])
     monkeypatch.setattr(local_run, "orchestrate", lambda *_, **__: None)
-    monkeypatch.setattr(local_run, "collect", full)
+    monkeypatch.setattr(local_run, "fill_in", full)
     result = call("run", "--recipe", "demo", "--runs-dir", str(tmp_path))
     assert result.exit_code == 1
     assert result.output.startswith("Error: Every step ended well, but") and "report.html.part" in result.output
