@@ -134,7 +134,8 @@ class Artifacts:
             kind = LostError if isinstance(error, ClusterError) else StorageError  # an answer says that there is a way
             raise refused or kind(
                 f"Can't read {uri} through {self.cluster.host}: {error}. From the store itself: {s3_errors.FORWARD}, "
-                "with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of its secret mlpipeline-minio-artifact."
+                "with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of its secret mlpipeline-minio-artifact; where "
+                "your kubeconfig may read that secret and ConfigMap kfp-launcher, the port-forward alone will do."
             ) from error
 
     def _through_ui(self, uri: str, path: Path) -> None:

@@ -24,6 +24,7 @@ from switchpoint.storage.s3_client import Access
 CONFIG_MAP = "kfp-launcher"
 SOON = 2.0  # seconds for an endpoint to answer: from outside of the cluster most do not
 AMAZON = re.compile(r"(https://)?s3\.amazonaws\.com", re.IGNORECASE)  # which the launcher takes for no endpoint
+SERVICE = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+(\.svc(\..+)?)?)?")  # NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc.…
 KEYS = ("accesskey", "secretkey")
 
 
@@ -37,7 +38,7 @@ def access(uri: str, namespace: str) -> Access | None:
         return None
     try:
         endpoint, region, secret = _provider(data.get("providers") or "", uri)
-        if endpoint and not _answers(endpoint):
+        if endpoint and not (endpoint := _from_here(endpoint)):
             return None
         keys = _data(kubeconfig, "secret", namespace, secret[0]) if secret else {}
         key, value = (base64.b64decode((keys or {})[name]).decode() for name in secret[1:]) if secret else ("", "")
@@ -99,11 +100,15 @@ def _lowered(value: Any) -> Any:
 
 
 @functools.cache
-def _answers(endpoint: str) -> bool:
+def _from_here(endpoint: str) -> str:
+    """Where what the cluster calls `endpoint` answers on this machine, as behind a port-forward; "" if nowhere."""
     parts = urlsplit(endpoint)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        socket.create_connection((parts.hostname or "", port), SOON).close()
-        return True
-    except OSError:
-        return False
+    # A service's name, as seaweedfs.kubeflow: `kubectl port-forward svc/seaweedfs 9000:9000` brings it to this machine.
+    for host in (parts.hostname or "", *(("localhost",) if SERVICE.fullmatch(parts.hostname or "") else ())):
+        try:
+            socket.create_connection((host, port), SOON).close()
+        except OSError:
+            continue
+        return f"{parts.scheme}://{host}:{port}"
+    return ""

@@ -119,14 +119,16 @@ def test_what_the_launcher_refuses_or_does_not_know_is_not_known(content: dict[s
         launcher._provider(yaml.safe_dump(content), "s3://bucket/root")
 
 
-def test_without_a_config_map_minio_is_as_shipped(
+def test_without_settings_minio_is_as_shipped(
     kubernetes: dict[str, dict[str, str]], s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher, "SHIPPED", podstore.Store(s3.url, "us-east-1", "keys"))
+    """Which is behind `kubectl port-forward svc/seaweedfs`, with the port that it has in the cluster."""
+    port = s3.url.rpartition(":")[2]
+    monkeypatch.setattr(launcher, "SHIPPED", podstore.Store(f"http://seaweedfs.kubeflow:{port}", "us-east-1", "keys"))
     kubernetes[CONFIG_MAP] = {}
     kubernetes[SECRET] = {"accesskey": keys()["key"], "secretkey": keys()["secret"]}
     assert launcher.access("minio://mlpipeline/x", "kubeflow") == (
-        s3.url, "us-east-1", s3_store.ACCESS_KEY, s3_store.SECRET_KEY,
+        f"http://localhost:{port}", "us-east-1", s3_store.ACCESS_KEY, s3_store.SECRET_KEY,
     )  # fmt: skip
 
 
