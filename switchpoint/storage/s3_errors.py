@@ -107,7 +107,7 @@ def _refused(error: Any, doing: str, uri: str, missing: str, endpoint: str) -> S
         # Of a write on condition that an object is there, NoSuchKey says that it is gone.
         if name == "NoSuchKey" and doing == "write":
             return ConflictError(f"{where}: someone else deleted it meanwhile. Try again.")
-        return StorageError(f"{where}. {missing}.")
+        return StorageError(f"{where}. {missing} ({endpoint}).")  # perhaps it is another store's
     return StorageError(f"{where}: {endpoint} said: {words or name} ({name})")
 
 
