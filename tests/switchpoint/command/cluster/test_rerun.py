@@ -92,5 +92,7 @@ def test_states_of_trainings_lie_below_the_root_and_stay_there_in_a_rerun(server
     assert result.exit_code == 0, result.output
     submit("--pipeline-root", "gs://bucket/runs", "--resume", "gs://other/states")
     submit()
-    places = ["gs://bucket/runs/resume", "gs://bucket/runs/resume", "gs://other/states", None]
+    assert submit("--pipeline-root", "gs://bucket/runs", "--resume", "none").exit_code == 0  # the same package again
+    call("rerun", server.runs[2].run_id, "--host", server.host, "--resume", "none", "--device", "gpu")
+    places = ["gs://bucket/runs/resume", "gs://bucket/runs/resume", "gs://other/states", None, None]
     assert [cluster_rerun._resume(next(yaml.safe_load_all(package))) for package in server.packages] == places

@@ -101,7 +101,26 @@ def test_runs_are_listed_with_what_they_came_to(server: Server, submit: Submit, 
     assert call("runs", "--host", server.host).output.count("epoch 2: 79.0%") == 2
 
 
-def test_a_place_that_can_not_be_reached_is_tried_once(server: Server, submit: Submit, ran: str, gcs: Any) -> None:
+def test_a_lost_a_broken_and_a_refused_report_leave_the_others_theirs(
+    server: Server, submit: Submit, ran: str, gcs: Any
+) -> None:
+    """They are the newest, and read first."""
+    for seed in range(3):
+        submit("--pipeline-root", gcs.uri("root"), "--seed", str(seed))
+    broken, refused, lost = server.runs[1:]
+    for run in server.runs[1:]:
+        run.state = "SUCCEEDED"
+        server.outputs[run.run_id] = [f"{publish(gcs, run)}/results"]
+    server.outputs[lost.run_id] = [gcs.uri(f"root/switchpoint/{lost.run_id}/report/1/results")]
+    gcs.put(f"root/switchpoint/{broken.run_id}/report/0b5e1f9c/results", b"{half")
+    gcs.fail(403, f"GET .*{refused.run_id}", times=100)
+    listed = {run["id"]: run.get("best") for run in json.loads(call("runs", "--host", server.host, "--json").output)}
+    assert [run for run, best in listed.items() if best] == [ran] and len(listed) == 4
+
+
+def test_a_place_that_can_not_be_reached_is_given_up_after_two(
+    server: Server, submit: Submit, ran: str, gcs: Any
+) -> None:
     for seed in range(5):
         submit("--pipeline-root", gcs.uri("root"), "--seed", str(seed))
     for run in server.runs:
@@ -109,7 +128,7 @@ def test_a_place_that_can_not_be_reached_is_tried_once(server: Server, submit: S
     gcs.fail(403, times=100, message="me@example.com does not have storage.objects.list access to the bucket.")
     result = call("runs", "--host", server.host)
     assert result.exit_code == 0 and result.output.count("succeeded") == 6
-    assert sum("/o?" in request for request in gcs.requests) == 1
+    assert sum("/o?" in request for request in gcs.requests) == 2
 
 
 @pytest.mark.parametrize("width", [12, 40, 60, 79, 80, 120])

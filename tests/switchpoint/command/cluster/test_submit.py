@@ -93,6 +93,9 @@ def test_a_folder_of_this_machine_is_refused_with_the_command_that_uploads_it(
     weights = photos / "weights.h5"
     weights.touch()
     result = submit("--weights", str(weights))
+    assert f"switchpoint upload {weights} minio://mlpipeline/weights/weights.h5" in result.output
+    assert "kubectl -n kubeflow port-forward svc/seaweedfs 9000:9000" in result.output
+    result = submit("--weights", str(weights), "--profile", "gke-l4")
     assert f"switchpoint upload {weights} gs://BUCKET/weights/weights.h5" in result.output
     assert "does not exist" in submit("--dataset", "nowhere").output
     assert not server.requests
