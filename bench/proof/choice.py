@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 TODAY = ("highest accuracy", "highest accuracy")
+DEFAULT = ("last", "one standard error, latest")
+SIZES = (12, 24, 48, 96)
 REDRAWN = 200  # validation sets of a draw
 HALVES = 1000  # ways to cut the draws in two
 
@@ -202,6 +204,16 @@ def chosen_on_half(of_draws: Found) -> float:
         winner = saved[:, order[: draws // 2]].mean(axis=1).argmax()
         on_others.append(saved[winner, order[draws // 2 :]].mean())
     return float(np.mean(on_others))
+
+
+def sizes(drawn: list[Outcome]) -> str:
+    """As Markdown: what rules that look and rules that do not choose, by how many photos validate."""
+    shown = [TODAY, *((TODAY[0], start) for start in ("transfer alone", "last start")), DEFAULT]
+    lines = [f"| photos | {' | '.join(', '.join(pair) for pair in shown)} |", "|--:|" + "--:|" * len(shown)]
+    for photos in SIZES:
+        of_draws = found(drawn, photos, times=REDRAWN // 2)
+        lines.append(f"| {photos} | {' | '.join(f'{of_draws.accuracy[pair].mean():.1f}' for pair in shown)} |")
+    return "\n".join(lines)
 
 
 def table(drawn: list[Outcome]) -> str:
