@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bench.proof import draws
+from bench.proof import samples
 from components.finetune.step import FinetuneConfig
 from components.finetune.step import schedule as finetune_schedule
 from components.transfer.step import TransferConfig
@@ -89,11 +89,11 @@ def train(draw: int, seed: int, photos: Path, directory: Path, networks: dict[tu
     if outcome.exists():
         return
     began = time.process_time()
-    kind = draws.kind_of(draw)
+    kind = samples.kind_of(draw)
     given = parameters.resolve("better", SETTINGS | {"seed": seed, "switch_epochs": list(STARTS)})
-    whole = draws.pool(photos, kind.dataset, directory, given["image_size"])
+    whole = samples.pool(photos, kind.dataset, directory, given["image_size"])
     with tempfile.TemporaryDirectory() as temporary:
-        records = draws.write(draw, whole, Path(temporary, "records"))
+        records = samples.write(draw, whole, Path(temporary, "records"))
         manifest = read_manifest(records)
         loop.deterministic(stream(seed, "finetune"))
         shape = len(manifest["classes"]), manifest["splits"]["train"]["photos"]
