@@ -62,7 +62,7 @@ def _measure(
     else:
         history = transfer(records, trained, model, values)
     outputs = Outputs(trained / "evaluation.json")
-    evaluation = evaluate(records, model, outputs, EvaluateConfig(switch_epoch, values["seed"], batch_size=64))
+    evaluation = evaluate(records, model, outputs, EvaluateConfig(switch_epoch, values["seed"], 64, "off"))
     return evaluation, history, time.monotonic() - started
 
 
@@ -92,10 +92,12 @@ def finetune(
     from switchpoint.training.backbones.blocks import unfreeze
     from switchpoint.training.batches import feed
     from switchpoint.training.resume import Resume
+    from switchpoint.training.streams import stream
 
     manifest = read_manifest(records)
     config = parameters.config(FinetuneConfig, "finetune", values | {"switch_epoch": switch_epoch})
-    loop.deterministic(config.seed)
+    seed = stream(config.seed, "finetune")
+    loop.deterministic(seed)
     backbone, head = checkpoints.load(trained / "checkpoints", switch_epoch)
     head.get_layer("dropout").rate = config.dropout
     saved = checkpoints.read(trained / "checkpoints")
@@ -103,7 +105,6 @@ def finetune(
     model = network.join(backbone, head)
     rates = schedule(config, manifest["splits"]["train"]["photos"])
     loop.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
-    seed = config.seed + switch_epoch
     seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
     if tried.crop_area < 1:
         as_they_are = seen.training

@@ -58,7 +58,7 @@ def _inline(svg: str, name: str, label: str) -> str:
     return svg
 
 
-def _drawn(name: str, label: str, draw: Callable[[Any], None], height: float = HEIGHT, **panels: Any) -> str:
+def drawn(name: str, label: str, draw: Callable[[Any], None], height: float = HEIGHT, **panels: Any) -> str:
     """What `draw` does to the axes, as SVG.
 
     Args:
@@ -141,7 +141,7 @@ def curves(name: str, starts: Sequence[Start], metric: str) -> str:
             axes.yaxis.set_major_formatter(ScalarFormatter())
             axes.set_ylabel("Loss (nats, logarithmic)")
 
-    return _drawn(name, f"{'Accuracy' if accuracy else 'Loss'} an epoch", draw)
+    return drawn(name, f"{'Accuracy' if accuracy else 'Loss'} an epoch", draw)
 
 
 def _values(start: Start, metric: str, prefix: str) -> list[list[float]]:
@@ -180,7 +180,7 @@ def an_epoch(name: str, starts: Sequence[Start], values: Sequence[Sequence[float
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_ylabel(unit)
 
-    return _drawn(name, f"{unit} an epoch", draw)
+    return drawn(name, f"{unit} an epoch", draw)
 
 
 def forest(name: str, starts: Sequence[Start]) -> str:
@@ -213,7 +213,7 @@ def forest(name: str, starts: Sequence[Start]) -> str:
         axes.grid(axis="x", color=RULE, linewidth=1)
         axes.set_xlabel("Points over transfer learning alone")
 
-    return _drawn(name, "Gain of each start", draw, 74 + 25 * len(starts))
+    return drawn(name, "Gain of each start", draw, 74 + 25 * len(starts))
 
 
 def reliability(name: str, bins: Sequence[Bin]) -> str:
@@ -244,7 +244,7 @@ def reliability(name: str, bins: Sequence[Bin]) -> str:
         below.set_xlabel("Confidence (%)")
         panels[0].get_figure().align_ylabels()
 
-    return _drawn(name, "Reliability diagram", draw, 400, nrows=2, sharex=True, height_ratios=[3, 1])
+    return drawn(name, "Reliability diagram", draw, 400, nrows=2, sharex=True, height_ratios=[3, 1])
 
 
 def _key(mark: str, text: str, colour: str = "text") -> str:

@@ -7,6 +7,7 @@ from seed to seed (another training), from photo to photo (another test set), an
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -178,13 +179,23 @@ def _largest(right: Array, pairs: Sequence[tuple[int, int]]) -> Array:
         contrasts[number, start], contrasts[number, against] = 1, -1
     # As much of each start's own as keeps starts apart that agree on all photos: of those nothing is known.
     covariance = np.cov(right.mean(axis=1)) + np.eye(starts) / photos
-    drawn = np.random.default_rng(0).normal(size=(DRAWS, starts)) @ np.linalg.cholesky(covariance).T @ contrasts.T
+    drawn = _normal(starts) @ (np.linalg.cholesky(covariance).T @ contrasts.T)
     scale = np.sqrt(np.einsum("ps,st,pt->p", contrasts, covariance, contrasts))
     return np.asarray(np.abs(drawn / scale).max(axis=1))
+
+
+@functools.cache
+def _normal(starts: int) -> Array:
+    return np.random.default_rng(0).normal(size=(DRAWS, starts))
+
+
+@functools.cache
+def _chi_square(freedom: float) -> Array:
+    return np.random.default_rng(1).chisquare(freedom, DRAWS)
 
 
 def _critical(largest: Array, freedom: float, level: float) -> float:
     """What the largest of correlated t's exceeds as often as `level` says."""
     if not math.isinf(freedom):
-        largest = largest / np.sqrt(np.random.default_rng(1).chisquare(freedom, len(largest)) / freedom)
+        largest = largest / np.sqrt(_chi_square(freedom) / freedom)
     return float(np.quantile(largest, 1 - level))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.report import charts, matrix
+from components.report import charts, matrix, robustness
 from components.report.columns import comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.photos import telling
@@ -214,6 +214,7 @@ def html(compared: Comparison, origin: Origin) -> str:
 {each_class(best.evaluation)}</section>
 <section><h2>Whether its confidence can be trusted</h2>
 {calibration(best.evaluation)}</section>
+{robustness.section([[each.evaluation for each in one.trainings] for one in starts])}
 <section><h2>Learning rate and time</h2>
 {pace(starts)}</section>
 <section><h2>Where the best model came from</h2>

@@ -65,10 +65,11 @@ def check_names(experiment: str, service_account: str | None) -> None:
 
 
 def name_of(values: Parameters) -> str:
-    """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`."""
+    """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`, and its seeds where it has several."""
     dataset = re.sub(r"(\.tar)?\.gz$|\.tgz$", "", str(values["dataset"]).removeprefix("tfds:").rstrip("/"))
     epochs = ",".join(map(str, values["switch_epochs"]))
-    return limits.name(dataset.rpartition("/")[2], f" {values['backbone']} {epochs}")
+    seeds = f" seeds {','.join(map(str, values['seeds']))}" if len(values["seeds"]) > 1 else ""
+    return limits.name(dataset.rpartition("/")[2], f" {values['backbone']} {epochs}{seeds}")
 
 
 def describe(values: Parameters, profile: str, commit: str | None, again: str = "") -> str:
@@ -80,11 +81,12 @@ def describe(values: Parameters, profile: str, commit: str | None, again: str = 
         commit: The code's.
         again: The run that this one repeats, if it does.
     """
-    epochs = ", ".join(map(str, values["switch_epochs"]))
+    epochs, seeds = (", ".join(map(str, values[name])) for name in ("switch_epochs", "seeds"))
     return limits.text(
         f"{f'Run {again} again. ' if again else ''}"
         f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning "
-        f"from each of {epochs}. Profile {limits.text(profile, limits.TAG)}, commit {commit or 'unknown'}. "
+        f"from each of {epochs}, for each of the seeds {seeds}. "
+        f"Profile {limits.text(profile, limits.TAG)}, commit {commit or 'unknown'}. "
         f"Backbone {values['backbone']}, weights {values['weights']}, dataset {values['dataset']}."
     )
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from switchpoint.command.errors import RunNotFoundError, RunsDirectoryError
 from switchpoint.files import write_json
-from switchpoint.provenance.digests import ROOT
+from switchpoint.provenance.digests import ROOT, SEEDED_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,6 +157,19 @@ def _read(path: Path) -> Run:
             raise ValueError("it is no object with id, state and steps")
     except (OSError, ValueError) as error:
         raise RunsDirectoryError(f"{path} is no manifest of a run ({error}). Remove its directory.") from error
+    return _with_seeds(document)
+
+
+def _with_seeds(document: Run) -> Run:
+    """A run of an earlier version, which trained with the seed of the split, as one with that seed."""
+    parameters = document.get("parameters", {})
+    if "seeds" not in parameters:
+        seed = parameters.get("seed", 1)
+        parameters["seeds"] = [seed]
+        for step in document["steps"]:
+            step["seed"] = seed if step["name"] in SEEDED_STEPS else None
+        for row in document.get("results", []):
+            row["seed"] = seed
     return document
 
 

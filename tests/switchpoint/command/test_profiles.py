@@ -17,6 +17,7 @@ from switchpoint.command import compilation, podstore, profiles
 from switchpoint.errors import ParameterError
 from switchpoint.provenance import digests as identity
 from switchpoint.training.resume import RESUME
+from tests.support import tasks_of
 
 SHIPPED = ["cpu", "eks", "gke-a100-spot", "gke-l4", "nvidia", "openshift"]
 
@@ -91,21 +92,18 @@ def test_a_step_gets_what_its_profile_says() -> None:
     ]
     assert finetune["activeDeadlineSeconds"] == "86400"
     # The step's own retries, the default's for the others.
-    tasks = spec["root"]["dag"]["tasks"]
-    assert tasks["prepare"]["retryPolicy"]["maxRetryCount"] == 1
-    loop = spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    assert {name: task["retryPolicy"]["maxRetryCount"] for name, task in loop.items()} == {
-        "finetune": 5,
-        "evaluate-2": 5,
+    counts = {
+        name: task["retryPolicy"]["maxRetryCount"] for name, task in tasks_of(spec).items() if "-loop-" not in name
     }
+    others = dict.fromkeys(("digest", "prepare", "collect", "report"), 1)
+    assert counts == others | dict.fromkeys(("transfer", "evaluate", "finetune", "evaluate-2"), 5)
 
 
 @pytest.mark.parametrize("profile", ["gke-l4", "gke-a100-spot"])
 def test_the_limit_on_retrying_leaves_every_attempt_its_time(profile: str) -> None:
     """Argo counts it from the start of the first attempt, ends the attempt that runs, and reads whole factors only."""
     spec, settings = compiled(profile)
-    tasks = spec["root"]["dag"]["tasks"] | spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    for name, task in tasks.items():
+    for name, task in tasks_of(spec).items():
         if "retryPolicy" not in task:
             continue
         policy = task["retryPolicy"]
@@ -124,8 +122,7 @@ def cache_key_parts(spec: dict[str, Any]) -> dict[str, Any]:
     )
     for name, component in spec["components"].items():
         parts[name] = {key: component.get(key) for key in ("inputDefinitions", "outputDefinitions")}
-    for where, dag in (("root", spec["root"]), ("loop", spec["components"]["comp-for-loop-1"])):
-        parts[where] = {name: task.get("inputs") for name, task in dag["dag"]["tasks"].items()}
+    parts["inputs"] = {name: task.get("inputs") for name, task in tasks_of(spec).items()}
     return parts
 
 
@@ -280,13 +277,15 @@ def test_a_steps_own_settings_replace_the_defaults_whole(tmp_path: Path) -> None
 
 def test_the_digests_are_taken_first_and_anew_in_every_run() -> None:
     spec, _ = compiled("cpu")
-    tasks = spec["root"]["dag"]["tasks"]
+    tasks = tasks_of(spec)
     assert tasks["digest"].get("cachingOptions", {}) == {} and "triggerPolicy" not in tasks["digest"]
     assert {name for name, task in tasks.items() if task.get("cachingOptions") == {"enableCache": True}} == (
-        tasks.keys() - {"digest", "for-loop-1"}
+        tasks.keys() - {"digest", "for-loop-1", "for-loop-2"}
     )
-    for name, output in (("prepare", "of_dataset"), ("transfer", "of_weights")):
-        given = tasks[name]["inputs"]["parameters"][f"{output.removeprefix('of_')}_digest"]
+    inside = "pipelinechannel--digest-of_weights"  # of the loop that transfer is in
+    assert tasks["transfer"]["inputs"]["parameters"]["weights_digest"] == {"componentInputParameter": inside}
+    for name, parameter, output in (("prepare", "dataset_digest", "of_dataset"), ("for-loop-1", inside, "of_weights")):
+        given = tasks[name]["inputs"]["parameters"][parameter]
         assert given == {"taskOutputParameter": {"outputParameterKey": output, "producerTask": "digest"}}
 
 

@@ -9,9 +9,10 @@ from rich.console import Console
 
 from switchpoint.command.cli import console
 from switchpoint.command.cluster import client as cluster
+from switchpoint.command.cluster import steps as cluster_steps
 from tests.kfp_server import Server
-from tests.kfp_workflows import pod, tasks
-from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit, begin, call, publish
+from tests.kfp_workflows import manifest, pod, tasks
+from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, REPORT, SEEDED, Submit, begin, call, ended, publish
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_runs_are_listed_with_what_they_came_to(server: Server, submit: Submit, 
         begin(gcs, run)
     listed = {run["id"]: run.get("best") for run in json.loads(call("runs", "--host", server.host, "--json").output)}
     own, unknown, cached, empty = (run.run_id for run in server.runs)
-    assert listed[own] == listed[cached] == {"switch_epoch": 2, "model_digest": "b"}
+    assert listed[own] == listed[cached] == REPORT["best"]
     assert listed[unknown] is None and listed[empty] is None
     assert call("runs", "--host", server.host).output.count("epoch 2: 79.0%") == 2
 
@@ -132,6 +133,12 @@ def test_waiting_goes_with_a_host() -> None:
 def test_steps_of_the_whole_pipeline_have_a_place_in_the_ui() -> None:
     from switchpoint.command.cli.following import place
 
-    steps = {(name.partition("_")[0], int(name.partition("_")[2] or 0) or None) for name in STEPS}
-    places = {place({"name": name, "switch_epoch": epoch}, EPOCHS) for name, epoch in steps}  # type: ignore[typeddict-item]
-    assert len(places) == len(steps)
+    seeds = [3, 1]
+    found = cluster_steps.steps(
+        cluster_steps.of_workflow(manifest(tasks(EPOCHS, seeds=seeds, **ended(*seeds)))), EPOCHS, seeds
+    )
+    places = [place(step, EPOCHS, seeds) for step in found if step["name"] != "digest"]
+    assert len(set(places)) == len(places) == 2 + 2 * len(SEEDED)
+    assert places[-2:] == ["for each seed, OPEN SUB-DAG, for-loop-1.0, OPEN SUB-DAG, Collect", "Report"]
+    inner = "for each switch epoch, OPEN SUB-DAG, for-loop-2.2, Fine-tune"
+    assert f"for each seed, OPEN SUB-DAG, for-loop-1.1, OPEN SUB-DAG, {inner}" in places

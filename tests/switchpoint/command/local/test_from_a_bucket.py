@@ -74,9 +74,9 @@ def test_a_run_from_s3_goes_on_after_kill_9_to_the_same_model(s3: S3, tmp_path: 
 
     digests = [[row["model_digest"] for row in document["results"]] for document in (undisturbed, ended)]
     assert digests[0] == digests[1]
-    log = max((tmp_path / "killed").glob("2*")) / "logs/finetune-01.log"
+    log = max((tmp_path / "killed").glob("2*")) / "logs/finetune-01-seed-1.log"
     assert "goes on after epoch" in log.read_text()
-    log = max((tmp_path / "undisturbed").glob("2*")) / "logs/finetune-01.log"
+    log = max((tmp_path / "undisturbed").glob("2*")) / "logs/finetune-01-seed-1.log"
     assert "epoch 1/5" in log.read_text() and "goes on" not in log.read_text()
 
     uri = s3.uri("models/dishes")
