@@ -190,7 +190,7 @@ def compared(of_draws: Found) -> list[Row]:
     """The least regret first."""
     rows = []
     for pair, accuracy in of_draws.accuracy.items():
-        saved = over_seeds(accuracy - of_draws.accuracy[TODAY])  # one difference a draw
+        saved = over_seeds((accuracy - of_draws.accuracy[TODAY]).tolist())  # one difference a draw
         regret = float((of_draws.hindsight - accuracy).mean())
         rows.append(Row(*pair, float(accuracy.mean()), regret, saved.mean, saved.high - saved.mean))
     return sorted(rows, key=lambda row: row.regret)

@@ -80,7 +80,7 @@ def write(draw: int, whole: Path, directory: Path) -> Path:
         trained += order[: kind.photos]
         tested += order[kind.photos : kind.photos + kind.test]
     held_out = cut([(each.name, each.label) for each in trained], kind.validation, draw)
-    random.shuffle(trained)  # type: ignore[arg-type]
+    random.shuffle(trained)
     splits = {
         "train": [each for each in trained if each.name not in held_out],
         "validation": [each for each in trained if each.name in held_out],
@@ -91,5 +91,6 @@ def write(draw: int, whole: Path, directory: Path) -> Path:
             name: write_split(partial, name, examples, len(examples), kind.classes) for name, examples in splits.items()
         }
         classes = [manifest["classes"][number] for number in chosen]
-        write_manifest(partial, {**manifest, "classes": classes, "splits": written, "seed": draw})
+        content = {**manifest, "classes": classes, "splits": written, "seed": draw}
+        write_manifest(partial, content)  # type: ignore[arg-type]
     return directory

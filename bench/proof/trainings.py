@@ -103,7 +103,8 @@ def train(draw: int, seed: int, photos: Path, directory: Path, networks: dict[tu
     seconds = time.process_time() - began
     described = json.dumps({**kind._asdict(), "draw": draw, "seed": seed, "seconds": seconds, "settings": SETTINGS})
     partial = outcome.with_suffix(".part.npz")
-    np.savez_compressed(partial, described=np.array(described), **found)
+    arrays: dict[str, Any] = {"described": np.array(described), **found}
+    np.savez_compressed(partial, **arrays)
     partial.replace(outcome)
 
 
