@@ -61,8 +61,8 @@ why: .venv/.installed ## Why the lab's fine-tuning collapsed: right labels, its 
 better: .venv/.installed ## Choose what `better` fine-tunes with, by cross-validation on training photos; PHOTOS=…
 	$(BIN)/python -m bench.better "$(PHOTOS)"
 
-proof: .venv/.installed ## How often the report's intervals hold known truths: DRAWS=2000, an hour of one core
-	$(BIN)/python -m bench.proof $(if $(DRAWS),--draws $(DRAWS))
+proof: .venv/.installed ## That the report's intervals hold and its choice loses little: ONLY=coverage|choice DRAWS=
+	$(BIN)/python -m bench.proof $(if $(ONLY),--only $(ONLY)) $(if $(DRAWS),--draws $(DRAWS))
 
 clean: ## Remove what make made (runs/ stays)
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -11,6 +11,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import click
 import numpy as np
 
 from components.report.inference import differences
@@ -68,6 +69,17 @@ def _drawn(random: np.random.Generator, deviations: Any, photos: int, seeds: int
         right = models[:, :, None] + photo + random.normal(0, REST, (starts, seeds, photos)) > 0
         own = [normal.cdf(each / math.sqrt(within)) for each in models[:, 0]]
         yield right, np.array(own if seeds == 1 else ACCURACIES)
+
+
+def run(draws: int) -> str:
+    """The table of all settings; each is told as it ends."""
+    rows: list[Covered] = []
+    for spread in SEEDS:
+        for photos in (300, 3000):
+            for seeds in (1, 2, 3, 5):
+                rows.append(covered(spread, photos, seeds, draws))
+                click.echo(f"{spread}, {photos} photos, {seeds} seeds: {rows[-1].each:.1%}, {rows[-1].jointly:.1%}")
+    return table(rows)
 
 
 def table(rows: list[Covered]) -> str:

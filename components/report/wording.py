@@ -172,8 +172,9 @@ def conclusion(starts: Sequence[Start], chosen: int, verdict: Verdict) -> str:
     if chosen and len(rows) > 2:
         text += untried(rows, chosen, len(starts[0].trainings[0].history["epochs"]))
     best = starts[chosen].published()
-    if best.result["best_epoch"] == len(best.history["epochs"]) and not best.result["diverged"]:
-        text.append("The best model is that of its last epoch: more epochs may improve it.")
+    accuracies = [row["val_categorical_accuracy"] for row in best.history["epochs"]]
+    if accuracies and accuracies[-1] > max(accuracies[:-1], default=0) and not best.result["diverged"]:
+        text.append("Its last epoch is its best: more epochs may improve it.")
     return " ".join(text)
 
 
