@@ -209,8 +209,7 @@ def failures(document: Run, runs_directory: Path) -> list[str]:
 
 def conclude(output: Console, found: Mapping[str, Any]) -> None:
     """What a run came to: table, conclusion, where the report and the model are."""
-    # In the documents of earlier versions, which had one seed, a start is a training.
-    output.print(results_table(found.get("starts", found["results"]), found.get("best")))
+    output.print(results_table(found["starts"], found.get("best")))
     # On a terminal between words; in a file it stays one line.
     output.print(found["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
     output.print(f"Report: {found['report']}\nModel:  {found['model']}", markup=False, highlight=False, soft_wrap=True)
@@ -233,7 +232,7 @@ def print_runs(output: Console, documents: list[Run]) -> None:
 
 def _about(document: Run) -> tuple[str, str, str, str, str]:
     parameters, best = document["parameters"], chosen(document)
-    seeds = parameters.get("seeds", [])
+    seeds = parameters.get("seeds", [])  # other versions run on a cluster, too
     return (
         document["id"],
         document["state"],

@@ -179,9 +179,6 @@ def _rounds(nodes: list[Node], by_id: dict[str, Node]) -> dict[str, Rounds]:
     for node in inner:
         for below in _below(by_id[node], by_id, "collect", "report"):
             rounds[below.id] = (rounds[node][0], numbers[node])
-    if not any(by_id[node].name.startswith("transfer") for node in rounds):
-        # A run of before there were seeds: its one loop is that over switch epochs.
-        return {node: (None, number) for node, (number, _) in rounds.items()}
     return rounds
 
 

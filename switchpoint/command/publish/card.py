@@ -78,9 +78,8 @@ def card(document: Run, runs_directory: Path, file: str = MODEL) -> str:
     best = next(row for row in document["results"] if row["model_digest"] == report["best"]["model_digest"])
     start = "transfer learning alone" if best["switch_epoch"] is None else f"switch epoch {best['switch_epoch']}"
     manifest = _manifest(document, runs_directory)
-    # A training of an earlier version had the split's seed.
     rows = "\n".join(
-        f"| {'never' if row['switch_epoch'] is None else row['switch_epoch']} | {row.get('seed', parameters['seed'])} "
+        f"| {'never' if row['switch_epoch'] is None else row['switch_epoch']} | {row['seed']} "
         f"| {row['best_epoch']} | {row['validation_accuracy']:.1%} | {row['test_accuracy']:.1%} "
         f"| {row['test_loss']:.3f} |{' ← this model' if row is best else ''}"
         for row in document["results"]

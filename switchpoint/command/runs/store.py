@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from switchpoint.command.errors import RunNotFoundError, RunsDirectoryError
 from switchpoint.files import write_json
-from switchpoint.provenance.digests import ROOT, SEEDED_STEPS
+from switchpoint.provenance.digests import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,21 +155,10 @@ def _read(path: Path) -> Run:
         document: Run = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or not {"id", "state", "steps"} <= set(document):
             raise ValueError("it is no object with id, state and steps")
+        if "switch_epochs" in (parameters := document.get("parameters", {})) and "seeds" not in parameters:
+            raise ValueError("an earlier version wrote it")
     except (OSError, ValueError) as error:
         raise RunsDirectoryError(f"{path} is no manifest of a run ({error}). Remove its directory.") from error
-    return _with_seeds(document)
-
-
-def _with_seeds(document: Run) -> Run:
-    """A run of an earlier version, which trained with the seed of the split, as one with that seed."""
-    parameters = document.get("parameters", {})
-    if "seeds" not in parameters:
-        seed = parameters.get("seed", 1)
-        parameters["seeds"] = [seed]
-        for step in document["steps"]:
-            step["seed"] = seed if step["name"] in SEEDED_STEPS else None
-        for row in document.get("results", []):
-            row["seed"] = seed
     return document
 
 

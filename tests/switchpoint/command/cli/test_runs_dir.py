@@ -100,7 +100,7 @@ def step(name: str, state: str, **outputs: str) -> dict[str, Any]:
 
 
 def test_a_failed_run_has_no_model_yet(tmp_path: Path) -> None:
-    document = store.create(tmp_path, {"dataset": "sample", "switch_epochs": [1]}, "subprocess")
+    document = store.create(tmp_path, {"dataset": "sample", "switch_epochs": [1], "seeds": [1]}, "subprocess")
     document |= {
         "state": "failed",
         "steps": [step("prepare", "failed"), step("transfer", "skipped", model="planned://5c2b")],
@@ -112,7 +112,7 @@ def test_a_failed_run_has_no_model_yet(tmp_path: Path) -> None:
 
 
 def test_what_was_only_planned_is_not_written_down(tmp_path: Path) -> None:
-    document = store.create(tmp_path, {"dataset": "sample", "switch_epochs": [1]}, "subprocess")
+    document = store.create(tmp_path, {"dataset": "sample", "switch_epochs": [1], "seeds": [1]}, "subprocess")
     going = local_run._Run(document, tmp_path, None, None)  # type: ignore[arg-type]
     expected = {**step("transfer", "will run", model="planned://5c2b"), "inputs": {"records": ["planned://77aa"]}}
     going.close([expected])  # type: ignore[list-item]

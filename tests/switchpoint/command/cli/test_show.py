@@ -48,14 +48,11 @@ def test_it_is_what_the_runs_end_printed(run: Any, tmp_path: Path) -> None:
     assert json.loads(call("show", "--json", "--runs-dir", str(tmp_path)).output) == run
 
 
-def test_a_run_of_before_there_were_seeds_is_one_with_the_splits(run: Any, tmp_path: Path) -> None:
-    del run["parameters"]["seeds"], run["starts"], run["steps"][0]["seed"], run["steps"][1]["seed"]
+def test_a_run_of_an_earlier_version_is_refused_with_what_to_do(run: Any, tmp_path: Path) -> None:
+    del run["parameters"]["seeds"]
     store.write(tmp_path, run)
     result = call("show", "--runs-dir", str(tmp_path))
-    assert result.exit_code == 0 and "finetune 2     done in 12.3 s" in result.output, result.output
-    assert "epoch 2, chosen" in result.output
-    found = store.find(tmp_path, None)
-    assert (found["parameters"]["seeds"], [step["seed"] for step in found["steps"]]) == ([7], [None, 7])
+    assert result.exit_code == 1 and "(an earlier version wrote it). Remove its directory." in result.output
 
 
 def test_a_run_that_failed_says_why_again(run: Any, tmp_path: Path) -> None:

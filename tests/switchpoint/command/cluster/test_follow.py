@@ -132,14 +132,6 @@ def test_rounds_go_by_the_runs_own_order() -> None:
     assert taken == {("finetune", 1, 4), ("evaluate", 3, None)}
 
 
-def test_a_run_of_before_there_were_seeds_has_one_loop() -> None:
-    whole = {node.id: node for node in nodes([1], transfer="SUCCEEDED", finetune_1="RUNNING")}
-    (inner,) = (node for node in whole.values() if node.name == "for-loop-2")
-    below = [inner, *cluster_steps._below(inner, whole)]
-    found = cluster_steps.steps(below, [1], [])
-    assert [(step["name"], step["seed"], step["switch_epoch"]) for step in found] == [("finetune", None, 1)]
-
-
 def test_a_step_of_one_of_several_seeds_says_which(server: Server, submit: Submit) -> None:
     begun = {"prepare": "SUCCEEDED", "transfer": "SUCCEEDED", "transfer_seed_7": "RUNNING"}
     failed = begun | {"transfer_seed_7": "SUCCEEDED", "finetune_2_seed_7": "FAILED"}
