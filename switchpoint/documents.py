@@ -293,7 +293,7 @@ class Result(TypedDict):
 class StartResult(TypedDict):
     """A start, meant over its seeds; `gain` is over transfer learning alone, on test, and None for that itself.
 
-    `diverged` counts trainings, `seconds` are those of all seeds together.
+    `diverged` counts trainings.
     """
 
     switch_epoch: int | None

@@ -49,9 +49,13 @@ def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]])
         Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3 (1 SE rule)
     """
     orders = [[preference(each.history) for each in start] for start in trainings]
-    means = [tuple(mean(each[part] for each in order) for part in range(3)) for order in orders]
-    best = min(range(len(means)), key=lambda number: means[number])
-    chosen = latest(right, best)
+    counts = right.sum(axis=(1, 2)).tolist()  # means of equals would differ in their last bit
+    ranks = [
+        (-count, mean(loss for _, loss, _ in order), mean(epochs for _, _, epochs in order))
+        for count, order in zip(counts, orders, strict=True)
+    ]
+    best = min(range(len(ranks)), key=lambda number: ranks[number])
+    chosen = latest(right, best, [any(each.result["diverged"] for each in start) for start in trainings])
     photos = right.shape[2]
     warning = None
     if photos < FEWEST:
@@ -60,21 +64,24 @@ def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]])
             "(validation_fraction), or add photos."
         )
     if chosen == best:
-        return Choice(chosen, "the highest validation accuracy", warning)
+        equals = ", and of equals the lower loss" * (counts.count(counts[best]) > 1)
+        return Choice(chosen, f"the highest validation accuracy{equals}", warning)
     return Choice(chosen, "the latest start within one standard error of the highest validation accuracy", warning)
 
 
-def latest(right: np.ndarray[Any, Any], best: int) -> int:
+def latest(right: np.ndarray[Any, Any], best: int, diverged: Sequence[bool] = ()) -> int:
     """The last start that is no further below the best than one standard error of their difference.
 
     Args:
         right: As `choose` takes it.
         best: The best start's number.
+        diverged: Of each start whether a training did.
     """
     _, seeds, photos = right.shape
+    unsteady = [number for number, each in enumerate(diverged) if each]
     later = [(best, number) for number in range(best + 1, len(right))]
     near = [best]
-    for each in differences(right, later) if later else []:
+    for each in differences(right, later, unsteady=unsteady) if later else []:
         error = math.sqrt(each.spread.seeds / seeds + each.spread.photos / (photos + len(ADDED)))
         if each.share <= error:
             near.append(each.against)

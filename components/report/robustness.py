@@ -51,11 +51,12 @@ class Tried(NamedTuple):
         return f"epoch {self.switch_epoch}" if self.switch_epoch else "transfer alone"
 
 
-def section(evaluations: Sequence[Sequence[Evaluation]]) -> str:
+def section(evaluations: Sequence[Sequence[Evaluation]], chosen: int) -> str:
     """The report's section; empty if nothing was measured.
 
     Args:
         evaluations: For each start, in the order of the colours, an evaluation a seed.
+        chosen: The recommended start's number.
 
     Raises:
         RecordsError: Starts were tried on different photos.
@@ -65,7 +66,7 @@ def section(evaluations: Sequence[Sequence[Evaluation]]) -> str:
         return ""
     found = starts[0].found[0]
     return f"""<section><h2>Whether it holds off the training distribution</h2>
-<p class="prose">{unbroken(sentence(starts))}</p>
+<p class="prose">{unbroken(sentence(starts, chosen))}</p>
 <div class="beside"><figure class="reliability">{graph("robustness", starts)}</figure>
 <div><p class="note">{found["photos"]:,} test photos, the same for every start. Corrupted: the mean over
 {len(found["corrupted"])} corruptions, which are noise, blur, brightness, contrast and JPEG compression as severities 1,
@@ -112,23 +113,29 @@ def leads(starts: Sequence[Tried], over: int) -> dict[int, Gain]:
     }
 
 
-def sentence(starts: Sequence[Tried]) -> str:
-    """What corruption leaves of the start that is best on clean photos, and whether it is best then, too."""
-    numbered = range(len(starts))
-    clean = max(numbered, key=lambda number: (starts[number].clean, starts[number].corrupted))
-    best = max(numbered, key=lambda number: (starts[number].corrupted, number == clean))
-    names, top = [start(each.switch_epoch) for each in starts], starts[clean]
-    role = ", the best start on clean photos," if len(starts) > 1 else ""
-    text = f"Under corruptions the {percent(top.clean)} of {names[clean]}{role} become {percent(top.corrupted)}"
+def sentence(starts: Sequence[Tried], chosen: int = 0) -> str:
+    """What corruption leaves of the recommended start, and whether another is ahead of it then.
+
+    Args:
+        starts: All of them.
+        chosen: The recommended one's number.
+    """
+    names, top = [start(each.switch_epoch) for each in starts], starts[chosen]
+    role = ", the recommended start," if len(starts) > 1 else ""
+    text = (
+        f"Under corruptions the {percent(top.clean)} of {names[chosen]}{role} on these {top.found[0]['photos']:,} "
+        f"photos become {percent(top.corrupted)}"
+    )
     if len(starts) == 1:
         return f"{text}."
+    best = max(range(len(starts)), key=lambda number: (starts[number].corrupted, number == chosen))
     ahead = leads(starts, best)
-    other = clean if best != clean else max(ahead, key=lambda number: starts[number].corrupted)
+    other = chosen if best != chosen else max(ahead, key=lambda number: starts[number].corrupted)
     by = f"{ahead[other]['points']:.1f} points ahead of"
     text += (
-        f"; it is the best on corrupted ones, too, {by} {names[other]}"
-        if best == clean
-        else f"; the best on corrupted ones is {names[best]}, {by} it"
+        f"; it is the best there, {by} {names[other]}"
+        if best == chosen
+        else f"; the best there is {names[best]}, {by} it"
     )
     level = [names[number] for number, lead in ahead.items() if round(lead["low"], 1) <= 0]
     if len(level) == len(ahead) > 1:

@@ -25,7 +25,7 @@ def training(switch_epoch: int, answers: Array, loss: float = 1.0) -> Training:
         "validation_accuracy": answers.mean(),
         "validation_loss": loss,
     }
-    return Training({}, history, {}, Path())  # type: ignore[typeddict-item]
+    return Training({"diverged": False}, history, {}, Path())  # type: ignore[typeddict-item]
 
 
 def chosen(answers: Array, losses: tuple[float, ...] = ()) -> tuple[int, str, str | None]:
@@ -72,7 +72,7 @@ def test_seeds_are_pooled_and_what_they_vary_by_counts() -> None:
 def test_of_equals_the_lower_loss_is_the_best_to_begin_with() -> None:
     same = right((0, 40), (40, 80), (0, 200))
     assert latest(same, 0) == latest(same, 1) == 1
-    assert chosen(same, (1.0, 0.5, 0.5))[:2] == (1, "the highest validation accuracy")
+    assert chosen(same, (1.0, 0.5, 0.5))[:2] == (1, "the highest validation accuracy, and of equals the lower loss")
 
 
 def test_it_is_said_when_validation_is_too_small_to_choose_by() -> None:

@@ -145,8 +145,7 @@ def every(runs_directory: Path) -> list[Run]:
         if document["state"] == "running" and not _lives(runs_directory, document):
             document["state"] = "interrupted"
             for step in document["steps"]:
-                if step["state"] == "running":
-                    step["state"] = "interrupted"
+                step["state"] = {"running": "interrupted", "pending": "skipped"}.get(step["state"], step["state"])
     return sorted(documents, key=lambda document: document.get("started") or "", reverse=True)
 
 
