@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ACCURACIES = (0.70, 0.72, 0.72, 0.75)  # of transfer learning alone and three starts
-# Standard deviations. Of seeds: what moves accuracy by 2 points; starts alike, starts that differ, one that is ten times
+# Standard deviations. Of seeds: what moves accuracy by 2 points; starts alike, starts that differ, one ten times
 # as unsteady as the others, and none.
 SEEDS = {
     "alike": (0.08, 0.08, 0.08, 0.08),
