@@ -1,24 +1,26 @@
-"""`python -m bench.proof`: what the report's intervals cover, or what rules that choose a start lose."""
+"""`python -m bench.proof`: what intervals cover, what rules that choose a start lose, what shared draws gain."""
 
 from pathlib import Path
 
 import click
 
-from bench.proof import choice, coverage
+from bench.proof import choice, coverage, draws
 
 
 @click.command()
-@click.option("--only", type=click.Choice(["coverage", "choice"]), help="By default both.")
-@click.option("--draws", type=int, help="Of each row's test sets (2000 by default), or data sets (24).")
+@click.option("--only", type=click.Choice(["coverage", "choice", "draws"]), help="By default all.")
+@click.option("--draws", "number", type=int, help="Of each row's test sets (2000 by default), or data sets (24).")
 @click.option("--seeds", default=1, show_default=True, help="Trainings of each start, for choice.")
 @click.option("--photos", type=Path, default=Path("../shared/data"), show_default=True, help="Food-101's folders.")
 @click.option("--output", type=Path, default=Path("build/proof"), show_default=True, help="Where outcomes are kept.")
-def main(only: str | None, draws: int | None, seeds: int, photos: Path, output: Path) -> None:
+def main(only: str | None, number: int | None, seeds: int, photos: Path, output: Path) -> None:
     """Show that what the report claims holds where the truth is known."""
-    if only != "choice":
-        click.echo(coverage.run(draws or 2000))
-    if only != "coverage":
-        click.echo(choice.run(draws or 24, seeds, photos, output))
+    if only in (None, "coverage"):
+        click.echo(coverage.run(number or 2000))
+    if only in (None, "choice"):
+        click.echo(choice.run(number or 24, seeds, photos, output))
+    if only in (None, "draws"):
+        click.echo(draws.table(draws.measure(photos / "food101-mini", output / "draws")))
 
 
 if __name__ == "__main__":

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from switchpoint.documents import Manifest, Parameters
     from switchpoint.training.state import Values
 
-STARTS = (1, 2, 4, 8)
+STARTS = (1, 4, 14)
 SETTINGS: dict[str, Any] = {
     "backbone": LITE0,
     "image_size": 48,
-    "transfer_epochs": 8,
+    "transfer_epochs": 14,
     "finetune_epochs": 4,
     "mixed_precision": "off",
 }
