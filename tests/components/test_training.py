@@ -49,13 +49,13 @@ def test_a_checkpoint_is_small_beside_the_model(transferred: Path) -> None:
 
 
 def test_histories_have_an_entry_an_epoch_and_name_the_one_that_is_kept(
-    records: Path, transferred: Path, finetuned: Path
+    small_records: Path, transferred: Path, finetuned: Path
 ) -> None:
     for place, epochs in ((transferred, EPOCHS), (finetuned, FINETUNE.epochs)):
         found = history(place)
         assert [row["epoch"] for row in found["epochs"]] == list(range(1, epochs + 1))
         accuracies = [row["val_categorical_accuracy"] for row in found["epochs"]]
-        held_out = read_manifest(records)["splits"]["validation"]["photos"]
+        held_out = read_manifest(small_records)["splits"]["validation"]["photos"]
         close = [row for row in found["epochs"] if near(row["val_categorical_accuracy"], max(accuracies), held_out)]
         assert found["best_epoch"] == close[-1]["epoch"]
         assert found["validation_accuracy"] == close[-1]["val_categorical_accuracy"]
@@ -193,7 +193,7 @@ def split(small_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
     @functools.cache
     def trained(devices: int) -> Path:
         root = tmp_path_factory.mktemp(f"devices-{devices}")
-        jobs = {name: job for name, job in JOBS.items() if devices > 1 or "interrupted" not in job}
+        jobs = {name: job for name, job in JOBS.items() if devices > 1 or "mixed_precision" not in job}
         done = subprocess.run(
             [sys.executable, "-c", SPLIT, small_records, root, str(devices), json.dumps(jobs)],
             env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,

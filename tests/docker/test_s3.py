@@ -114,7 +114,7 @@ def test_from_s3_to_a_model_there_through_kill_9(
     table = output(*COMMAND, "rerun", "--runner=docker", "--switch-epochs=1,2", *of)
     (again,) = [each for each in json.loads(output(*COMMAND, "runs", "--json", *of)) if len(each["results"]) == 3]
     assert f"{again['results'][2]['test_accuracy']:.1%}" in table
-    new = {("finetune", 2), ("evaluate", 2), ("report", None)}
+    new = {("finetune", 2), ("evaluate", 2), ("collect", None), ("report", None)}
     assert {step for step, state in states_of(again).items() if state == "ran"} == new
     models = [[row["model_digest"] for row in each["results"]] for each in (again, document)]
     assert models[0][:2] == models[1]
