@@ -52,6 +52,7 @@ def switchpoint(
     feature_views: int = 4,
     validation_fraction: float = 0.1,
     max_left_out: float = 0.01,
+    robustness: str = "sample",
     seed: int = 1,
     seeds: List[int] = [1],  # noqa: B006
 ) -> None:
@@ -92,6 +93,8 @@ def switchpoint(
             epoch [0, ∞).
         validation_fraction: Share of the training photos that is held out to choose models by [0.01, 0.5].
         max_left_out: Share of photos that may be unreadable before prepare refuses the dataset [0, 1].
+        robustness: Try each model on corrupted test photos, too: noise, blur, brightness, contrast and JPEG at three
+            strengths each; sample: on 500 of the photos; full: on all {off, sample, full}.
         seed: Seed of the split into training and validation photos and of their order in the records [0, 2147483647].
         seeds: Seeds of training, each a transfer learning and fine-tunings of its own: several show how far chance
             moves the answer [0, 2147483647].
@@ -154,6 +157,7 @@ def switchpoint(
                 switch_epoch=0,
                 seed=training_seed,
                 batch_size=batch_size,
+                robustness=robustness,
             ),
             "evaluate",
             "Evaluate transfer alone",
@@ -187,6 +191,7 @@ def switchpoint(
                     switch_epoch=switch_epoch,
                     seed=training_seed,
                     batch_size=batch_size,
+                    robustness=robustness,
                 ),
                 "evaluate",
                 "Evaluate",

@@ -194,6 +194,30 @@ class TellingPhotos(TypedDict):
     hits: list[TellingPhoto]
 
 
+class Corrupted(TypedDict):
+    """A model under one corruption; `strength` is the paper's severity, from 1 to 5."""
+
+    corruption: str
+    strength: int
+    top_1: float
+    ece: float
+
+
+class Robustness(TypedDict):
+    """A model on corrupted test photos: see `components.evaluate.robustness`.
+
+    `numbers` are those of the test photos that were tried, of which there are `photos`; `top_1` and `ece` those of the
+    same photos without corruption. `right` has for each photo under how many of the corruptions it was named right.
+    """
+
+    photos: int
+    numbers: list[int]
+    top_1: float
+    ece: float
+    corrupted: list[Corrupted]
+    right: list[int]
+
+
 class Entry(TypedDict):
     """An artifact's origin: the step that made it, its parameters, and the digest of each of its inputs."""
 
@@ -228,6 +252,7 @@ class Evaluation(TypedDict):
     confidence: list[float]
     validation: Answers
     telling: TellingPhotos
+    robustness: Robustness | None
     model_digest: str
     model_file: str
     digest: NotRequired[str]
@@ -268,7 +293,7 @@ class Result(TypedDict):
 class StartResult(TypedDict):
     """A start, meant over its seeds; `gain` is over transfer learning alone, on test, and None for that itself.
 
-    `diverged` counts trainings, `seconds` are those of all seeds together.
+    `diverged` counts trainings.
     """
 
     switch_epoch: int | None

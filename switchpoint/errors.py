@@ -56,6 +56,10 @@ class StorageError(SwitchpointError):
     """An object or a bucket can't be read or written."""
 
 
+class LostError(StorageError):
+    """An object is not there, or not whole; others of the same bucket may be."""
+
+
 def again(step: str) -> str:
     """What to do about an artifact of `step` that is not what it was: a sentence for the end of an error."""
     return (

@@ -4,12 +4,14 @@ import datetime
 import json
 import uuid
 import zlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import kfp_server_api as api
 
 NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
+
+Nodes = tuple[list[str], list[Any]]  # the numbers of those that come first, and all of them
 
 
 WORKFLOW = "switchpoint-x7k2p"
@@ -46,7 +48,7 @@ def workflow_nodes(nodes: list[Any]) -> dict[str, Any]:
 def _argo(node: Any) -> dict[str, Any]:
     template, _, own = node.pod_name.removeprefix(f"{WORKFLOW}-").rpartition("-")
     name, over = node.display_name, node.state not in ("RUNNING", "PENDING")
-    pod = template in ("system-container-driver", "system-container-impl")
+    pod = template in ("system-container-driver", "system-container-impl", "system-dag-driver")
     return {
         "id": f"{WORKFLOW}-{own}",
         "name": f"{WORKFLOW}.root.{name}",
@@ -78,19 +80,22 @@ def tasks(
     cached: tuple[str, ...] = (),
     messages: dict[str, str] | None = None,
     attempts: int = 0,
+    seeds: Sequence[int] = (1,),
     **states: str,
 ) -> list[api.V2beta1PipelineTaskDetail]:
     """The nodes of a run's Argo workflow, as the API shows them.
 
     Args:
         switch_epochs: Of the run.
-        cached: Steps that came from the cache: names, or name_epoch within the loop.
+        cached: Steps that came from the cache, by name, name_epoch, name_seed_2 or name_epoch_seed_2: those of the
+            first seed go without it.
         messages: What Argo says of a step's pod.
         attempts: How many pods a step has had so far where the installation retries, as Kubeflow's manifests have it.
+        seeds: Of the run.
         **states: The state of each step that has begun, such as prepare="SUCCEEDED", finetune_4="RUNNING"; PENDING is
             a pod that waits, DRIVER the driver's pod that waits, DRIVER_FAILED one that failed.
     """
-    return list(_nodes(switch_epochs, cached, messages or {}, attempts, states))
+    return _nodes(switch_epochs, list(seeds), _Told(cached, messages or {}, attempts, states))
 
 
 def _node(
@@ -121,54 +126,84 @@ def _executor(key: str, state: str, after: list[str], attempts: int, seconds: in
         yield _node(name, how, after * last, number, "system-container-impl", seconds, said)
 
 
-def _nodes(
-    switch_epochs: list[int], cached: tuple[str, ...], messages: dict[str, str], attempts: int, states: dict[str, str]
-) -> Iterator[api.V2beta1PipelineTaskDetail]:
-    def step(argo: str, key: str, after: list[str]) -> tuple[int, list[Any]]:
-        """Its driver, its DAG, its executor; the executor's children are what waits for it."""
-        driver, dag = _number(f"{key}.driver"), _number(f"{key}.dag")
-        state, hit, message = states[key], key in cached, messages.get(key, "")
-        seconds = 0 if hit else 75
-        if state.startswith("DRIVER"):
-            how = "FAILED" if state == "DRIVER_FAILED" else "PENDING"
-            omitted = [_node(argo, "OMITTED", [], dag, "system-container-executor", 0)] if how == "FAILED" else []
-            first = _node(f"{argo}-driver", how, [str(dag)], driver, "system-container-driver", 3, message)
-            return driver, [first, *omitted]
-        nodes = [
-            _node(f"{argo}-driver", "SUCCEEDED", [str(dag)], driver, "system-container-driver", 3),
-            _node(
-                argo, "RUNNING" if state == "PENDING" else state, [str(_number(f"{key}.executor"))], dag,
-                "system-container-executor", seconds,
-            ),
-            *([] if state == "OMITTED"
-              else _executor(key, "SKIPPED" if hit else state, after, attempts, seconds, message)),
-        ]  # fmt: skip
-        return driver, nodes
+class _Told(NamedTuple):
+    """What became of a run's steps: see `tasks`."""
 
-    after_loop: list[str] = []
-    if "report" in states:
-        driver, nodes = step("report", "report", [])
-        after_loop = [str(driver)]
-        yield from nodes
+    cached: tuple[str, ...]
+    messages: dict[str, str]
+    attempts: int
+    states: dict[str, str]
+
+
+def _step(argo: str, key: str, after: list[str], told: _Told) -> Nodes:
+    """A step's driver, its DAG, its executor, whose children are what waits for it; nothing if it has not begun."""
+    if key not in told.states:
+        return [], []
+    driver, dag = _number(f"{key}.driver"), _number(f"{key}.dag")
+    state, hit, message = told.states[key], key in told.cached, told.messages.get(key, "")
+    seconds = 0 if hit else 75
+    if state.startswith("DRIVER"):
+        how = "FAILED" if state == "DRIVER_FAILED" else "PENDING"
+        omitted = [_node(argo, "OMITTED", [], dag, "system-container-executor", 0)] if how == "FAILED" else []
+        first = _node(f"{argo}-driver", how, [str(dag)], driver, "system-container-driver", 3, message)
+        return [str(driver)], [first, *omitted]
+    nodes = [
+        _node(f"{argo}-driver", "SUCCEEDED", [str(dag)], driver, "system-container-driver", 3),
+        _node(
+            argo, "RUNNING" if state == "PENDING" else state, [str(_number(f"{key}.executor"))], dag,
+            "system-container-executor", seconds,
+        ),
+        *([] if state == "OMITTED"
+          else _executor(key, "SKIPPED" if hit else state, after, told.attempts, seconds, message)),
+    ]  # fmt: skip
+    return [str(driver)], nodes
+
+
+def _loop(name: str, key: str, rounds: list[Nodes]) -> Nodes:
+    """A ParallelFor, as v2/compiler/argocompiler/dag.go makes it; its rounds go by place."""
+    if not any(first for first, _ in rounds):
+        return [], []
+    loop, driver, group = (_number(f"{key}.{part}") for part in ("loop", "driver", "group"))
+    begun = [(number, *round_) for number, round_ in enumerate(rounds) if round_[0]]
+    own = {number: str(_number(f"{key}.{number}")) for number, _, _ in begun}
+    nodes = [
+        _node(name, "RUNNING", [str(driver)], loop, f"comp-{name}-{name}-iterator", 9),
+        _node("iteration-driver", "SUCCEEDED", [str(group)], driver, "system-dag-driver", 3),
+        _node("iteration-iterations", "RUNNING", list(own.values()), group, f"comp-{name}-iteration", 9),
+    ]
+    for number, first, below in begun:
+        before, item = (_number(f"{key}.{number}.{part}") for part in ("driver", "item"))
+        title = f"iteration-iterations({number}:{number})"
+        nodes += [
+            _node(title, "RUNNING", [str(before)], int(own[number]), f"comp-{name}-iteration", 9),
+            _node("iteration-item-driver", "SUCCEEDED", [str(item)], before, "system-dag-driver", 3),
+            _node("iteration-item", "RUNNING", first, item, f"comp-{name}", 9),
+            *below,
+        ]
+    return [str(loop)], nodes
+
+
+def _of_seed(switch_epochs: list[int], end: str, after: list[str], told: _Told) -> Nodes:
+    """A round of the loop over seeds: its steps' keys have that end; `after` is what waits for the loop."""
+    collecting, collect = _step("collect", f"collect{end}", after, told)
     rounds = []
-    for index, epoch in enumerate(switch_epochs):
-        below: list[str] = after_loop
-        if f"evaluate_{epoch}" in states:
-            driver, nodes = step("evaluate-2", f"evaluate_{epoch}", after_loop)
-            below = [str(driver)]
-            yield from nodes
-        if f"finetune_{epoch}" in states:
-            driver, nodes = step("finetune", f"finetune_{epoch}", below)
-            yield from nodes
-            own = _number(f"round {index}")
-            rounds.append(str(own))
-            yield _node(
-                f"iteration-iterations({index}:{index})", "RUNNING", [str(driver)], own, "comp-for-loop-1-iteration", 9
-            )
-    loop = _number("loop")
-    if rounds:
-        yield _node("for-loop-1", "RUNNING", rounds, loop, "comp-for-loop-1-for-loop-1-iterator", 9)
-    for name in ("digest", "prepare", "transfer", "evaluate"):
-        if name in states:
-            _, nodes = step(name, name, [str(loop)] if name == "transfer" and rounds else [])
-            yield from nodes
+    for epoch in switch_epochs:
+        evaluating, evaluate = _step("evaluate-2", f"evaluate_{epoch}{end}", collecting or after, told)
+        tuning, finetune = _step("finetune", f"finetune_{epoch}{end}", evaluating or collecting or after, told)
+        rounds.append((tuning, finetune + evaluate))
+    looping, loop = _loop("for-loop-2", f"epochs{end}", rounds)
+    alone, baseline = _step("evaluate", f"evaluate{end}", collecting, told)
+    first, transfer = _step("transfer", f"transfer{end}", [*alone, *looping, *collecting], told)
+    # A test may begin in the middle.
+    return first or looping, transfer + baseline + loop + collect
+
+
+def _nodes(switch_epochs: list[int], seeds: list[int], told: _Told) -> list[api.V2beta1PipelineTaskDetail]:
+    reporting, report = _step("report", "report", [], told)
+    rounds = [
+        _of_seed(switch_epochs, f"_seed_{seed}" if number else "", reporting, told) for number, seed in enumerate(seeds)
+    ]
+    looping, loop = _loop("for-loop-1", "seeds", rounds)
+    preparing, prepare = _step("prepare", "prepare", [*looping, *reporting], told)
+    _, digest = _step("digest", "digest", [*preparing, *looping], told)
+    return report + loop + digest + prepare

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,3 +29,9 @@ def output(*command: str | Path) -> str:
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def tasks_of(spec: dict[str, Any]) -> dict[str, Any]:
+    """All tasks of a compiled pipeline, those in its loops too; none has the name of another."""
+    dags = [each["dag"] for each in (spec["root"], *spec["components"].values()) if "dag" in each]
+    return {name: task for dag in dags for name, task in dag["tasks"].items()}

@@ -62,7 +62,7 @@ def _measure(
     else:
         history = transfer(records, trained, model, values)
     outputs = Outputs(trained / "evaluation.json")
-    evaluation = evaluate(records, model, outputs, EvaluateConfig(switch_epoch, values["seed"], batch_size=64))
+    evaluation = evaluate(records, model, outputs, EvaluateConfig(switch_epoch, values["seed"], 64, "off"))
     return evaluation, history, time.monotonic() - started
 
 

@@ -1,21 +1,26 @@
-"""`python -m bench.proof`: print the table of what the report's intervals cover."""
+"""`python -m bench.proof`: what intervals cover, what rules that choose a start lose, what shared draws gain."""
+
+from pathlib import Path
 
 import click
 
-from bench.proof.coverage import SEEDS, Covered, covered, table
+from bench.proof import choice, coverage, draws
 
 
 @click.command()
-@click.option("--draws", default=2000, show_default=True, help="Test sets and trainings drawn for each row.")
-def main(draws: int) -> None:
-    """Draw from a model with known accuracies, and count how often the intervals hold them."""
-    rows: list[Covered] = []
-    for spread in SEEDS:
-        for photos in (300, 3000):
-            for seeds in (1, 2, 3, 5):
-                rows.append(covered(spread, photos, seeds, draws))
-                click.echo(f"{spread}, {photos} photos, {seeds} seeds: {rows[-1].each:.1%}, {rows[-1].jointly:.1%}")
-    click.echo(table(rows))
+@click.option("--only", type=click.Choice(["coverage", "choice", "draws"]), help="By default all.")
+@click.option("--draws", "number", type=int, help="Of each row's test sets (2000 by default), or data sets (24).")
+@click.option("--seeds", default=1, show_default=True, help="Trainings of each start, for choice.")
+@click.option("--photos", type=Path, default=Path("../shared/data"), show_default=True, help="Food-101's folders.")
+@click.option("--output", type=Path, default=Path("build/proof"), show_default=True, help="Where outcomes are kept.")
+def main(only: str | None, number: int | None, seeds: int, photos: Path, output: Path) -> None:
+    """Show that what the report claims holds where the truth is known."""
+    if only in (None, "coverage"):
+        click.echo(coverage.run(number or 2000))
+    if only in (None, "choice"):
+        click.echo(choice.run(number or 24, seeds, photos, output))
+    if only in (None, "draws"):
+        click.echo(draws.table(draws.measure(photos / "food101-mini", output / "draws")))
 
 
 if __name__ == "__main__":

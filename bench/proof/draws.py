@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from switchpoint.documents import Parameters
 
-STARTS, SEEDS = (1, 2, 4, 8), tuple(range(1, 9))
+STARTS, SEEDS = (1, 4, 8), tuple(range(1, 7))
 VALUES = {
     "backbone": "efficientnet_lite0",
-    "image_size": 64,
+    "image_size": 48,
     "transfer_epochs": 8,
-    "finetune_epochs": 3,
-    "switch_epochs": [1, 2, 4, 8],
+    "finetune_epochs": 2,
+    "switch_epochs": [1, 4, 8],
     "robustness": "off",
 }
 

@@ -36,7 +36,7 @@ def digest(
     from switchpoint.files import write_json
     from switchpoint.training.resume import Resume
 
-    Resume.from_environment()  # a volume that can't be written is told here, and not when all is prepared
+    Resume.from_environment()  # where states can't be kept is told here, and not when all is prepared
     found = digest(DigestConfig.given(given))
     write_json(Path(digests.path), {"dataset_digest": found.of_dataset, "weights_digest": found.of_weights})
     digests.metadata["display_name"] = "Digests of dataset and weights"

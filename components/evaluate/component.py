@@ -12,6 +12,7 @@ def evaluate(
     switch_epoch: int,
     seed: int,
     batch_size: int,
+    robustness: str,
     evaluation: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
 ) -> None:
@@ -21,7 +22,8 @@ def evaluate(
         records: What prepare wrote.
         model: The model to try.
         evaluation: Accuracy, loss and calibration for the Kubeflow UI; in its file also each class, the confusion
-            matrix, every answer, and the most confident mistakes and the least sure hits as small photos.
+            matrix, every answer, accuracy and calibration on corrupted photos, and the most confident mistakes and the
+            least sure hits as small photos.
         confusion: The confusion matrix for the Kubeflow UI: of the most confused classes, if there are many.
     """
     given = locals()

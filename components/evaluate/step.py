@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.evaluate.photos import telling
+from components.evaluate.robustness import robustness
 from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
 from switchpoint.errors import DamagedModelError, again
@@ -34,11 +35,13 @@ class EvaluateConfig(Config):
         switch_epoch: Where the model's fine-tuning started; 0 = transfer learning alone.
         seed: The seed that it was trained with.
         batch_size: Photos a step.
+        robustness: Whether to try the model on corrupted test photos, too: `off`, on a `sample`, or on all: `full`.
     """
 
     switch_epoch: int
     seed: int
     batch_size: int
+    robustness: str
 
 
 class Outputs(NamedTuple):
@@ -71,7 +74,8 @@ def evaluate(
         matrix in photos (rows: true class, columns: predicted), what `components.evaluate.measures` makes of these, and
         for each photo, in the records' order, its label, the predicted class and that class's probability. Labels and
         predicted classes of the validation photos, too; the most confident mistakes and the least sure hits, as small
-        photos; and which model it was: its digest, computed from what was loaded, and that of its file.
+        photos; what `components.evaluate.robustness` finds; and which model it was: its digest, computed from what was
+        loaded, and that of its file.
 
     Raises:
         RecordsError: The records are not whole.
@@ -122,6 +126,7 @@ def evaluate(
         "confidence": confidence.round(4).tolist(),
         "validation": {"labels": validation_labels.tolist(), "predicted": on_validation.argmax(axis=1).tolist()},
         "telling": telling(records, classes, probabilities, labels),
+        "robustness": robustness(records, compute, config.batch_size, config.robustness, probabilities, labels),
         "model_digest": found,
         "model_file": file_digest(model),
     }

@@ -30,7 +30,7 @@ def finetune(
     Args:
         records: What prepare wrote.
         checkpoints: What transfer wrote.
-        model: The model of the best epoch by validation.
+        model: The model of the last epoch not shown worse than the best by validation.
         history: A row an epoch.
         logs: TensorBoard's logs.
     """

@@ -45,7 +45,7 @@ class Outputs(NamedTuple):
     """What to write.
 
     Attributes:
-        model: `.keras` file: the model of the best epoch by validation.
+        model: `.keras` file: the model of the last epoch not shown worse than the best by validation.
         history: JSON: a `documents.History`.
         logs: Directory for TensorBoard's logs.
     """

@@ -58,7 +58,7 @@ def _inline(svg: str, name: str, label: str) -> str:
     return svg
 
 
-def _drawn(name: str, label: str, draw: Callable[[Any], None], height: float = HEIGHT, **panels: Any) -> str:
+def drawn(name: str, label: str, draw: Callable[[Any], None], height: float = HEIGHT, **panels: Any) -> str:
     """What `draw` does to the axes, as SVG.
 
     Args:
@@ -130,10 +130,10 @@ def curves(name: str, starts: Sequence[Start], metric: str) -> str:
                 means = {x: unit * mean(each) for x, each in values.items()}
                 heights += means.values()
                 axes.plot(list(means), list(means.values()), linestyle=line, linewidth=width, color=colour, zorder=3)
-                if prefix and len(start.trainings) > 1:
+                if prefix and len(start.sound) > 1:
                     low, high = ([unit * end(each) for each in values.values()] for end in (min, max))
                     axes.fill_between(list(values), low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
-            _marks(axes, start, means, colour)
+            heights += _marks(axes, start, means, colour, metric, unit)
         _epochs(axes)
         axes.set_ylabel("Accuracy (%)" if accuracy else "Loss (nats)")
         if not accuracy and heights and max(heights) > 30 * min(heights) > 0:
@@ -141,21 +141,30 @@ def curves(name: str, starts: Sequence[Start], metric: str) -> str:
             axes.yaxis.set_major_formatter(ScalarFormatter())
             axes.set_ylabel("Loss (nats, logarithmic)")
 
-    return _drawn(name, f"{'Accuracy' if accuracy else 'Loss'} an epoch", draw)
+    return drawn(name, f"{'Accuracy' if accuracy else 'Loss'} an epoch", draw)
 
 
 def _values(start: Start, metric: str, prefix: str) -> list[list[float]]:
     """For each epoch the seeds' values."""
-    return over_seeds([[_measured(row, metric, prefix) for row in each.history["epochs"]] for each in start.trainings])
+    return over_seeds([[_measured(row, metric, prefix) for row in each.history["epochs"]] for each in start.sound])
 
 
-def _marks(axes: Any, start: Start, points: Mapping[int, float], colour: str) -> None:
-    """The best epoch, where there is one seed, and where a training diverged."""
-    best, last = (start.switch_epoch or 0) + start.trainings[0].history["best_epoch"], max(points, default=0)
-    if best in points and len(start.trainings) == 1:
-        axes.plot(best, points[best], "o", color=colour, markersize=9, markeredgecolor=PAPER, zorder=5)
-    if start.diverged and points:
-        axes.plot(last, points[last], "x", color=colour, markersize=11, markeredgewidth=3, zorder=6)
+def _marks(axes: Any, start: Start, means: Mapping[int, float], colour: str, metric: str, unit: float) -> list[float]:
+    """The best epoch, where there is one seed, and each training that diverged; gives the heights of these."""
+    first = start.switch_epoch or 0
+    best = first + start.trainings[0].history["best_epoch"]
+    if best in means and len(start.trainings) == 1:
+        axes.plot(best, means[best], "o", color=colour, markersize=9, markeredgecolor=PAPER, zorder=5)
+    heights: list[float] = []
+    for training in start.trainings:
+        rows = training.history["epochs"]
+        if training.result["diverged"] and rows:
+            values = [unit * _measured(row, metric, "val_") for row in rows]
+            epochs = range(first + 1, first + len(rows) + 1)
+            axes.plot(epochs, values, linewidth=1.2, color=colour, zorder=3)
+            axes.plot(epochs[-1], values[-1], "x", color=colour, markersize=11, markeredgewidth=3, zorder=6)
+            heights += values
+    return heights
 
 
 def an_epoch(name: str, starts: Sequence[Start], values: Sequence[Sequence[float]], first: int, unit: str) -> str:
@@ -180,7 +189,7 @@ def an_epoch(name: str, starts: Sequence[Start], values: Sequence[Sequence[float
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_ylabel(unit)
 
-    return _drawn(name, f"{unit} an epoch", draw)
+    return drawn(name, f"{unit} an epoch", draw)
 
 
 def forest(name: str, starts: Sequence[Start]) -> str:
@@ -213,7 +222,7 @@ def forest(name: str, starts: Sequence[Start]) -> str:
         axes.grid(axis="x", color=RULE, linewidth=1)
         axes.set_xlabel("Points over transfer learning alone")
 
-    return _drawn(name, "Gain of each start", draw, 74 + 25 * len(starts))
+    return drawn(name, "Gain of each start", draw, 74 + 25 * len(starts))
 
 
 def reliability(name: str, bins: Sequence[Bin]) -> str:
@@ -244,7 +253,7 @@ def reliability(name: str, bins: Sequence[Bin]) -> str:
         below.set_xlabel("Confidence (%)")
         panels[0].get_figure().align_ylabels()
 
-    return _drawn(name, "Reliability diagram", draw, 400, nrows=2, sharex=True, height_ratios=[3, 1])
+    return drawn(name, "Reliability diagram", draw, 400, nrows=2, sharex=True, height_ratios=[3, 1])
 
 
 def _key(mark: str, text: str, colour: str = "text") -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
 
+from components.report.inference import ADDED, differences
 from components.report.starts import preference
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from components.report.starts import Training
+
+# Below it one photo is more than a point, and a difference of two points, which many would act on, one photo or two.
+FEWEST = 100
 
 
 class Choice(NamedTuple):
@@ -31,13 +36,53 @@ class Choice(NamedTuple):
 
 
 def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]]) -> Choice:
-    """The highest validation accuracy, meant over seeds; then the lower loss; then fewer epochs.
+    """The latest start that is not shown worse than the one with the highest validation accuracy, meant over seeds.
+
+    Of equals in accuracy the lower loss is highest, then fewer epochs. The latest, since a head that was trained for
+    longer bends the backbone's features less (Kumar et al. 2022); docs/choice.md has what this and other rules lose.
 
     Args:
         right: bool (starts, seeds, photos): whether a validation photo was named right.
         trainings: Of each start, a seed each.
+
+    Source:
+        Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3 (1 SE rule)
     """
     orders = [[preference(each.history) for each in start] for start in trainings]
-    means = [tuple(mean(each[part] for each in order) for part in range(3)) for order in orders]
-    best = min(range(len(means)), key=lambda number: means[number])
-    return Choice(best, "the highest validation accuracy")
+    counts = right.sum(axis=(1, 2)).tolist()  # means of equals would differ in their last bit
+    ranks = [
+        (-count, mean(loss for _, loss, _ in order), mean(epochs for _, _, epochs in order))
+        for count, order in zip(counts, orders, strict=True)
+    ]
+    best = min(range(len(ranks)), key=lambda number: ranks[number])
+    chosen = latest(right, best, [any(each.result["diverged"] for each in start) for start in trainings])
+    photos = right.shape[2]
+    warning = None
+    if photos < FEWEST:
+        warning = (
+            f"There are {photos} of them, and one is {100 / photos:.1f} points: too few to choose by; hold out more "
+            "(validation_fraction), or add photos."
+        )
+    if chosen == best:
+        equals = ", and of equals the lower loss" * (counts.count(counts[best]) > 1)
+        return Choice(chosen, f"the highest validation accuracy{equals}", warning)
+    return Choice(chosen, "the latest start within one standard error of the highest validation accuracy", warning)
+
+
+def latest(right: np.ndarray[Any, Any], best: int, diverged: Sequence[bool] = ()) -> int:
+    """The last start that is no further below the best than one standard error of their difference.
+
+    Args:
+        right: As `choose` takes it.
+        best: The best start's number.
+        diverged: Of each start whether a training did.
+    """
+    _, seeds, photos = right.shape
+    unsteady = [number for number, each in enumerate(diverged) if each]
+    later = [(best, number) for number in range(best + 1, len(right))]
+    near = [best]
+    for each in differences(right, later, unsteady=unsteady) if later else []:
+        error = math.sqrt(each.spread.seeds / seeds + each.spread.photos / (photos + len(ADDED)))
+        if each.share <= error:
+            near.append(each.against)
+    return near[-1]

@@ -6,7 +6,6 @@ from seed to seed (another training), from photo to photo (another test set), an
 
 from __future__ import annotations
 
-import bisect
 import functools
 import itertools
 import math
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
     Array = np.ndarray[Any, Any]
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 LEVEL = 0.05
 DRAWS = 20_000  # of the largest of several t's
 MOST_SEEDS, MOST_PHOTOS = 100, 10_000_000  # beyond which nobody goes
+POWER = 0.84  # standard errors: what a normal draw falls short of its mean by in one of five cases
+BLOCK = 200  # differences whose draws are in memory at once
 # Photos added to each comparison, one that each start alone has right: without them, the interval of two starts that
 # differ on a handful of photos is too short (Bonett and Price 2012, Adjusted Wald interval for a difference of
 # binomial proportions based on paired data).
@@ -63,19 +64,27 @@ class Difference(NamedTuple):
     spread: Spread
 
 
-def differences(right: Array, pairs: Sequence[tuple[int, int]] | None = None, level: float = LEVEL) -> list[Difference]:
+def differences(
+    right: Array,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    level: float = LEVEL,
+    unsteady: Collection[int] = (),
+) -> list[Difference]:
     """Differences of starts with intervals that all hold together in `1 - level` of the cases.
 
     With several seeds it is the population of photos and of seeds that the differences are of; with one, the
     population of photos, given that seed's models.
 
-    Two variances add up: of seeds, pooled over the starts, with few degrees of freedom, and of photos, with many. The
-    critical value is the mean of theirs, weighted by them (Cochran and Cox), which errs on the safe side.
+    Two variances add up: of seeds, pooled over the starts as if all varied alike, with few degrees of freedom, and of
+    photos, with many. The critical value is the mean of theirs, weighted by them (Cochran and Cox), which errs on the
+    safe side.
 
     Args:
-        right: bool (starts, seeds, photos): whether the photo was named right.
+        right: bool (starts, seeds, photos): whether the photo was named right; or shares of several answers.
         pairs: Which starts against which; by default each against all before it.
         level: How often one of the intervals may miss.
+        unsteady: Starts that vary from seed to seed as others don't, such as those of which a training diverged: their
+            differences go by their own variance, and the others' by one without them.
 
     Source:
         Cochran and Cox 1950, Experimental Designs, section 4.14 (means with unequal variances)
@@ -84,20 +93,26 @@ def differences(right: Array, pairs: Sequence[tuple[int, int]] | None = None, le
     """
     starts, seeds, photos = right.shape
     pairs = pairs or _all_pairs(starts)
-    critical = _Critical(_largest(right, pairs), starts, level)
-    seed_variance = _seeds(right)
+    critical = _Critical(_largest(right, pairs), level)
     result = []
     for start, against in pairs:
         mean, photo_variance, rest = _photos(right[start].astype(float) - right[against])
+        seed_variance, freedom = _seeds(right, (start, against), unsteady)
         spread = Spread(seed_variance, photo_variance, rest)
-        reach = critical.reach(spread, seeds, photos)
+        reach, _ = critical.reach(spread, seeds, photos, freedom)
         share = float(right[start].mean() - right[against].mean())
         result.append(Difference(start, against, share, max(-1.0, mean - reach), min(1.0, mean + reach), spread))
     return result
 
 
-def needed(right: Array, pair: tuple[int, int], share: float, level: float = LEVEL) -> tuple[int | None, int | None]:
-    """How many seeds, or how many test photos, make an interval reach no further than `share` to either side.
+def needed(
+    right: Array,
+    pair: tuple[int, int],
+    share: float,
+    level: float = LEVEL,
+    unsteady: Collection[int] = (),
+) -> tuple[int | None, int | None]:
+    """How many seeds, or how many test photos, it takes to see a difference of `share` in four of five cases.
 
     What two starts vary by is taken from this run, so the answer is as good as that: from three seeds it is rough.
 
@@ -106,22 +121,28 @@ def needed(right: Array, pair: tuple[int, int], share: float, level: float = LEV
         pair: The two starts.
         share: In (0, 1).
         level: As `differences` takes it.
+        unsteady: As `differences` takes it.
 
     Returns:
         Seeds on these photos, and photos with these seeds; None where `MOST_SEEDS` or `MOST_PHOTOS` are not enough, or
         where there is one seed, which does not tell how seeds vary.
     """
     starts, seeds, photos = right.shape
-    critical = _Critical(_largest(right, _all_pairs(starts)), starts, level)
+    critical = _Critical(_largest(right, _all_pairs(starts)), level)
     _, photo_variance, rest = _photos(right[pair[0]].astype(float) - right[pair[1]])
-    of_seeds = max(0.0, _seeds(right) - rest / photos)
+    seed_variance, freedom = _seeds(right, pair, unsteady)
+    own = max(0.0, seed_variance - rest / photos)
 
-    def fits(seeds: int, photos: int) -> bool:
-        return critical.reach(Spread(of_seeds + rest / photos, photo_variance, rest), seeds, photos) <= share
+    def enough(more_seeds: int, more_photos: int) -> bool:
+        spread = Spread(own + rest / more_photos, photo_variance, rest)
+        grown = freedom * (more_seeds - 1) // max(seeds - 1, 1)  # with each seed as many degrees more
+        reach, error = critical.reach(spread, more_seeds, more_photos, grown)
+        return reach + POWER * error <= share
 
-    more_seeds = next((number for number in range(2, MOST_SEEDS + 1) if fits(number, photos)), None)
-    more_photos = bisect.bisect_left(range(1, MOST_PHOTOS + 1), True, key=lambda number: fits(seeds, number)) + 1
-    return more_seeds if seeds > 1 else None, more_photos if more_photos < MOST_PHOTOS else None
+    more_seeds = next((number for number in range(2, MOST_SEEDS + 1) if enough(number, photos)), None)
+    numbers = np.unique(np.geomspace(10, MOST_PHOTOS, 500).astype(int))
+    more_photos = next((int(number) for number in numbers if enough(seeds, int(number))), None)
+    return more_seeds if seeds > 1 else None, more_photos
 
 
 def _all_pairs(starts: int) -> list[tuple[int, int]]:
@@ -131,28 +152,43 @@ def _all_pairs(starts: int) -> list[tuple[int, int]]:
 class _Critical:
     """How far an interval reaches: the critical value is the mean of those of seeds and photos, by their variances."""
 
-    def __init__(self, largest: Array, starts: int, level: float) -> None:
-        self._largest, self._starts, self._level = largest, starts, level
+    def __init__(self, largest: Array, level: float) -> None:
+        self._largest, self._level = largest, level
         self._of_photos = _critical(largest, math.inf, level)
-        self._of_seeds: dict[int, float] = {1: 0.0}
+        self._of_seeds: dict[int, float] = {0: 0.0}
 
-    def reach(self, spread: Spread, seeds: int, photos: int) -> float:
-        """From the middle of a difference's interval to its end, with so many seeds and photos."""
-        if seeds not in self._of_seeds:
-            self._of_seeds[seeds] = _critical(self._largest, (self._starts - 1) * (seeds - 1), self._level)
+    def reach(self, spread: Spread, seeds: int, photos: int, freedom: int) -> tuple[float, float]:
+        """From the middle of a difference's interval to its end, and the difference's standard error.
+
+        Args:
+            spread: What it varies by.
+            seeds: How many.
+            photos: How many.
+            freedom: Degrees of the variance over seeds; 0 where there is one seed.
+        """
+        if freedom not in self._of_seeds:
+            self._of_seeds[freedom] = _critical(self._largest, freedom, self._level)
         parts = spread.seeds / seeds, spread.photos / (photos + len(ADDED))
-        total = sum(parts)
-        return (parts[0] * self._of_seeds[seeds] + parts[1] * self._of_photos) / math.sqrt(total) if total else 0.0
+        error = math.sqrt(sum(parts))
+        return (parts[0] * self._of_seeds[freedom] + parts[1] * self._of_photos) / error if error else 0.0, error
 
 
-def _seeds(right: Array) -> float:
-    """By how much a difference of two starts varies from seed to seed, as a variance, pooled over all starts."""
+def _seeds(right: Array, pair: tuple[int, int], unsteady: Collection[int]) -> tuple[float, int]:
+    """By how much a difference of two starts varies from seed to seed, as a variance, and its degrees of freedom.
+
+    It is pooled over all starts but the unsteady ones; of these it is the two starts' own.
+    """
     accuracies = right.mean(axis=2)
-    starts, seeds = accuracies.shape
+    seeds = accuracies.shape[1]
     if seeds == 1:
-        return 0.0
-    left = accuracies - accuracies.mean(axis=0) - accuracies.mean(axis=1, keepdims=True) + accuracies.mean()
-    return float(2 * (left**2).sum() / ((starts - 1) * (seeds - 1)))
+        return 0.0, 0
+    steady = [number for number in range(len(right)) if number not in unsteady]
+    if not set(pair) <= set(steady):
+        return float((accuracies[pair[0]] - accuracies[pair[1]]).var(ddof=1)), seeds - 1
+    pooled = accuracies[steady]
+    left = pooled - pooled.mean(axis=0) - pooled.mean(axis=1, keepdims=True) + pooled.mean()
+    freedom = (len(steady) - 1) * (seeds - 1)
+    return float(2 * (left**2).sum() / freedom), freedom
 
 
 def _photos(change: Array) -> tuple[float, float, float]:
@@ -174,14 +210,15 @@ def _photos(change: Array) -> tuple[float, float, float]:
 def _largest(right: Array, pairs: Sequence[tuple[int, int]]) -> Array:
     """The largest of the differences' standard errors, without signs, in `DRAWS` draws where no start is ahead."""
     starts, _, photos = right.shape
-    contrasts = np.zeros((len(pairs), starts))
-    for number, (start, against) in enumerate(pairs):
-        contrasts[number, start], contrasts[number, against] = 1, -1
     # As much of each start's own as keeps starts apart that agree on all photos: of those nothing is known.
     covariance = np.cov(right.mean(axis=1)) + np.eye(starts) / photos
-    drawn = _normal(starts) @ (np.linalg.cholesky(covariance).T @ contrasts.T)
-    scale = np.sqrt(np.einsum("ps,st,pt->p", contrasts, covariance, contrasts))
-    return np.asarray(np.abs(drawn / scale).max(axis=1))
+    drawn = _normal(starts) @ np.linalg.cholesky(covariance).T
+    largest = np.zeros(len(drawn))
+    for first in range(0, len(pairs), BLOCK):
+        after, before = np.array(pairs[first : first + BLOCK]).T
+        scale = np.sqrt(covariance[after, after] + covariance[before, before] - 2 * covariance[after, before])
+        largest = np.maximum(largest, np.abs((drawn[:, after] - drawn[:, before]) / scale).max(axis=1))
+    return largest
 
 
 @functools.cache

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.report import charts, matrix
+from components.report import charts, matrix, robustness
 from components.report.columns import comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.photos import telling
 from components.report.starts import over_seeds
 from components.report.style import details, document, table
-from components.report.wording import capital, more, percent, points, repeated, sentence, start, unbroken
+from components.report.wording import capital, more, percent, points, repeated, start, unbroken
 from switchpoint import addresses
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def _epoch(training: Training, row: Row, seeds: int) -> tuple[str, str]:
 def pace(starts: Sequence[Start]) -> str:
     """Learning rate and seconds an epoch; means over the seeds."""
     rates = [
-        _means([[row["learning_rate"] for row in each.history["epochs"]] for each in start.trainings])
-        for start in starts
+        _means([[row["learning_rate"] for row in each.history["epochs"]] for each in start.sound]) for start in starts
     ]
     unit, tuned = "Learning rate", starts[1:]
     drawings = [charts.an_epoch("rate-transfer", starts[:1], rates[:1], 0, unit)]
@@ -74,7 +73,7 @@ def pace(starts: Sequence[Start]) -> str:
     if tuned:
         drawings.append(charts.an_epoch("rate-finetune", tuned, rates[1:], 1, unit))
         titles.append("Fine-tuning: learning rate at the end of each epoch")
-    seconds = [_means([each.history["seconds"] for each in start.trainings]) for start in starts]
+    seconds = [_means([each.history["seconds"] for each in start.sound]) for start in starts]
     drawings.append(charts.an_epoch("seconds", starts, seconds, 0, "Seconds"))
     titles.append("Seconds an epoch took, validation included")
     body = [
@@ -190,7 +189,7 @@ def html(compared: Comparison, origin: Origin) -> str:
     """The page."""
     found, starts, best = compared.document, compared.starts, compared.best
     judged, photos, seeds = found["verdict"], found["photos"]["test"], compared.seeds
-    said, numbers = sentence(found["starts"], judged, photos)
+    said, _, numbers = judged["sentence"].partition(": ")
     light, dark = charts.palette(len(starts) - 1)
     name = best_name(best, seeds)
     everything = f"<section><h2>Every switch epoch</h2>{figures('all', starts)}</section>"
@@ -214,6 +213,7 @@ def html(compared: Comparison, origin: Origin) -> str:
 {each_class(best.evaluation)}</section>
 <section><h2>Whether its confidence can be trusted</h2>
 {calibration(best.evaluation)}</section>
+{robustness.section([[each.evaluation for each in one.trainings] for one in starts], compared.chosen)}
 <section><h2>Learning rate and time</h2>
 {pace(starts)}</section>
 <section><h2>Where the best model came from</h2>
@@ -248,7 +248,7 @@ def differences(compared: Comparison) -> str:
         for each in found["differences"]
     ]
     of = (
-        "They speak of photos and seeds like these, not of these alone."
+        "They speak of photos and seeds like these, and take it that all starts vary alike from seed to seed."
         if seeds > 1
         else "They speak of photos like these and of this seed's models; what others change is not in them (--seeds)."
     )

@@ -52,6 +52,11 @@ class Start:
         """Whether any seed's training did."""
         return any(each.result["diverged"] for each in self.trainings)
 
+    @property
+    def sound(self) -> Sequence[Training]:
+        """The trainings that curves are meant over: those that did not diverge, if there are any."""
+        return [each for each in self.trainings if not each.result["diverged"]] or self.trainings
+
     def published(self) -> Training:
         """The training whose model is kept if this start is chosen: the best by validation."""
         return min(self.trainings, key=lambda each: preference(each.history))
@@ -68,7 +73,7 @@ class Start:
             "test_loss": mean(row["test_loss"] for row in rows),
             "gain": self.gain,
             "diverged": sum(row["diverged"] for row in rows),
-            "seconds": round(sum(row["seconds"] for row in rows), 1),
+            "seconds": round(mean(row["seconds"] for row in rows), 1),
         }
 
 

@@ -15,7 +15,7 @@ from components.report.choice import choose
 from components.report.inference import differences
 from components.report.origin import Origin
 from components.report.starts import Comparison, Start, Training
-from components.report.verdict import points, verdict
+from components.report.verdict import points, unsteady, verdict
 from components.report.wording import conclusion
 from switchpoint.config import Config
 from switchpoint.errors import RecordsError, again
@@ -132,7 +132,7 @@ def compare(starts: Sequence[Start]) -> Comparison:
     """
     on_test = np.array([[right(each.evaluation) for each in start.trainings] for start in starts])
     held_out = [[right(each.evaluation["validation"]) for each in start.trainings] for start in starts]
-    apart = differences(on_test) if len(starts) > 1 else []
+    apart = differences(on_test, unsteady=unsteady(starts)) if len(starts) > 1 else []
     for each in apart:
         if not each.against:
             starts[each.start].gain = points(each)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from components.report.inference import needed
-from components.report.wording import ahead, behind, sentence
+from components.report.wording import Against, ahead, behind, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,45 +38,49 @@ def verdict(
         apart: Of each start against each before it.
         choice: By validation.
     """
+    numbers = range(len(starts))
+    shown = {(each.start, each.against): points(each) for each in apart}
+    above = {pair for pair, gain in shown.items() if ahead(gain)} | {
+        (before, after) for (after, before), gain in shown.items() if behind(gain)
+    }
     highest = int(np.argmax(on_test.mean(axis=(1, 2))))
-    left = [number for number in range(len(starts)) if number == highest or not _below(number, highest, apart)]
+    left = [number for number in numbers if (highest, number) not in above]
     kind: Literal["shown best", "set", "no gain shown"] = "set"
     if not any(start.gain and ahead(start.gain) for start in starts):
         kind = "no gain shown"
     elif left == [highest]:
         kind = "shown best"
+    ahead_of_it = [number for number in numbers if (number, choice.start) in above]
+    level = [
+        number
+        for number in numbers
+        if number != choice.start and not {(number, choice.start), (choice.start, number)} & above
+    ]
     judged: Verdict = {
         "kind": kind,
         "starts": [starts[number].switch_epoch for number in left],
         "recommended": starts[choice.start].switch_epoch,
         "why": choice.why,
         "sentence": "",
-        "needed": None if kind == "shown best" else _needed(starts, on_test, left, choice.start, highest),
+        "needed": _needed(starts, on_test, level, choice.start),
         "validation": choice.warning,
     }
-    judged["sentence"] = ": ".join(sentence([start.summary() for start in starts], judged, on_test.shape[2]))
+    against = Against(*([starts[number].switch_epoch for number in found] for found in (ahead_of_it, level)))
+    judged["sentence"] = sentence([start.summary() for start in starts], judged, against, on_test.shape[2])
     return judged
 
 
-def _below(number: int, highest: int, apart: Sequence[Difference]) -> bool:
-    """Whether a start is shown to be behind the one that is highest on test."""
-    for each in apart:
-        if (each.start, each.against) == (highest, number):
-            return ahead(points(each))
-        if (each.start, each.against) == (number, highest):
-            return behind(points(each))
-    return False
+def unsteady(starts: Sequence[Start]) -> list[int]:
+    """The starts of which a training diverged: from seed to seed they vary as no other does."""
+    return [number for number, start in enumerate(starts) if start.diverged]
 
 
-def _needed(
-    starts: Sequence[Start], on_test: np.ndarray[Any, Any], left: Sequence[int], chosen: int, highest: int
-) -> Needed | None:
-    """What would tell the chosen start from its nearest rival: the highest on test, or the next one."""
-    rivals = [number for number in left if number != chosen]
-    if not rivals:
+def _needed(starts: Sequence[Start], on_test: np.ndarray[Any, Any], level: Sequence[int], chosen: int) -> Needed | None:
+    """What would tell the recommended start from the highest of those that it is not told apart from."""
+    if not level:
         return None
-    rival = highest if highest in rivals else max(rivals, key=lambda number: float(on_test[number].mean()))
-    seeds, photos = needed(on_test, (rival, chosen), WORTH_SEEING / 100)
+    rival = max(level, key=lambda number: float(on_test[number].mean()))
+    seeds, photos = needed(on_test, (rival, chosen), WORTH_SEEING / 100, unsteady=unsteady(starts))
     return {
         "start": starts[rival].switch_epoch,
         "against": starts[chosen].switch_epoch,

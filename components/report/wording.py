@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from components.report.starts import Start, Training
@@ -82,43 +82,55 @@ def measured(row: StartResult, photos: int) -> str:
     return f"{text}, {gain(row['gain'])}" if row["gain"] else text
 
 
-def sentence(rows: Sequence[StartResult], verdict: Verdict, photos: int) -> tuple[str, str]:
-    """The answer in one sentence, in two parts: what to do, and the numbers.
+class Against(NamedTuple):
+    """The recommended start beside others on test, by their switch epochs; None is transfer learning alone.
+
+    Attributes:
+        behind: Those that it is shown behind.
+        level: Those that it is not told apart from.
+    """
+
+    behind: Sequence[int | None]
+    level: Sequence[int | None]
+
+
+def sentence(rows: Sequence[StartResult], verdict: Verdict, against: Against, photos: int) -> str:
+    """The answer in one sentence: what to do, a colon, and the numbers.
 
     Args:
         rows: Transfer learning alone first.
         verdict: All of it but this.
+        against: What test says of the recommended start.
         photos: Test photos.
     """
-    by_epoch = {row["switch_epoch"]: row for row in rows}
     recommended = verdict["recommended"]
-    row = by_epoch[recommended]
+    row = next(each for each in rows if each["switch_epoch"] == recommended)
+    told = f"it {measured(row, photos)}"
     if len(rows) == 1:
-        return capital(start(None)), f"it {measured(row, photos)}; no switch epoch was tried"
+        return f"{capital(start(None))}: {told}; no switch epoch was tried"
     gaining = [each["switch_epoch"] for each in rows if each["gain"] and ahead(each["gain"])]
-    others = [epoch for epoch in verdict["starts"] if epoch != recommended]
+    if None in against.behind:  # never of transfer learning alone itself
+        lead = f"{capital(start(recommended))} came out worse on test than transfer learning alone"
+        others = f"; {listed(gaining)} gains" if gaining else ""
+        return f"{lead}: validation recommends it, but {told}{others}"
+    if against.behind:
+        return f"Validation recommends {start(recommended)}, but on test it is behind {listed(against.behind)}: {told}"
     if recommended is None:
         highest = max(rows[1:], key=lambda each: each["test_accuracy"])
-        numbers = f"it {measured(row, photos)}; {start(highest['switch_epoch'])} {measured(highest, photos)}"
-        if not gaining:
-            return "Stay with transfer learning alone", numbers
-        return f"Validation recommends transfer learning alone, but on test {listed(gaining)} is ahead of it", numbers
-    told = f"{start(recommended)}, which {measured(row, photos)}"
-    if row["gain"] and behind(row["gain"]):
-        lead = f"{capital(start(recommended))} came out worse on test than transfer learning alone"
-        return lead, f"validation recommends it, but it {measured(row, photos)}"
+        return (
+            f"Stay with transfer learning alone: {told}; {start(highest['switch_epoch'])} {measured(highest, photos)}"
+        )
     if verdict["kind"] == "no gain shown":
-        return "No gain from fine-tuning is shown", f"validation recommends {told}"
-    if recommended not in verdict["starts"]:
-        lead = f"Validation recommends {start(recommended)}, but on test it is behind {listed(others)}"
-        return lead, f"it {measured(row, photos)}"
+        lead = "No gain from fine-tuning is shown"
+        return f"{lead}: validation recommends {start(recommended)}, which {measured(row, photos)}"
     if recommended not in gaining:
         lead = f"Validation recommends {start(recommended)}, but test shows a gain of {listed(gaining)} alone"
-        return lead, f"it {measured(row, photos)}, and is not told apart from {listed(others)}"
-    lead = f"Start fine-tuning after epoch {recommended} of transfer learning"
-    if others:
-        return lead, f"it {measured(row, photos)}, and is not told apart from {listed(others)}"
-    return lead, f"it {measured(row, photos)}, and is ahead of every other start"
+    else:
+        lead = f"Start fine-tuning after epoch {recommended} of transfer learning"
+    level = [epoch for epoch in against.level if epoch]
+    if level:
+        return f"{lead}: {told}, and is not told apart from {listed(level)}"
+    return f"{lead}: {told}" + ", and is ahead of every other start" * (len(rows) > 2)
 
 
 def more(needed: Needed, seeds: int, photos: int) -> str:
@@ -135,7 +147,7 @@ def more(needed: Needed, seeds: int, photos: int) -> str:
     ways = []
     for number, has, name in ((needed["seeds"], seeds, "seeds"), (needed["photos"], photos, "test photos")):
         if number is not None and number <= has:
-            return f"The test photos would have shown {what}."
+            return f"The test photos would in four of five cases have shown {what}."
         if number is not None:
             ways.append(f"about {_rounded(number):,} {name}")
     if not ways:
@@ -172,8 +184,9 @@ def conclusion(starts: Sequence[Start], chosen: int, verdict: Verdict) -> str:
     if chosen and len(rows) > 2:
         text += untried(rows, chosen, len(starts[0].trainings[0].history["epochs"]))
     best = starts[chosen].published()
-    if best.result["best_epoch"] == len(best.history["epochs"]) and not best.result["diverged"]:
-        text.append("The best model is that of its last epoch: more epochs may improve it.")
+    accuracies = [row["val_categorical_accuracy"] for row in best.history["epochs"]]
+    if accuracies and accuracies[-1] > max(accuracies[:-1], default=0) and not best.result["diverged"]:
+        text.append("Its last epoch is its best: more epochs may improve it.")
     return " ".join(text)
 
 

@@ -35,7 +35,7 @@ def transfer(
     Args:
         records: What prepare wrote.
         checkpoints: The backbone once, and the head of every epoch.
-        model: The model of the best epoch by validation: the baseline.
+        model: The model of the last epoch not shown worse than the best by validation: the baseline.
         history: A row an epoch.
         logs: TensorBoard's logs.
         pretrained: Where the pretrained weights came from, and their digest.

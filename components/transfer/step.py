@@ -55,7 +55,7 @@ class Outputs(NamedTuple):
 
     Attributes:
         checkpoints: Directory: see switchpoint/training/checkpoints.py.
-        model: `.keras` file: the model of the best epoch by validation.
+        model: `.keras` file: the model of the last epoch not shown worse than the best by validation.
         history: JSON: a `documents.History`.
         logs: Directory for TensorBoard's logs.
         pretrained: JSON: a `documents.Pretrained`.

@@ -1,16 +1,14 @@
 """The pipeline as the YAML that a cluster takes."""
 
 import contextlib
-import dataclasses
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kfp import compiler, dsl
 
 from pipeline import switchpoint
-from switchpoint import addresses
 from switchpoint.command import profiles
 from switchpoint.provenance.digests import DEVICE, REGISTRY
 
@@ -20,7 +18,7 @@ def package(
     registry: str | None = None,
     device: str | None = None,
     resume: str | None = None,
-    dataset: str = "",
+    uses: Sequence[str] = (),
 ) -> str:
     """The compiled pipeline: equal code, profile, registry and device give equal text.
 
@@ -29,14 +27,13 @@ def package(
         registry: Where the images were pushed; by default $SWITCHPOINT_REGISTRY, or none.
         device: `gpu` or `cpu` images; by default $SWITCHPOINT_DEVICE, or what the profile asks for.
         resume: Where trainings keep their state; by default what the profile says.
-        dataset: Its address: if that is of a volume, the steps that read photos see it.
+        uses: Addresses that its runs use: pods see the volume, or are told of the store, that one is in.
     """
-    claims = (*profile.claims, addresses.volume(dataset)[0]) if addresses.is_volume(dataset) else profile.claims
     registry = os.environ.get(REGISTRY, "") if registry is None else registry
     info = switchpoint.pipeline_spec.pipeline_info
     with (
         environment({REGISTRY: registry, DEVICE: device or os.environ.get(DEVICE) or profile.device}),
-        profiles.using(dataclasses.replace(profile, resume=resume or profile.resume, claims=claims)),
+        profiles.using(profiles.for_run(profile, resume, uses)),
         tempfile.TemporaryDirectory() as directory,
     ):
         # Traced anew: the decorated one has no placements, for it is what runs on this machine.
@@ -73,9 +70,10 @@ def compile_pipeline(
     registry: str | None = None,
     device: str | None = None,
     resume: str | None = None,
+    uses: Sequence[str] = (),
 ) -> None:
     """Write `package` to a file."""
-    text = package(profile, registry, device, resume)
+    text = package(profile, registry, device, resume, uses)
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_name(f"part-{output.name}")
     temporary.write_text(text, encoding="utf-8")

@@ -27,9 +27,9 @@ class Step(TypedDict):
     """A step of a run. `inputs` and `outputs` are URIs; `log` is relative to the run's directory.
 
     `packages` is a digest of what is installed on this machine, where a process runs the step and not a container.
-    `state` is planned as cached or will run; a run's is running, then cached, ran, failed, interrupted or skipped; a
-    cluster's also pending, waiting (`why` says for what) or canceled, and there `node` is the workflow's; `pod` is that
-    of a step that failed.
+    `state` is planned as cached or will run; a run's is pending (others run), running, then cached, ran, failed,
+    interrupted or skipped; a cluster's also waiting (`why` says for what) or canceled, and there `node` is the
+    workflow's; `pod` is that of a step that failed.
     """
 
     name: str

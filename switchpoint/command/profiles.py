@@ -1,13 +1,14 @@
 """Where each step runs on a cluster: GPU pools, memory, retries, as a small YAML says (k8s/profiles/).
 
-Everything becomes a constant of the compiled pipeline, and nothing of it is in KFP's cache key: another GPU does not
-make a step run again. Without a profile, as in a local run, nothing is set.
+Everything becomes a constant of the compiled pipeline. Of it only the names of PersistentVolumeClaims (`volume`,
+`claims`) are in KFP's cache key: another GPU does not make a step run again, another claim does. Without a profile, as
+in a local run, nothing is set.
 """
 
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -19,10 +20,12 @@ from switchpoint.command import kfp_alone, podstore
 from switchpoint.command.podstore import Store
 from switchpoint.errors import ParameterError
 from switchpoint.provenance.digests import ROOT, STEPS, image
+from switchpoint.storage.s3_client import MINIO
 from switchpoint.training.resume import RESUME
 
 DIRECTORY = ROOT / "k8s" / "profiles"
 CLAIM = r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?"
+NO_STATES = "none"  # in place of where trainings keep their state
 LONGEST_WAIT = 3600  # seconds of backoff before a retry that go into the limit on all attempts
 
 
@@ -117,9 +120,10 @@ class Profile:
     Attributes:
         name: Its file's.
         steps: A placement for each.
-        resume: See training/resume.py.
+        resume: See training/resume.py; `NO_STATES`: none are kept.
         claims: PersistentVolumeClaims that the steps which read photos see: `pvc://CLAIM/…`.
-        store: How pods reach s3:// and minio:// addresses.
+        store: How pods reach s3:// addresses and, where it names an endpoint and `minio` is not given, minio:// ones.
+        minio: How pods reach minio:// addresses.
     """
 
     name: str
@@ -127,6 +131,7 @@ class Profile:
     resume: str | None = None
     claims: tuple[str, ...] = ()
     store: Store | None = None
+    minio: Store | None = None
 
     @property
     def device(self) -> str:
@@ -153,11 +158,11 @@ def load(profile: str) -> Profile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path} is no YAML: {error}") from error
     content = {} if content is None else content
-    _keys(content, ("default", "steps", "resume", "claims", "store"), f"{path}: ")
+    _keys(content, ("default", "steps", "resume", "claims", "store", "minio"), f"{path}: ")
     default, steps = content.get("default") or {}, content.get("steps") or {}
     resume = content.get("resume")
-    if resume is not None and not (str(resume).startswith("/") or addresses.is_remote(str(resume))):
-        raise ParameterError(f"{path}: resume is {resume!r}: give {addresses.BUCKET} or the path of a volume.")
+    if resume is not None and not keeps_or_none(str(resume)):
+        raise ParameterError(f"{path}: resume is {resume!r}: give {addresses.BUCKET} or the path of a volume, or none.")
     _placement(default, f"{path}: default")
     _keys(steps, STEPS, f"{path}: steps.")
     return Profile(
@@ -168,8 +173,13 @@ def load(profile: str) -> Profile:
         },
         resume,
         _claims(content.get("claims"), f"{path}: claims"),
-        _read(Store, content["store"], f"{path}: store") if content.get("store") else None,
+        *(_read(Store, content[key], f"{path}: {key}") if content.get(key) else None for key in ("store", "minio")),
     )
+
+
+def keeps_or_none(resume: str) -> bool:
+    """Whether it says where a cluster is to keep states: a bucket, a path in a pod, or that none are kept."""
+    return resume == NO_STATES or resume.startswith("/") or addresses.is_remote(resume)
 
 
 def _claims(value: Any, where: str) -> tuple[str, ...]:
@@ -179,11 +189,22 @@ def _claims(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def reaching(profile: Profile, *uses: str | None) -> Profile:
-    """The profile with the store of an installation as shipped, when an address that a run uses is in it."""
-    if profile.store or not any(address and address.startswith("minio://") for address in uses):
-        return profile
-    return dataclasses.replace(profile, store=podstore.SHIPPED)
+def for_run(profile: Profile, resume: str | None, uses: Sequence[str]) -> Profile:
+    """The profile with what the addresses that a run uses ask for: their volumes, and the store of minio://.
+
+    Args:
+        profile: As it was loaded.
+        resume: Where trainings keep their state; by default what the profile says.
+        uses: The run's dataset, weights, pipeline root; "" among them is none.
+    """
+    resume = resume or profile.resume
+    volumes = [addresses.volume(address)[0] for address in uses if addresses.is_volume(address)]
+    return dataclasses.replace(
+        profile,
+        resume=None if resume == NO_STATES else resume,
+        claims=(*profile.claims, *volumes),
+        minio=podstore.shipped_if_used(profile.store, profile.minio, [*uses, resume or ""]),
+    )
 
 
 def _merged(default: Mapping[str, Any], own: Any, where: str) -> dict[str, Any]:
@@ -264,8 +285,9 @@ def place(task: Any, step: str, display_name: str) -> Any:
             task.set_env_variable(RESUME, _current.resume)
         for claim in sorted(set(_current.claims)) if step in ("digest", "prepare") else ():
             kfp_alone.kubernetes().mount_pvc(task, claim, str(addresses.mount(claim)))
-        if _current.store and step in podstore.READERS:
-            podstore.reach(task, _current.store)
+        if step in podstore.READERS:
+            podstore.reach(task, _current.store or Store())
+            podstore.reach(task, _current.minio or Store(), MINIO)
         # The components' images were named when they were imported, perhaps for another registry or device.
         task.set_container_image(image(step))
     return task

@@ -174,9 +174,13 @@ def embedded(model: Path) -> Lineage:
 
 def measured(evaluation: Evaluation) -> dict[str, float]:
     """What the Kubeflow UI shows of an evaluation: its artifact's metadata, since it is metrics."""
-    return {
+    numbers = {
         "top-1 accuracy": evaluation["top_1"],
         "top-5 accuracy": evaluation["top_5"],
         "loss": evaluation["loss"],
         "expected calibration error": evaluation["calibration"]["ece"],
     }
+    if robustness := evaluation["robustness"]:
+        rows = robustness["corrupted"]
+        numbers["top-1 accuracy, corrupted"] = sum(row["top_1"] for row in rows) / len(rows)
+    return numbers

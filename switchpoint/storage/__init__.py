@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from switchpoint.addresses import parse, place
-from switchpoint.errors import StorageError
+from switchpoint.errors import LostError, StorageError
 from switchpoint.storage.patience import Progress, Shown, batches
 from switchpoint.storage.store import NONE, ConflictError, Object, Version, store_of
 
@@ -108,7 +108,7 @@ def read_json(uri: str) -> tuple[Any, Version]:
     try:
         return (None if text is None else json.loads(text)), version
     except ValueError as error:
-        raise StorageError(f"{uri} is not JSON: {error}") from error
+        raise LostError(f"{uri} is not JSON: {error}") from error
 
 
 def write_json(uri: str, value: Any, version: Version | None = None) -> None:
@@ -125,7 +125,7 @@ def folder(name: str) -> str:
 def _existing(uri: str) -> list[Object]:
     objects = listing(uri)
     if not objects:
-        raise StorageError(f"There is no object {uri} and none below it.")
+        raise LostError(f"There is no object {uri} and none below it.")
     return objects
 
 

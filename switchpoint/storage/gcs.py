@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from switchpoint.addresses import parse
-from switchpoint.errors import StorageError
+from switchpoint.errors import LostError, StorageError
 from switchpoint.storage import patience as waiting
 from switchpoint.storage.patience import WORKERS, Patience, Shown, extend, timeout, to_base64
 from switchpoint.storage.store import NONE, ConflictError, Object, Version
@@ -120,7 +120,7 @@ class CloudStorage:
                 if error is not None:
                     raise error
                 if to_base64(sink.checksum) != item.checksum:
-                    raise StorageError(f"{uri} arrived damaged: its CRC32C is not {item.checksum}. Download it again.")
+                    raise LostError(f"{uri} arrived damaged: its CRC32C is not {item.checksum}. Download it again.")
 
     def read(self, uri: str) -> tuple[bytes | None, Version]:
         """See `Store`."""

@@ -1,13 +1,11 @@
-"""S3 and what speaks like it, SeaweedFS and MinIO among them (s3://, minio://), over boto3.
+"""S3 and what speaks like it, SeaweedFS and MinIO among them (s3://, minio://), over boto3: how objects are treated.
 
-Endpoint, region and credentials come from where the ecosystem's tools take them: AWS_ENDPOINT_URL(_S3), AWS_REGION,
-AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a pod's service account. Why boto3: docs/adr/0012.
+Where a store is and who asks: `s3_client.py`.
 """
 
 import base64
 import functools
 import hashlib
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,48 +14,18 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from switchpoint.addresses import parse, scheme
-from switchpoint.errors import StorageError
+from switchpoint.addresses import parse
+from switchpoint.errors import LostError, StorageError
 from switchpoint.storage import etags, s3_errors
 from switchpoint.storage import patience as waiting
-from switchpoint.storage.patience import WORKERS, Patience, Shown, timeout
+from switchpoint.storage.patience import WORKERS, Patience, Shown
+from switchpoint.storage.s3_client import client, endpoint
 from switchpoint.storage.store import NONE, ConflictError, Object, Version
 
 T = TypeVar("T")
 
 PIECE = 2**20  # bytes read from a connection at once
 FIRST_DEADLINE = 15.0  # seconds for an endpoint that never answered: more likely its address is wrong
-
-
-@functools.cache
-def client() -> Any:
-    """boto3's, one a process. Retries are ours: boto3's own would count a deadline for each request."""
-    import boto3
-    from botocore.config import Config
-
-    # boto3 itself reads AWS_DEFAULT_REGION alone; the other tools AWS_REGION.
-    session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
-    config = Config(
-        retries={"total_max_attempts": 1},
-        connect_timeout=min(10.0, timeout()),
-        read_timeout=timeout(),
-        max_pool_connections=WORKERS + 2,
-        # Writes declare an MD5, which all of them know; reads are checked by ETag, and by what else the answer has.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_supported",
-    )
-    return session.client("s3", config=config)
-
-
-def checked(uri: str) -> Any:
-    """`client`, where the address can be reached with it."""
-    found = client()
-    if scheme(uri) == "minio" and found.meta.endpoint_url.endswith("amazonaws.com"):
-        raise StorageError(
-            f"{uri} is in a store of a Kubeflow, and it is not said where that is: set AWS_ENDPOINT_URL. "
-            f"{s3_errors.FORWARD}"
-        )
-    return found
 
 
 class Retries(Patience):
@@ -90,7 +58,7 @@ class Retries(Patience):
         late = time.monotonic() - self.last > min(FIRST_DEADLINE, waiting.DEADLINE)
         if s3_errors.unreached(error) and not self.heard and late:
             self.gone = StorageError(
-                f"Can't reach {self.uri}: {_endpoint()} does not answer ({error}). Check AWS_ENDPOINT_URL. "
+                f"Can't reach {self.uri}: {endpoint(self.uri)} does not answer ({error}). Check AWS_ENDPOINT_URL. "
                 f"{s3_errors.FORWARD}"
             )
             raise self.gone from error
@@ -108,7 +76,7 @@ class S3:
         except StorageError:
             raise
         except Exception as error:
-            raise s3_errors.said(error, doing, uri, missing, _endpoint()) from error
+            raise s3_errors.said(error, doing, uri, missing, endpoint(uri)) from error
 
     def listing(self, uri: str, bucket: str, name: str) -> list[Object]:
         """See `Store`."""
@@ -119,7 +87,7 @@ class S3:
         objects: list[Object] = []
         token: dict[str, str] = {}
         while True:
-            page = retries(functools.partial(checked(uri).list_objects_v2, Bucket=bucket, Prefix=prefix, **token))
+            page = retries(functools.partial(client(uri).list_objects_v2, Bucket=bucket, Prefix=prefix, **token))
             retries.moved()
             objects += [
                 Object(item["Key"], tag(item), "", item["Size"], item["LastModified"].timestamp())
@@ -131,7 +99,7 @@ class S3:
 
     def fetch(self, place: str, batch: list[tuple[Object, Path]], shown: Shown) -> None:
         """See `Store`."""
-        checked(place)
+        client(place)
         retries = Retries(place)
         with ThreadPoolExecutor(WORKERS) as pool:
             waited = [pool.submit(self._fetch, place, item, path, retries, shown) for item, path in batch]
@@ -152,7 +120,7 @@ class S3:
                     pass
             known = size is not None and download.comparable
             if known and download.etag.value() != item.version:
-                raise StorageError(f"{uri} arrived damaged: its ETag is not {item.version}. Download it again.")
+                raise LostError(f"{uri} arrived damaged: its ETag is not {item.version}. Download it again.")
 
     def read(self, uri: str) -> tuple[bytes | None, Version]:
         """See `Store`."""
@@ -160,12 +128,12 @@ class S3:
         retries = Retries(uri)
 
         def get() -> tuple[bytes | None, Version]:
-            answer = checked(uri).get_object(Bucket=bucket, Key=name)
+            answer = client(uri).get_object(Bucket=bucket, Key=name)
             with closing(answer["Body"]) as body:
                 content = body.read()
             found = tag(answer)
             if etags.count(found) == 0 and comparable(answer) and md5(content).hexdigest() != found:
-                raise StorageError(f"{uri} arrived damaged: its ETag is not {found}. Try again.")
+                raise LostError(f"{uri} arrived damaged: its ETag is not {found}. Try again.")
             return content, found
 
         try:
@@ -180,13 +148,13 @@ class S3:
         bucket, name = parse(uri)
         keywords = {"Body": content, "ContentType": content_type, "ContentMD5": base64_md5(content)}
         keywords |= condition(version)
-        Retries(uri)(functools.partial(checked(uri).put_object, Bucket=bucket, Key=name, **keywords))
+        Retries(uri)(functools.partial(client(uri).put_object, Bucket=bucket, Key=name, **keywords))
 
     def delete(self, uri: str) -> None:
         """See `Store`."""
         bucket, name = parse(uri)
         try:
-            Retries(uri)(functools.partial(checked(uri).delete_object, Bucket=bucket, Key=name))
+            Retries(uri)(functools.partial(client(uri).delete_object, Bucket=bucket, Key=name))
         except Exception as error:
             if s3_errors.code(error) != "NoSuchKey":
                 raise
@@ -228,11 +196,11 @@ class _Download:
         """Read what is still to come; True when all is there."""
         bucket, name = parse(self.uri)
         part = {"Range": f"bytes={self.done}-"} if self.done else {}
-        answer = client().get_object(Bucket=bucket, Key=name, IfMatch=quoted(self.item.version), **part)
+        answer = client(self.uri).get_object(Bucket=bucket, Key=name, IfMatch=quoted(self.item.version), **part)
         self.comparable = self.comparable and comparable(answer)
         with closing(answer["Body"]) as body:
             if part and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
-                raise StorageError(f"{_endpoint()} can't read from the middle of {self.uri}. Download it again.")
+                raise StorageError(f"{endpoint(self.uri)} can't read from the middle of {self.uri}. Download it again.")
             for data in body.iter_chunks(PIECE):
                 self.retries.go_on()
                 file.write(data)
@@ -246,7 +214,7 @@ class _Download:
 def _head(uri: str, bucket: str, name: str, retries: Retries) -> Object | None:
     """The object of that name. A refusal says nothing: who may not look at it gets the listing's, which has words."""
     try:
-        found = retries(functools.partial(checked(uri).head_object, Bucket=bucket, Key=name))
+        found = retries(functools.partial(client(uri).head_object, Bucket=bucket, Key=name))
     except Exception as error:
         if s3_errors.status(error) in (403, 404):
             return None
@@ -260,7 +228,7 @@ def part_size(uri: str, item: Object, retries: Retries) -> int | None:
     if not sent:
         return sent
     bucket, name = parse(uri)
-    request = functools.partial(client().head_object, Bucket=bucket, Key=name, PartNumber=1)
+    request = functools.partial(client(uri).head_object, Bucket=bucket, Key=name, PartNumber=1)
     try:
         size = int(retries(request)["ContentLength"])
     except Exception as error:
@@ -300,10 +268,3 @@ def md5(content: bytes) -> Any:
 def base64_md5(content: bytes) -> str:
     """As the header Content-MD5 has it: the store refuses other bytes."""
     return base64.b64encode(md5(content).digest()).decode()
-
-
-def _endpoint() -> str:
-    try:
-        return str(client().meta.endpoint_url)
-    except Exception:  # a profile that is not there, an endpoint that is no address: the error itself says it
-        return "S3"

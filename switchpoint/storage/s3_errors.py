@@ -6,7 +6,7 @@ import datetime
 import email.utils
 from typing import Any
 
-from switchpoint.errors import StorageError
+from switchpoint.errors import LostError, StorageError
 from switchpoint.storage.store import ConflictError
 
 RIGHTS = {"list": "s3:ListBucket", "read": "s3:GetObject", "write": "s3:PutObject", "delete": "s3:DeleteObject"}
@@ -79,7 +79,7 @@ def said(error: Exception, doing: str, uri: str, missing: str, endpoint: str) ->
     if isinstance(error, boto.NoRegionError):
         return StorageError(f"{where}: no region. Set AWS_REGION.")
     if isinstance(error, boto.FlexibleChecksumError):
-        return StorageError(f"{uri} arrived damaged: {_plain(error)}. Download it again.")
+        return LostError(f"{uri} arrived damaged: {_plain(error)}. Download it again.")
     if isinstance(error, ValueError) and "endpoint" in str(error).lower():
         return StorageError(f"{where}: {error}. AWS_ENDPOINT_URL is an address such as http://localhost:9000.")
     # Damaged answers, certificates, files that can't be read or written.
@@ -107,7 +107,7 @@ def _refused(error: Any, doing: str, uri: str, missing: str, endpoint: str) -> S
         # Of a write on condition that an object is there, NoSuchKey says that it is gone.
         if name == "NoSuchKey" and doing == "write":
             return ConflictError(f"{where}: someone else deleted it meanwhile. Try again.")
-        return StorageError(f"{where}. {missing}.")
+        return StorageError(f"{where}. {missing} ({endpoint}).")  # perhaps it is another store's
     return StorageError(f"{where}: {endpoint} said: {words or name} ({name})")
 
 

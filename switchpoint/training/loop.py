@@ -105,7 +105,7 @@ def fit(model: keras.Model, feed: Feed, phase: Phase, logs: Path, resume: Resume
     steps = steps_per_epoch(feed.photos, phase.batch_size)
     replicas = model.distribute_strategy.num_replicas_in_sync
     held_out = for_all(feed.validation(even_size(feed.held_out, phase.batch_size, replicas)), replicas)
-    state = State(model, phase.seed, resume)
+    state = State(model, phase.seed, feed.held_out, resume)
     state.tell(phase.name, steps)
     boards = Logs(logs, state.training.rows)
     first_step = state.step

@@ -66,11 +66,11 @@ class Resume:
         """At $SWITCHPOINT_RESUME.
 
         Raises:
-            StorageError: It is a directory that can't be written; found before anything is trained.
+            StorageError: States can't be kept there; found before anything is trained.
         """
         root = os.environ.get(RESUME) or None
-        if root and not addresses.is_remote(root):
-            writable.check(Path(root), RESUME)
+        if root:
+            writable.check(root, RESUME)
         return cls(root)
 
     def open(
@@ -278,11 +278,6 @@ class _Bucket:
         self.lost = False
 
     def lock(self) -> bool:
-        if not storage.keeps_conditions(f"{self.uri}/{self.owner}.probe"):
-            raise StorageError(
-                f"{RESUME} names {self.uri.rpartition('/')[0]}, whose store takes a conditional write (If-None-Match) "
-                "for any write: two trainings could not tell each other apart there. Name a volume, or another store."
-            )
         seen = storage.read_json(self.lock_uri)[1]
         if seen:
             threading.Event().wait(LEASE)

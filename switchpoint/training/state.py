@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from switchpoint.progress import say
+from switchpoint.training.kept import near
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +29,7 @@ class Training:
         best: The trainable variables after the best epoch (or at the start).
         rows: An entry an epoch.
         seconds: Wall time of each epoch.
-        best_epoch: The epoch with the best validation accuracy (then the lower loss); 0 = none ended.
+        best_epoch: The last epoch within a standard error of the highest validation accuracy; 0 = none ended.
         every: The trainable variables after each epoch, if they were asked for.
         diverged: Where the loss stopped being a number, or None.
     """
@@ -50,17 +51,18 @@ class State:
         elapsed: How many seconds that took.
     """
 
-    def __init__(self, model: keras.Model, seed: int, resume: Resume) -> None:
+    def __init__(self, model: keras.Model, seed: int, held_out: int, resume: Resume) -> None:
         """The state at the start, or the last that `resume` has.
 
         Args:
             model: Compiled.
             seed: Dropout's draws are a function of it, the epoch, the step and the replica.
+            held_out: Validation photos.
             resume: Opened for this training.
         """
         import keras
 
-        self._model, self._seed, self._resume = model, seed, resume
+        self._model, self._seed, self._held_out, self._resume = model, seed, held_out, resume
         dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout)]
         local = model.distribute_strategy.experimental_local_results
         # Of each replica its own, else all drop the same.
@@ -126,8 +128,8 @@ class State:
         training = self.training
         training.rows.append(row)
         training.seconds.append(round(seconds, 3))
-        best = max(training.rows, key=lambda each: (each["val_categorical_accuracy"], -each["val_loss"]))
-        if best is row:
+        highest = max(each["val_categorical_accuracy"] for each in training.rows)
+        if near(row["val_categorical_accuracy"], highest, self._held_out):
             training.best_epoch, training.best = row["epoch"], values(self._weights)
         if keep_variables:
             training.every.append(values(self._weights))

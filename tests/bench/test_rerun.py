@@ -5,7 +5,8 @@ from switchpoint.command.documents import Step
 def step(start: str, end: str, state: str = "ran") -> Step:
     started, ended = (f"2026-11-24T10:00:{second}+00:00" for second in (start, end))
     return {
-        "name": "transfer", "switch_epoch": None, "state": state, "seconds": None, "started": started, "ended": ended
+        "name": "transfer", "seed": 1, "switch_epoch": None, "state": state, "seconds": None,
+        "started": started, "ended": ended,
     }  # fmt: skip
 
 

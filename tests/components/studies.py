@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from components.collect.step import CollectConfig, Trained, collect
+from components.evaluate.corruptions import CORRUPTIONS, STRENGTHS
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.report.step import Outputs, ReportConfig, compare, read, report
 from switchpoint.command.parameters import meanings
+from switchpoint.documents import Robustness
 from switchpoint.provenance.digests import file_digest, json_digest
 from switchpoint.provenance.metadata import MEMBER, describe, entry, measured
 from switchpoint.training.collected import Files
@@ -101,9 +103,28 @@ def write_evaluation(
         "per_class": per_class(confusion.tolist(), classes),
         "confused_pairs": confused_pairs(confusion.tolist(), classes),
         "most_confused": most_confused(confusion.tolist()),
+        "robustness": None,
         "model_digest": digest_of(switch_epoch, seed),
     } | more
     path.write_text(json.dumps(evaluation | {"digest": json_digest(evaluation, "digest", "lineage")}))
+
+
+def robust(clean: float, corrupted: float, photos: int = 200, seed: int = 0) -> Robustness:
+    """Accuracy on photos as they are and, of random ones, under corruptions, which are equally hard for all models."""
+    hard = np.random.default_rng(seed).permuted(np.tile((np.arange(photos) + 0.5) / photos, (15, 1)), axis=1)
+    right = hard < corrupted
+    kinds = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
+    return {
+        "photos": photos,
+        "numbers": list(range(photos)),
+        "top_1": clean,
+        "ece": 0.05,
+        "corrupted": [
+            {"corruption": name, "strength": strength, "top_1": float(row.mean()), "ece": 0.1}
+            for (name, strength), row in zip(kinds, right, strict=True)
+        ],
+        "right": right.sum(axis=0).tolist(),
+    }
 
 
 def answers(right: int, photos: int, classes: int, first: int = 0) -> dict[str, list[int]]:
@@ -125,6 +146,7 @@ class Study:
         self.directory, self.classes, self.photos_a_class = directory, classes, photos_a_class
         self.inputs: dict[tuple[int, int], Trained] = {}  # by seed and switch epoch
         self.held_out = 400  # validation photos
+        self.corrupted = False  # whether evaluate tried that
         self.left_out, self.duplicates = 0, dict[str, int]()
 
     def add(self, switch_epoch: int, accuracies: list[float], test: float, seed: int = 1, **changes: Any) -> "Study":
@@ -140,6 +162,8 @@ class Study:
         lineage = entry(describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d"))
         more = {"validation": validation, "model_file": file_digest(files.model), "telling": telling}
         more["lineage"] = lineage
+        if self.corrupted:
+            more["robustness"] = robust(test, 0.4 + test / 4, seed=switch_epoch)
         write_evaluation(files.evaluation, switch_epoch, seed, self.classes, test, self.photos_a_class, **more)
         self.inputs[seed, switch_epoch] = Trained(files, ("", digest_of(switch_epoch, seed)), {})
         return self.wrote(switch_epoch, seed)
@@ -198,6 +222,7 @@ def whole_study(
 ) -> Study:
     """The lab's shape: 14 epochs of transfer learning, five switch epochs of 10, the last one diverged after 3."""
     study = Study(directory, classes, photos_a_class)
+    study.corrupted = True
     for seed in seeds:
         luck = 0.012 * np.random.default_rng(seed).normal(size=6) * (seed > 1)
         alone = rising(0.43, 0.68 + luck[0], 14)

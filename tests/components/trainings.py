@@ -57,9 +57,13 @@ def tune(
     return finetune(records, transferred / "checkpoints", outputs, config, resume)
 
 
-def evaluated(records: Path, model: Path, place: Path, switch_epoch: int, digest: str | None = None) -> Evaluation:
+def evaluated(
+    records: Path, model: Path, place: Path, switch_epoch: int, digest: str | None = None, robustness: str = "off"
+) -> Evaluation:
     outputs = EvaluateOutputs(place / "evaluation")
-    return evaluate(records, model / "model" / "model.keras", outputs, EvaluateConfig(switch_epoch, 8), digest)
+    return evaluate(
+        records, model / "model" / "model.keras", outputs, EvaluateConfig(switch_epoch, 1, 8, robustness), digest
+    )
 
 
 def history(place: Path) -> History:

@@ -213,7 +213,7 @@ def test_the_context_can_be_read_by_any_user_whatever_the_umask(build_module: ob
     ("arguments", "message"),
     [
         (["--push"], "PUSH=1 needs a REGISTRY"),
-        (["train"], "No step is called train. Steps: digest, prepare, transfer, finetune, evaluate, report."),
+        (["train"], "No step is called train. Steps: digest, prepare, transfer, finetune, evaluate, collect, report."),
     ],
 )
 def test_a_wrong_argument_is_named(

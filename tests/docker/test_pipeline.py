@@ -57,7 +57,7 @@ def test_a_failed_container_is_a_failed_run_always(images: None, tmp_path: Path)
     for attempt in range(5):
         code, document, errors = run(tmp_path / "photos", tmp_path / "runs")
         assert (code, document["state"]) == (1, "failed"), f"attempt {attempt}"
-        assert [step["state"] for step in document["steps"]] == ["failed"] + ["skipped"] * 5
+        assert [step["state"] for step in document["steps"]] == ["failed"] + ["skipped"] * 6
         assert "max_left_out" in errors
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from switchpoint.command import compilation, profiles
 from switchpoint.provenance.digests import ROOT
+from tests.support import tasks_of
 
 K8S = ROOT / "k8s"
 
@@ -71,7 +72,7 @@ def default_of(config_map: dict[str, Any]) -> dict[str, Any]:
 def own_of(profile: str, step: str) -> dict[str, Any]:
     """What KFP's compiler makes of a task's retries: a limit and a backoff, and no policy."""
     spec, _ = yaml.safe_load_all(compilation.package(profiles.load(profile)))
-    tasks = spec["root"]["dag"]["tasks"] | spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
+    tasks = tasks_of(spec)
     assert set(tasks[step]["retryPolicy"]) == {
         "maxRetryCount", "backoffDuration", "backoffFactor", "backoffMaxDuration",
     }  # fmt: skip

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from switchpoint.storage import gcs as cloud_storage
-from switchpoint.storage import patience
-from switchpoint.storage import s3 as s3_storage
+from switchpoint.storage import patience, s3_client
 from tests.stores import gcs as gcs_store
 from tests.stores import s3 as s3_store
 from tests.stores.gcs import Gcs
@@ -58,15 +57,13 @@ def s3(s3_server: str, soon: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     s3 = S3(s3_server)
     s3.make_bucket()
     with proxied(s3), ExitStack() as closing:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
+        for name in [name for name in os.environ if name.startswith(("AWS_", s3_client.MINIO))]:
             monkeypatch.delenv(name)
         for name, value in s3_store.environment(s3.url).items():
             monkeypatch.setenv(name, value)
-        s3_storage.client.cache_clear()
-        closing.callback(s3_storage.client.cache_clear)
+        s3_client.forget()
+        closing.callback(s3_client.forget)
         yield s3
-        if s3_storage.client.cache_info().currsize:
-            s3_storage.client().close()
 
 
 @pytest.fixture(params=["gcs", "s3"])

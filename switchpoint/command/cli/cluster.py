@@ -71,13 +71,12 @@ def submit(
 
     if read_contents:
         values["dataset_digest"] = CONTENTS
-    submission.check_visible(values, pipeline_root)
-    submission.check_names(experiment, service_account)
     loaded = profiles.load(profile)
+    submission.check_visible(values, pipeline_root, loaded)
+    submission.check_names(experiment, service_account)
     if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
-    loaded = profiles.reaching(loaded, pipeline_root, resume or loaded.resume, values["dataset"], values["weights"])
-    text = package(loaded, registry, device, resume, values["dataset"])
+    text = package(loaded, registry, device, resume, (pipeline_root or "", values["dataset"], values["weights"]))
     kubeflow = Cluster(**connection)
     started = submission.submit(
         kubeflow, values, text, profile=loaded.name, commit=store.commit(),

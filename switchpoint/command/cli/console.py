@@ -29,6 +29,16 @@ def title(step: Step, seeds: Sequence[int]) -> str:
     return name if step.get("seed") is None or len(seeds) < 2 else f"{name}, seed {step['seed']}"
 
 
+def label(step: Step, seeds: Sequence[int]) -> str:
+    """The same as wide as a column of them."""
+    return f"{title(step, seeds):<{width(seeds)}}"
+
+
+def width(seeds: Sequence[int]) -> int:
+    """Of a column of steps' names, in characters."""
+    return 23 if len(seeds) > 1 else 14
+
+
 def words(step: Step, digits: int = 1) -> str:
     """What became of a step, or why it waits."""
     if step["state"] == "ran":
@@ -85,10 +95,9 @@ class Show:
 
     def __init__(self, console: Console, seeds: Sequence[int]) -> None:
         self.console, self.seeds = console, seeds
-        self.width = 23 if len(seeds) > 1 else 14
         self.progress = Progress(
-            TextColumn(f"{{task.description:<{self.width}}}"), TimeElapsedColumn(Column(no_wrap=True)), _Said(Column()),
-            console=console, transient=True,
+            TextColumn(f"{{task.description:<{width(seeds)}}}"), TimeElapsedColumn(Column(no_wrap=True)),
+            _Said(Column()), console=console, transient=True,
         )  # fmt: skip
         self.bars: dict[int, TaskID] = {}
         self.curves: dict[int, list[float]] = {}  # of each running step, the validation accuracy so far
@@ -133,7 +142,7 @@ class Show:
         self._say(f"{self._name(step)} {said}")
 
     def _name(self, step: Step) -> str:
-        return f"{title(step, self.seeds):<{self.width}}"
+        return label(step, self.seeds)
 
     def _say(self, text: str) -> None:
         # No markup and no wrapping: a class name or a path is data.
@@ -176,7 +185,7 @@ def results_table(starts: list[StartResult], best: Best | None = None) -> Table:
             start(row["switch_epoch"]) + ", chosen" * chosen + ", diverged" * bool(row["diverged"]),
             f"{row['validation_accuracy']:.1%}",
             f"{row['test_accuracy']:.1%}",
-            gained(row["gain"]),
+            gained(row.get("gain")),
             f"{row['test_loss']:.3f}",
             f"{row['seconds']:.0f}",
         )
@@ -223,11 +232,12 @@ def print_runs(output: Console, documents: list[Run]) -> None:
 
 def _about(document: Run) -> tuple[str, str, str, str, str]:
     parameters, best = document["parameters"], chosen(document)
+    seeds = parameters.get("seeds", [])  # other versions run on a cluster, too
     return (
         document["id"],
         document["state"],
         str(parameters["dataset"]),
-        ", ".join(map(str, parameters["switch_epochs"])),
+        ", ".join(map(str, parameters["switch_epochs"])) + (f"; {len(seeds)} seeds" if len(seeds) > 1 else ""),
         "" if best is None else f"{start(best['switch_epoch'])}: {best['test_accuracy']:.1%}",
     )
 

@@ -56,6 +56,19 @@ class Address(click.ParamType[str]):
         return str(Path(value).expanduser())
 
 
+class States(Address):
+    """Where a cluster keeps the states of trainings, or that it keeps none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address; a path is one in a pod."""
+        from switchpoint.command.profiles import keeps_or_none
+
+        address = super().convert(value, param, ctx)
+        if not keeps_or_none(address):
+            self.fail(f"{value!r} is no place of a cluster. Give {addresses.BUCKET}, an absolute path, or none.")
+        return address
+
+
 class LocalPath(click.Path):
     """A path of this machine; `~`, which a shell leaves in --flag=~/name, is the home directory."""
 
@@ -173,10 +186,10 @@ def package_flags(command: Command) -> Command:
         ),
         click.option(
             "--resume",
-            type=Address(),
-            metavar="gs://…|s3://…|PATH",
-            help="Where trainings keep the state that a killed one goes on from; by default what the profile says, or "
-            "below --pipeline-root.",
+            type=States(),
+            metavar="gs://…|s3://…|PATH|none",
+            help="Where trainings keep the state that a killed one goes on from, or `none`; by default what the "
+            "profile says, or below --pipeline-root.",
         ),
         click.option("--registry", help="Where the images were pushed; by default $SWITCHPOINT_REGISTRY, or none."),
     ):

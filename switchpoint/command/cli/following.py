@@ -54,7 +54,7 @@ class _Shown:
         from switchpoint.command.cli import console
 
         if step["state"] != "skipped":  # omitted, after another failed
-            self.say(f"{console.title(step, self.seeds):<14} {console.words(step, digits=0)}")
+            self.say(f"{console.label(step, self.seeds)} {console.words(step, digits=0)}")
 
     def run(self, run: Any, wait: bool, timeout: float | None, told: bool) -> None:
         """Show it.

@@ -96,10 +96,13 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
     kfp_alone.load()
     from switchpoint.command.cli import console
     from switchpoint.command.local.run import run
+    from switchpoint.training import writable
     from switchpoint.training.resume import RESUME
 
-    if why := addresses.unsupported(os.environ.get(RESUME, "")):
-        raise ParameterError(f"${RESUME}: {why}")
+    if states := os.environ.get(RESUME):
+        if why := addresses.unsupported(states):
+            raise ParameterError(f"${RESUME}: {why}")
+        writable.check(states, RESUME)
     # The stream is taken now: kfp's own talk is redirected while the run goes.
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output, values["seeds"])
@@ -217,15 +220,24 @@ def list_runs(pipeline_root: str | None, runs_dir: Path, as_json: bool, **connec
 @profile_flag()
 @package_flags
 @click.option(
+    "--uses",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A dataset, weights or root of its runs, such as minio://mlpipeline or pvc://photos: their pods reach it. "
+    "May be given several times.",
+)
+@click.option(
     "--output", type=LocalPath(dir_okay=False, writable=True), default="build/switchpoint.yaml", show_default=True
 )
-def compile(profile: str, registry: str | None, device: str | None, resume: str | None, output: Path) -> None:
+def compile(
+    profile: str, registry: str | None, device: str | None, resume: str | None, uses: tuple[str, ...], output: Path
+) -> None:
     """Compile the pipeline to KFP's YAML."""
     kfp_alone.load()
     from switchpoint.command import profiles
     from switchpoint.command.compilation import compile_pipeline
 
-    compile_pipeline(output, profiles.load(profile), registry, device, resume)
+    compile_pipeline(output, profiles.load(profile), registry, device, resume, uses)
     click.echo(f"Compiled to {output}.")
 
 

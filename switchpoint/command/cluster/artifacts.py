@@ -22,8 +22,8 @@ from switchpoint.command.cluster import launcher
 from switchpoint.command.cluster.steps import unpacked
 from switchpoint.command.cluster.submission import PIPELINE
 from switchpoint.command.errors import ClusterError
-from switchpoint.errors import StorageError
-from switchpoint.storage import s3, s3_errors
+from switchpoint.errors import LostError, StorageError
+from switchpoint.storage import s3_client, s3_errors
 
 if TYPE_CHECKING:
     from switchpoint.command.cluster.client import Cluster, Run
@@ -43,7 +43,7 @@ PIECE = 2**20  # bytes
 
 def direct(uri: str) -> bool:
     """Whether the store of an address is to be asked itself, as far as its settings go."""
-    return addresses.scheme(uri) == "gs" or any(os.environ.get(name) for name in SETTINGS)
+    return addresses.scheme(uri) == "gs" or s3_client.is_told(uri) or any(os.environ.get(name) for name in SETTINGS)
 
 
 def listable(root: str) -> bool:
@@ -97,7 +97,7 @@ class Artifacts:
         """The value in a JSON output.
 
         Raises:
-            StorageError: It can't be had, either way.
+            StorageError: It can't be had, either way; a `LostError` when that says nothing of others.
         """
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, "file")
@@ -107,7 +107,7 @@ class Artifacts:
             return json.loads(content)
         except ValueError as error:
             page = " It answers with a web page, most likely a login page." if content.lstrip()[:1] == b"<" else ""
-            raise StorageError(f"{uri} is not JSON: {error}.{page}") from error
+            raise LostError(f"{uri} is not JSON: {error}.{page}") from error
 
     def download(self, uri: str, path: Path) -> None:
         """Copy an output that is a file.
@@ -127,14 +127,15 @@ class Artifacts:
         try:
             self._through_ui(uri, path)
         except (urllib3.exceptions.HTTPError, OSError, ClusterError) as error:
-            if found := launcher.environment(uri, self.cluster.own_namespace() or "kubeflow"):
-                os.environ.update(found)  # whoever reads the store from now on reaches it
-                s3.client.cache_clear()
+            if found := launcher.access(uri, self.cluster.own_namespace() or "kubeflow"):
+                s3_client.tell(uri, found)  # whoever reads the bucket from now on reaches it
                 storage.download(uri, path)
                 return
-            raise refused or StorageError(
+            kind = LostError if isinstance(error, ClusterError) else StorageError  # an answer says that there is a way
+            raise refused or kind(
                 f"Can't read {uri} through {self.cluster.host}: {error}. From the store itself: {s3_errors.FORWARD}, "
-                "with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of its secret mlpipeline-minio-artifact."
+                "with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of its secret mlpipeline-minio-artifact; where "
+                "your kubeconfig may read that secret and ConfigMap kfp-launcher, the port-forward alone will do."
             ) from error
 
     def _through_ui(self, uri: str, path: Path) -> None:

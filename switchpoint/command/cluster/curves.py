@@ -87,7 +87,8 @@ class Curves:
             if digest in self.done or (wanted is not None and digest not in wanted):
                 continue
             name = f"finetune-from-{epoch:02d}" if epoch else "transfer"
-            name += f"-seed-{history['seed']}" * (len(numbers(self.run, "seeds")) > 1)
+            if len(numbers(self.run, "seeds")) > 1:
+                name += f"-seed-{history['seed']}"
             target = Path(self.place.name, name)
             if not target.exists():
                 storage.download(f"{uri.removesuffix('history')}logs", target)

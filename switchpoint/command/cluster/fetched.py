@@ -55,7 +55,7 @@ def best(cluster: Cluster, run: Run, pipeline_root: str | None, directory: Path)
     # Those that the run was given may be empty: what it found is in the model.
     digests = {name: value for name, value in _digests(lineage).items() if value}
     document["parameters"], document["commit"] = earlier.parameters | digests, earlier.commit
-    document["results"], document["starts"], document["best"] = found["results"], found["starts"], found["best"]
+    document["results"], document["best"] = found["results"], found["best"]
     document["conclusion"], document["model"] = found["conclusion"], str(model)
     return document
 

@@ -27,10 +27,13 @@ TAG = 63  # characters of a tag's value: model/pipeline_tags.go, MaxTagValueLeng
 SERVICE_ACCOUNT = 253  # bytes: Kubernetes' DNS subdomain, shorter than the 255 of run_details.ServiceAccount
 ARGUMENT = 128 * 1024 - 1  # bytes of one argument: Linux, MAX_ARG_STRLEN
 
-# The report's `--executor_input` holds all of its inputs and outputs (v2/driver/container.go): so many bytes, and so
-# many addresses that begin with the pipeline root, without a switch epoch and for each one; test_limits.py counts them.
-FIXED, FIXED_ROOTS = 11_500, 8
-EACH, EACH_ROOTS = 2_800, 3
+# A step's `--executor_input` holds all of its inputs and outputs (v2/driver/container.go). Two grow: that of collect by
+# a history, a model and an evaluation for each switch epoch, that of report by a directory for each seed that names all
+# trainings in it: so many bytes, and so many addresses that begin with the pipeline root; test_limits.py counts them.
+COLLECT, COLLECT_ROOTS = 6_600, 5
+EACH_EPOCH, EACH_EPOCH_ROOTS = 2_800, 3
+REPORT, REPORT_ROOTS = 6_600, 4
+EACH_SEED, EACH_SEED_ROOTS, EACH_TRAINING = 700, 1, 270
 # Where a cluster keeps artifacts that nobody named a place for; an own default may be longer than Kubeflow's.
 ROOT = "minio://mlpipeline/v2/artifacts"
 
@@ -77,22 +80,32 @@ def check_characters(what: str, said: str) -> None:
 
 
 def check_arguments(values: Parameters, pipeline_root: str | None) -> None:
-    """Refuse a run whose report could not be started, for all of its inputs are one argument of a process.
+    """Refuse a run of which a step could not be started, for all inputs of a step are one argument of a process.
 
     Raises:
-        ParameterError: There are too many switch epochs for so long a pipeline root.
+        ParameterError: There are too many switch epochs or seeds for so long a pipeline root.
     """
-    root, epochs = pipeline_root or ROOT, len(values["switch_epochs"])
-    room = ARGUMENT - argument(0, root)
-    most = max(room // (argument(1, root) - argument(0, root)), 0)
-    if epochs > most:
+    root, epochs, seeds = pipeline_root or ROOT, len(values["switch_epochs"]), len(values["seeds"])
+    _check_count("switch_epochs", epochs, collected(0, root), collected(1, root))
+    _check_count("seeds", seeds, reported(0, epochs, root), reported(1, epochs, root))
+
+
+def _check_count(name: str, given: int, without: int, with_one: int) -> None:
+    """Refuse more values than fit, where an argument has so many bytes without any of them, and with one."""
+    most = max((ARGUMENT - without) // (with_one - without), 0)
+    if given > most:
         raise ParameterError(
-            f"switch_epochs has {epochs} epochs: a run on Kubeflow takes {most} at most here, since KFP hands the "
-            "report all of its inputs in one argument. Spread them over several runs, or give a shorter "
-            "--pipeline-root."
+            f"{name} has {given} values: a run on Kubeflow takes {most} at most here, since KFP hands a step all of "
+            "its inputs in one argument. Spread them over several runs, or give a shorter --pipeline-root."
         )
 
 
-def argument(epochs: int, root: str) -> int:
-    """Bytes of the report's longest argument, at most."""
-    return FIXED + EACH * epochs + (FIXED_ROOTS + EACH_ROOTS * epochs) * len(root.encode())
+def collected(epochs: int, root: str) -> int:
+    """Bytes of collect's longest argument, at most."""
+    return COLLECT + EACH_EPOCH * epochs + (COLLECT_ROOTS + EACH_EPOCH_ROOTS * epochs) * len(root.encode())
+
+
+def reported(seeds: int, epochs: int, root: str) -> int:
+    """Bytes of report's longest argument, at most."""
+    each = EACH_SEED + EACH_TRAINING * (epochs + 1)
+    return REPORT + each * seeds + (REPORT_ROOTS + EACH_SEED_ROOTS * seeds) * len(root.encode())

@@ -108,10 +108,12 @@ def submit(
     """
     earlier = look_at(cluster, run)
     values = pipeline_parameters.checked(earlier.parameters | changes)
-    check_visible(values, run.runtime_config.pipeline_root if run.runtime_config else None)
+    root = root_of(run, None)
+    known = profiles.load(earlier.profile) if earlier.profile in profiles.names() else None
+    check_visible(values, root, known)
     # Digests stay the run's unless what they are of is another: photos that were changed since are refused by prepare,
     # and not taken for those of the run. The run takes those that are left empty itself.
-    values |= Artifacts(cluster).digests(run, root_of(run, None)) or {}
+    values |= Artifacts(cluster).digests(run, root) or {}
     for kind, names in (("dataset", {"dataset"}), ("weights", {"weights", "backbone"})):
         if names & changes.keys():
             values[f"{kind}_digest"] = ""
@@ -131,15 +133,12 @@ def submit(
     if name is None or (profile is None and name not in profiles.names()):
         raise ParameterError(f"Run {run.run_id} was compiled with a profile that is not known here. Pass --profile.")
     loaded = profiles.load(name)
-    root = run.runtime_config.pipeline_root if run.runtime_config else None
-    kept = resume or loaded.resume or earlier.resume
-    loaded = profiles.reaching(loaded, root, kept, str(values["dataset"]), str(values["weights"]))
     text = package(
         loaded,
         earlier.registry if registry is None else registry,
         device or (None if profile else earlier.device),
-        kept,
-        values["dataset"],
+        resume or loaded.resume or earlier.resume,
+        (root, str(values["dataset"]), str(values["weights"])),
     )
     commit = runs.commit()
     uploaded = version(cluster, text, loaded.name, commit)
@@ -157,8 +156,8 @@ def code_change(run_id: str, earlier: Earlier) -> str:
     commit = f" (commit {earlier.commit})" if earlier.commit else ""
     return (
         f"The code of {', '.join(earlier.changed)} is not what run {run_id} had{commit}. With today's code these steps "
-        f"would run again, for every switch epoch: {', '.join(downstream(earlier.changed))}. Pass --allow-code-change "
-        "to do that (after `make images`), or check out that run's code."
+        f"would run again, for every seed and switch epoch: {', '.join(downstream(earlier.changed))}. "
+        "Pass --allow-code-change to do that (after `make images`), or check out that run's code."
     )
 
 

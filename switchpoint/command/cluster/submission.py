@@ -18,11 +18,13 @@ import kfp_server_api
 
 from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
+from switchpoint.command import podstore, profiles
 from switchpoint.command.cluster import limits
 from switchpoint.command.cluster.client import Cluster, Run
 from switchpoint.command.cluster.connection import quietly
 from switchpoint.command.errors import ClusterError
 from switchpoint.errors import ParameterError
+from switchpoint.storage import s3_errors
 
 if TYPE_CHECKING:
     from switchpoint.documents import Parameters
@@ -30,8 +32,15 @@ if TYPE_CHECKING:
 PIPELINE = "switchpoint"
 
 
-def check_visible(values: Parameters, pipeline_root: str | None = None) -> None:
+def check_visible(
+    values: Parameters, pipeline_root: str | None = None, profile: profiles.Profile | None = None
+) -> None:
     """Refuse a dataset or weights that lie on this machine, where no pod sees them.
+
+    Args:
+        values: The pipeline's parameters.
+        pipeline_root: Where artifacts go, if that is said.
+        profile: Where the run's pods run, if that is known: which store they see goes by it.
 
     Raises:
         ParameterError: Says how to upload what is there, or that nothing is there; or what Kubeflow can't take.
@@ -39,7 +48,9 @@ def check_visible(values: Parameters, pipeline_root: str | None = None) -> None:
     limits.check_arguments(values, pipeline_root)
     for name, value in values.items():
         limits.check_characters(name, str(value))
-    bucket = addresses.place(pipeline_root) if pipeline_root and addresses.is_remote(pipeline_root) else "gs://BUCKET"
+    bucket = _bucket(pipeline_root, profile)
+    # Who has no store of his own has that of Kubeflow, which is behind a port-forward.
+    reached = f"\nBefore that, if it is not done: {s3_errors.FORWARD}." if bucket == podstore.SHIPPED_BUCKET else ""
     pipeline_parameters.check_addresses(values)
     for name in ("dataset", "weights"):
         value = str(values[name])
@@ -50,8 +61,19 @@ def check_visible(values: Parameters, pipeline_root: str | None = None) -> None:
         raise ParameterError(
             f"{name}={value!r} is on this machine, where the cluster can't see it. Upload it, then pass its address:\n"
             f"  switchpoint upload {value} {target}\n"
-            f"  --{name} {target}"
+            f"  --{name} {target}{reached}"
         )
+
+
+def _bucket(pipeline_root: str | None, profile: profiles.Profile | None) -> str:
+    """A bucket that the pods of a run see, as far as that can be told."""
+    if pipeline_root and addresses.is_remote(pipeline_root):
+        return addresses.place(pipeline_root)
+    if profile and profile.store:
+        return "s3://BUCKET"
+    labels = [label for each in (profile.steps.values() if profile else ()) for label in each.node_selector or ()]
+    on_gke = any(label.startswith("cloud.google.com/") for label in labels)
+    return "gs://BUCKET" if on_gke else podstore.SHIPPED_BUCKET
 
 
 def check_names(experiment: str, service_account: str | None) -> None:
@@ -65,10 +87,11 @@ def check_names(experiment: str, service_account: str | None) -> None:
 
 
 def name_of(values: Parameters) -> str:
-    """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`."""
+    """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`, and its seeds where it has several."""
     dataset = re.sub(r"(\.tar)?\.gz$|\.tgz$", "", str(values["dataset"]).removeprefix("tfds:").rstrip("/"))
     epochs = ",".join(map(str, values["switch_epochs"]))
-    return limits.name(dataset.rpartition("/")[2], f" {values['backbone']} {epochs}")
+    seeds = f" seeds {','.join(map(str, values['seeds']))}" if len(values["seeds"]) > 1 else ""
+    return limits.name(dataset.rpartition("/")[2], f" {values['backbone']} {epochs}{seeds}")
 
 
 def describe(values: Parameters, profile: str, commit: str | None, again: str = "") -> str:
@@ -80,11 +103,12 @@ def describe(values: Parameters, profile: str, commit: str | None, again: str = 
         commit: The code's.
         again: The run that this one repeats, if it does.
     """
-    epochs = ", ".join(map(str, values["switch_epochs"]))
+    epochs, seeds = (", ".join(map(str, values[name])) for name in ("switch_epochs", "seeds"))
     return limits.text(
         f"{f'Run {again} again. ' if again else ''}"
         f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning "
-        f"from each of {epochs}. Profile {limits.text(profile, limits.TAG)}, commit {commit or 'unknown'}. "
+        f"from each of {epochs}, for each of the seeds {seeds}. "
+        f"Profile {limits.text(profile, limits.TAG)}, commit {commit or 'unknown'}. "
         f"Backbone {values['backbone']}, weights {values['weights']}, dataset {values['dataset']}."
     )
 

@@ -18,7 +18,7 @@ from switchpoint import addresses, storage
 from switchpoint.command.cluster import rerun as cluster_rerun
 from switchpoint.command.cluster import results as cluster_results
 from switchpoint.command.cluster.artifacts import Artifacts, direct, listable, root_of
-from switchpoint.command.cluster.client import Cluster, Run, state
+from switchpoint.command.cluster.client import Cluster, Run, numbers, state
 from switchpoint.command.errors import ClusterError
 from switchpoint.command.lineage import graph as lineage_graph
 from switchpoint.data.manifest import MANIFEST
@@ -75,6 +75,7 @@ class _Outputs:
         self.artifacts = Artifacts(cluster)
         self.roots = {each.run_id: root_of(each, pipeline_root) for each in runs}
         self.own, self.sha256 = run.run_id, sha256
+        self.seeds = len(numbers(run, "seeds"))  # of several, a run's transfer may be another seed's
         self.best = _content(best) if direct(best) else None
         self.outputs = functools.cache(self._outputs)
         self.digest_of = functools.cache(self._digest_of)
@@ -93,7 +94,7 @@ class _Outputs:
                         return found
                 elif self.digest_of(uri, output) == digest:
                     return found
-                elif run_id == self.own:
+                elif run_id == self.own and (step == "prepare" or self.seeds < 2):
                     own = found  # what this run made and used, so it was changed since; --verify says that
         return own
 

@@ -96,6 +96,7 @@ def build(own: Entry, records: RecordsEntry | None, checkpoints: CheckpointEntry
     """Nodes and edges of one model, from what `metadata.embed` writes; the model is the first node."""
     graph = _Builder(artifacts)
     name = f"fine-tuned from epoch {checkpoints['epoch']}" if checkpoints else "transfer learning alone"
+    name += of_seed(own)
     model = trained = graph.add("model", "model", own, None, name=name)
     if checkpoints:
         trained = graph.checkpoint(checkpoints, model)
@@ -103,6 +104,12 @@ def build(own: Entry, records: RecordsEntry | None, checkpoints: CheckpointEntry
         graph.photos(records, list(dict.fromkeys((trained, model))))
     graph.weights(checkpoints or own, trained)
     return {"model": model, "nodes": graph.nodes, "edges": graph.edges}
+
+
+def of_seed(made: Entry) -> str:
+    """What tells trainings of several seeds apart: the end of a name."""
+    seed = made["parameters"].get("seed")
+    return "" if seed is None else f", seed {seed}"
 
 
 class _Builder:
@@ -140,7 +147,7 @@ class _Builder:
 
     def checkpoint(self, made: CheckpointEntry, model: str) -> str:
         """The checkpoint that a model was fine-tuned from."""
-        name, shown = f"epoch {made['epoch']}", made.get("epoch_digest")
+        name, shown = f"epoch {made['epoch']}{of_seed(made)}", made.get("epoch_digest")
         added = self.add("checkpoint", "checkpoints", made, model, name, shown)
         self.nodes[-1]["epoch"], self.nodes[-1]["checkpoints_digest"] = made["epoch"], made["digest"] or ""
         return added

@@ -7,6 +7,7 @@ from typing import Any
 
 from kfp import local
 
+from switchpoint.storage.s3_client import MINIO
 from switchpoint.training.resume import RESUME, RUN
 
 
@@ -22,7 +23,9 @@ def runner(parameters: dict[str, Any]) -> local.DockerRunner:
     ]
     # What a profile or a file of this machine says stays here: give its values as variables.
     of_files = ("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
-    store = {name: value for name, value in os.environ.items() if name.startswith("AWS_") and name not in of_files}
+    store = {
+        name: value for name, value in os.environ.items() if name.startswith(("AWS_", MINIO)) and name not in of_files
+    }
     variables = store | {"HOME": "/tmp", RESUME: os.environ.get(RESUME, ""), RUN: os.environ.get(RUN, "")}
     return local.DockerRunner(mounts=mounts, user=f"{os.getuid()}:{os.getgid()}", environment=variables)
 

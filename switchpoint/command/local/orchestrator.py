@@ -45,12 +45,14 @@ class Task(NamedTuple):
     Attributes:
         step: The task as the run's document shows it.
         outputs: Names of the artifacts it makes.
+        begin: Notes that it runs from now on: until then it waits for others.
         run: Runs it the way kfp does; gives its outputs, or None when it failed.
         broken: Why what is in the cache does not count, if anything is.
     """
 
     step: Step
     outputs: list[str]
+    begin: Callable[[], None]
     run: Callable[[], Outputs | None]
     broken: str
 
@@ -221,14 +223,17 @@ def _observed(observer: Observer) -> Iterator[None]:
     run_single_task = dispatcher.run_single_task_implementation
 
     def dispatch(**arguments: Any) -> tuple[Outputs, Any]:
+        def begin() -> None:
+            step["state"], step["started"], _this_thread.clock = "running", now(), time.monotonic()
+
         def run() -> Outputs | None:
             made, state = run_single_task(**arguments)
             return made if state == status.Status.SUCCESS else None
 
         step: Step = _this_thread.step
-        step["state"] = "running"
+        step["state"] = "pending"
         names = list(arguments["component_spec"].output_definitions.artifacts)
-        made = observer.execute(Task(step, names, run, _this_thread.broken))
+        made = observer.execute(Task(step, names, begin, run, _this_thread.broken))
         return ({}, status.Status.FAILURE) if made is None else (made, status.Status.SUCCESS)
 
     def come_to(**arguments: Any) -> tuple[Outputs, Any]:
@@ -271,7 +276,7 @@ def _round(loop: Any, item: Any, _: str) -> Any:
 @contextlib.contextmanager
 def _ending(step: Step, observer: Observer) -> Iterator[None]:
     """Note when and how a step ends: one that was not dispatched was cached."""
-    clock = time.monotonic()
+    _this_thread.clock = time.monotonic()
     try:
         yield
     except KeyboardInterrupt:
@@ -283,7 +288,7 @@ def _ending(step: Step, observer: Observer) -> Iterator[None]:
     finally:
         if step["state"] == "running":
             step["state"] = "ran"
-        step["ended"], step["seconds"] = now(), round(time.monotonic() - clock, 3)
+        step["ended"], step["seconds"] = now(), round(time.monotonic() - _this_thread.clock, 3)
         if step["state"] == "cached":
             step["why"] = "nothing that it depends on has changed"
         observer.ended(step)

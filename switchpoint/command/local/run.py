@@ -141,6 +141,7 @@ class _Run:
         if self.interrupted.is_set():  # kfp would go on with the next switch epoch
             step["state"] = "skipped"
             raise KeyboardInterrupt
+        task.begin()
         step["log"] = f"logs/{log_name(step)}.log"
         self._log(step).touch()
         self.save()
@@ -192,8 +193,8 @@ class _Run:
         if self.document["state"] == "running":
             self.document["state"] = "failed"
         for step in self.steps:
-            if step["state"] == "running":  # a second Ctrl-C does not wait for it
-                step["state"] = "interrupted"
+            # A second Ctrl-C does not wait for them.
+            step["state"] = {"running": "interrupted", "pending": "skipped"}.get(step["state"], step["state"])
         seen = set(map(place, self.steps))
         self.steps += [
             {**step, "state": "skipped", "seconds": None, "inputs": {}, "outputs": {}}  # they were planned, not made

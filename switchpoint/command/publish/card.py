@@ -79,9 +79,9 @@ def card(document: Run, runs_directory: Path, file: str = MODEL) -> str:
     start = "transfer learning alone" if best["switch_epoch"] is None else f"switch epoch {best['switch_epoch']}"
     manifest = _manifest(document, runs_directory)
     rows = "\n".join(
-        f"| {'never' if row['switch_epoch'] is None else row['switch_epoch']} | {row['seed']} | {row['best_epoch']} "
-        f"| {row['validation_accuracy']:.1%} | {row['test_accuracy']:.1%} | {row['test_loss']:.3f} |"
-        f"{' ← this model' if row is best else ''}"
+        f"| {'never' if row['switch_epoch'] is None else row['switch_epoch']} | {row['seed']} "
+        f"| {row['best_epoch']} | {row['validation_accuracy']:.1%} | {row['test_accuracy']:.1%} "
+        f"| {row['test_loss']:.3f} |{' ← this model' if row is best else ''}"
         for row in document["results"]
     )
     images = "\n".join(

@@ -10,7 +10,7 @@ from typing import Any
 
 from switchpoint.addresses import parse
 from switchpoint.command.publish.sending import Local, Sent
-from switchpoint.storage import NONE, Object, Version, etags, s3, s3_errors
+from switchpoint.storage import NONE, Object, Version, etags, s3, s3_client, s3_errors
 from switchpoint.storage.patience import SMALL, WORKERS, Shown
 from switchpoint.storage.s3 import Retries
 
@@ -21,7 +21,7 @@ class S3Sending:
     checksum_name = "ETag"
 
     def __init__(self, uri: str) -> None:
-        self.client = s3.checked(uri)
+        self.client = s3_client.client(uri)
 
     def checksum(self, path: Path, uri: str, there: Object | None) -> str:
         """The ETag that the file gets when it is sent as here."""

@@ -145,8 +145,7 @@ def every(runs_directory: Path) -> list[Run]:
         if document["state"] == "running" and not _lives(runs_directory, document):
             document["state"] = "interrupted"
             for step in document["steps"]:
-                if step["state"] == "running":
-                    step["state"] = "interrupted"
+                step["state"] = {"running": "interrupted", "pending": "skipped"}.get(step["state"], step["state"])
     return sorted(documents, key=lambda document: document.get("started") or "", reverse=True)
 
 
@@ -155,6 +154,8 @@ def _read(path: Path) -> Run:
         document: Run = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or not {"id", "state", "steps"} <= set(document):
             raise ValueError("it is no object with id, state and steps")
+        if "switch_epochs" in (parameters := document.get("parameters", {})) and "seeds" not in parameters:
+            raise ValueError("an earlier version wrote it")
     except (OSError, ValueError) as error:
         raise RunsDirectoryError(f"{path} is no manifest of a run ({error}). Remove its directory.") from error
     return document

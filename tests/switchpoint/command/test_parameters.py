@@ -43,14 +43,16 @@ def test_the_lab_is_the_lab_to_the_letter() -> None:
     assert (values["finetune_learning_rate"], values["finetune_schedule"]) == (1e-6, "constant")
 
 
-def test_switch_epochs_are_sorted_and_each_there_once() -> None:
-    assert parameters.resolve("demo", {"switch_epochs": [4, 1, 4]})["switch_epochs"] == [1, 4]
+@pytest.mark.parametrize("name", ["switch_epochs", "seeds"])
+def test_lists_are_sorted_and_each_number_is_there_once(name: str) -> None:
+    assert parameters.resolve("demo", {name: [4, 1, 4]})[name] == [1, 4]
 
 
 def test_numbers_and_lists_as_a_cluster_gives_them_back_are_taken() -> None:
-    values = parameters.resolve("demo", {}) | {"switch_epochs": "[1.0, 2.0]", "batch_size": 16.0}
-    assert parameters.checked(values)["switch_epochs"] == [1, 2]
-    assert type(parameters.checked(values)["batch_size"]) is int
+    values = parameters.resolve("demo", {}) | {"switch_epochs": "[1.0, 2.0]", "seeds": "[3.0, 1.0]", "batch_size": 16.0}
+    checked = parameters.checked(values)
+    assert (checked["switch_epochs"], checked["seeds"]) == ([1, 2], [1, 3])
+    assert type(checked["batch_size"]) is int
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,8 @@ def test_numbers_and_lists_as_a_cluster_gives_them_back_are_taken() -> None:
         ({"switch_epochs": [0, 2]}, r"switch_epochs has 0: .* epoch 1 to 6"),
         ({"switch_epochs": [2, 7]}, r"switch_epochs has 7: .*transfer_epochs=6"),
         ({"switch_epochs": []}, "switch_epochs is empty"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"seeds": [1, -1]}, r"seeds=-1: give a value in \[0, 2147483647\]"),
         ({"backbone": "resnet_9"}, "backbone='resnet_9' is unknown. There are: .*efficientnet_b0"),
         ({"batch_size": 0}, "batch_size=0: give a value in \\[1, ∞\\)"),
         ({"batch_size": 1.5}, "batch_size=1.5: give a whole number"),

@@ -17,6 +17,7 @@ from switchpoint.command import compilation, podstore, profiles
 from switchpoint.errors import ParameterError
 from switchpoint.provenance import digests as identity
 from switchpoint.training.resume import RESUME
+from tests.support import tasks_of
 
 SHIPPED = ["cpu", "eks", "gke-a100-spot", "gke-l4", "nvidia", "openshift"]
 
@@ -91,21 +92,18 @@ def test_a_step_gets_what_its_profile_says() -> None:
     ]
     assert finetune["activeDeadlineSeconds"] == "86400"
     # The step's own retries, the default's for the others.
-    tasks = spec["root"]["dag"]["tasks"]
-    assert tasks["prepare"]["retryPolicy"]["maxRetryCount"] == 1
-    loop = spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    assert {name: task["retryPolicy"]["maxRetryCount"] for name, task in loop.items()} == {
-        "finetune": 5,
-        "evaluate-2": 5,
+    counts = {
+        name: task["retryPolicy"]["maxRetryCount"] for name, task in tasks_of(spec).items() if "-loop-" not in name
     }
+    others = dict.fromkeys(("digest", "prepare", "collect", "report"), 1)
+    assert counts == others | dict.fromkeys(("transfer", "evaluate", "finetune", "evaluate-2"), 5)
 
 
 @pytest.mark.parametrize("profile", ["gke-l4", "gke-a100-spot"])
 def test_the_limit_on_retrying_leaves_every_attempt_its_time(profile: str) -> None:
     """Argo counts it from the start of the first attempt, ends the attempt that runs, and reads whole factors only."""
     spec, settings = compiled(profile)
-    tasks = spec["root"]["dag"]["tasks"] | spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    for name, task in tasks.items():
+    for name, task in tasks_of(spec).items():
         if "retryPolicy" not in task:
             continue
         policy = task["retryPolicy"]
@@ -124,8 +122,7 @@ def cache_key_parts(spec: dict[str, Any]) -> dict[str, Any]:
     )
     for name, component in spec["components"].items():
         parts[name] = {key: component.get(key) for key in ("inputDefinitions", "outputDefinitions")}
-    for where, dag in (("root", spec["root"]), ("loop", spec["components"]["comp-for-loop-1"])):
-        parts[where] = {name: task.get("inputs") for name, task in dag["dag"]["tasks"].items()}
+    parts["inputs"] = {name: task.get("inputs") for name, task in tasks_of(spec).items()}
     return parts
 
 
@@ -184,12 +181,65 @@ def test_who_reads_a_bucket_is_told_how_to_reach_the_store(tmp_path: Path) -> No
             assert not told and not secrets
 
 
+def told(package: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables of the first step, and of each of its secrets' which holds it."""
+    spec, platform = yaml.safe_load_all(package)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    secrets = executors.get("exec-digest", {}).get("secretAsEnv", ())
+    return (
+        {each["name"]: each["value"] for each in containers(spec)["exec-digest"].get("env", ())},
+        {pair["envVar"]: secret["secretName"] for secret in secrets for pair in secret["keyToEnv"]},
+    )
+
+
+SHIPPED_TOLD = {
+    "SWITCHPOINT_MINIO_ENDPOINT_URL": "http://seaweedfs.kubeflow:9000",
+    "SWITCHPOINT_MINIO_REGION": "us-east-1",
+}
+SHIPPED_KEYS = dict.fromkeys(
+    ("SWITCHPOINT_MINIO_ACCESS_KEY_ID", "SWITCHPOINT_MINIO_SECRET_ACCESS_KEY"), "mlpipeline-minio-artifact"
+)
+
+
 def test_the_store_of_an_installation_as_shipped_is_known() -> None:
     cpu = profiles.load("cpu")
-    assert profiles.reaching(cpu, "gs://bucket/x", None, "sample").store is None
-    assert profiles.reaching(cpu, None, "minio://mlpipeline/resume").store == podstore.SHIPPED
-    own = profiles.Profile("own", cpu.steps, store=podstore.Store("http://other:9000"))
-    assert profiles.reaching(own, "minio://mlpipeline/x") == own
+    assert profiles.for_run(cpu, None, ["gs://bucket/x", "", "sample"]) == cpu
+    assert profiles.for_run(cpu, "minio://mlpipeline/resume", ()).minio == podstore.SHIPPED
+    assert told(compilation.package(cpu, uses=["minio://mlpipeline/x"])) == (SHIPPED_TOLD, SHIPPED_KEYS)
+    elsewhere = profiles.Profile("own", cpu.steps, store=podstore.Store("http://other:9000"))
+    assert profiles.for_run(elsewhere, None, ["minio://mlpipeline/x"]) == elsewhere
+
+
+def test_two_stores_in_one_run_are_each_reached_as_they_are(tmp_path: Path) -> None:
+    """Photos in S3, by what the pods' service account may; all else in the Kubeflow's own store."""
+    (tmp_path / "s3.yaml").write_text("store: {region: eu-central-1}")
+    uses = ["s3://photos/food", "minio://mlpipeline/root"]
+    package = compilation.package(profiles.load(str(tmp_path / "s3.yaml")), uses=uses)
+    assert told(package) == ({"AWS_REGION": "eu-central-1"} | SHIPPED_TOLD, SHIPPED_KEYS)
+    stores = "store: {endpoint: 'http://ceph:8000', secret: ceph}\nminio: {endpoint: 'http://minio:9000', secret: keys}"
+    (tmp_path / "two.yaml").write_text(stores)
+    variables, secrets = told(compilation.package(profiles.load(str(tmp_path / "two.yaml")), uses=uses))
+    assert variables == {"AWS_ENDPOINT_URL": "http://ceph:8000", "SWITCHPOINT_MINIO_ENDPOINT_URL": "http://minio:9000"}
+    assert (secrets["AWS_ACCESS_KEY_ID"], secrets["SWITCHPOINT_MINIO_ACCESS_KEY_ID"]) == ("ceph", "keys")
+
+
+def test_compile_tells_pods_what_submit_tells_them(tmp_path: Path) -> None:
+    from tests.switchpoint.command.cluster.cases import call
+
+    output = tmp_path / "pipeline.yaml"
+    uses = ("--uses", "minio://mlpipeline/datasets/x", "--uses", "pvc://photos/x")
+    result = call("compile", "--output", str(output), "--resume", "minio://mlpipeline/states", *uses)
+    assert result.exit_code == 0, result.output
+    variables, secrets = told(output.read_text())
+    assert variables == {RESUME: "minio://mlpipeline/states"} | SHIPPED_TOLD and secrets == SHIPPED_KEYS
+    assert "mountPath: /pvc/photos" in output.read_text()
+
+
+@pytest.mark.parametrize("way", ["flag", "profile"])
+def test_no_states_are_kept_when_that_is_said(tmp_path: Path, way: str) -> None:
+    (tmp_path / "own.yaml").write_text("resume: none" if way == "profile" else "resume: gs://bucket/states")
+    resume = "none" if way == "flag" else None
+    assert RESUME not in compilation.package(profiles.load(str(tmp_path / "own.yaml")), resume=resume)
 
 
 def test_compiling_leaves_the_local_pipeline_as_it_was() -> None:
@@ -225,7 +275,7 @@ def test_the_environment_names_registry_and_device(monkeypatch: pytest.MonkeyPat
     ("text", "said"),
     [
         ("steps: {train: {}}", r"steps\.train is unknown\. Allowed: digest, prepare, transfer"),
-        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume, claims, store"),
+        ("defaults: {}", r"defaults is unknown\. Allowed: default, steps, resume, claims, store, minio"),
         ("default: {gpu: 1}", r"default\.gpu is unknown\. Allowed: accelerator, node_selector"),
         ("default: {cpu: {request: 2}}", r'default\.cpu\.request is 2: give cores in quotes, such as "2"'),
         ("default: {memory: {limit: 4 GB}}", r"memory\.limit is '4 GB': give a size such as 512Mi"),
@@ -280,20 +330,22 @@ def test_a_steps_own_settings_replace_the_defaults_whole(tmp_path: Path) -> None
 
 def test_the_digests_are_taken_first_and_anew_in_every_run() -> None:
     spec, _ = compiled("cpu")
-    tasks = spec["root"]["dag"]["tasks"]
+    tasks = tasks_of(spec)
     assert tasks["digest"].get("cachingOptions", {}) == {} and "triggerPolicy" not in tasks["digest"]
     assert {name for name, task in tasks.items() if task.get("cachingOptions") == {"enableCache": True}} == (
-        tasks.keys() - {"digest", "for-loop-1"}
+        tasks.keys() - {"digest", "for-loop-1", "for-loop-2"}
     )
-    for name, output in (("prepare", "of_dataset"), ("transfer", "of_weights")):
-        given = tasks[name]["inputs"]["parameters"][f"{output.removeprefix('of_')}_digest"]
+    inside = "pipelinechannel--digest-of_weights"  # of the loop that transfer is in
+    assert tasks["transfer"]["inputs"]["parameters"]["weights_digest"] == {"componentInputParameter": inside}
+    for name, parameter, output in (("prepare", "dataset_digest", "of_dataset"), ("for-loop-1", inside, "of_weights")):
+        given = tasks[name]["inputs"]["parameters"][parameter]
         assert given == {"taskOutputParameter": {"outputParameterKey": output, "producerTask": "digest"}}
 
 
 def test_what_reads_photos_sees_their_volume_and_nothing_else_does(tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text("claims: [photos, photos-2]")
-    text = compilation.package(profiles.load(str(file)), dataset="pvc://photos/food-101")
+    text = compilation.package(profiles.load(str(file)), uses=["pvc://photos/food-101"])
     executors = list(yaml.safe_load_all(text))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = {
         name: [(each["mountPath"], each["constant"]) for each in of["pvcMount"]] for name, of in executors.items()

@@ -44,6 +44,7 @@ def test_an_edited_step_changes_its_own_digest_and_no_other(copy: Path, step: st
         ("data/records.py", {"prepare", "transfer", "finetune", "evaluate"}),
         ("training/augmentation.py", {"transfer", "finetune", "evaluate"}),
         ("training/loop.py", {"transfer", "finetune"}),
+        ("training/collected.py", {"collect", "report"}),
         ("training/features.py", {"transfer"}),
         ("training/saved_model.py", {"transfer", "finetune", "evaluate"}),
         ("storage/__init__.py", {"digest", "prepare", "transfer", "finetune"}),
@@ -73,7 +74,8 @@ ROOMS = {
     "transfer": ROOT_MODULES | {"training", "training/backbones", "storage"},
     "finetune": ROOT_MODULES | {"training", "training/backbones", "storage"},
     "evaluate": ROOT_MODULES | {"training"},
-    "report": {"", "provenance"},
+    "collect": {"", "provenance", "training"},
+    "report": {"", "provenance", "training"},
 }
 
 

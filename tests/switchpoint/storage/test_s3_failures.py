@@ -12,6 +12,7 @@ from switchpoint import storage
 from switchpoint.command.publish.upload import upload
 from switchpoint.errors import StorageError
 from switchpoint.storage import s3 as s3_storage
+from switchpoint.storage import s3_client
 from tests.stores import s3 as s3_store
 from tests.stores.s3 import S3
 
@@ -27,7 +28,7 @@ def set_aws(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Set:
             monkeypatch.setenv(name, value)
         else:
             monkeypatch.delenv(name)
-        s3_storage.client.cache_clear()
+        s3_client.forget()
 
     return change
 
@@ -99,8 +100,33 @@ def test_a_kubeflow_address_needs_an_endpoint(s3: S3, set_aws: Set) -> None:
     s3.put("x", b"1")
     assert storage.read_bytes(f"minio://{s3.bucket}/x")[0] == b"1"
     set_aws("AWS_ENDPOINT_URL", "")
-    with pytest.raises(StorageError, match=r"set AWS_ENDPOINT_URL\. .*kubectl -n kubeflow port-forward svc/seaweedfs"):
+    with pytest.raises(
+        StorageError,
+        match=r"set AWS_ENDPOINT_URL, or SWITCHPOINT_MINIO_.*kubectl -n kubeflow port-forward svc/seaweedfs",
+    ):
         storage.read_bytes(f"minio://{s3.bucket}/x")
+
+
+def test_a_kubeflows_store_may_be_another_than_that_of_s3(s3: S3, s3_server: str, set_aws: Set) -> None:
+    """Two addresses of one server stand for two stores; the one of s3:// is behind the proxy, and fails."""
+    s3.put("x", b"1")
+    for name, value in {"ENDPOINT_URL": s3_server, "ACCESS_KEY_ID": s3_store.READER}.items():
+        set_aws(f"{s3_client.MINIO}_{name}", value)
+    set_aws(f"{s3_client.MINIO}_SECRET_ACCESS_KEY", s3_store.READERS_SECRET)
+    assert storage.read_bytes(f"minio://{s3.bucket}/x")[0] == b"1"
+    assert s3.requests == []
+    with pytest.raises(StorageError, match=rf"may not write minio://.*{s3_server} said"):
+        storage.write_bytes(f"minio://{s3.bucket}/y", b"2", "text/plain")
+    storage.write_bytes(s3.uri("y"), b"2", "text/plain")
+    assert s3.requests and s3.get("y") == b"2"
+
+
+def test_a_bucket_is_where_a_cluster_said_that_it_is(s3: S3, s3_server: str) -> None:
+    s3.put("x", b"1")
+    s3_client.tell(s3.uri("x"), s3_client.Access(s3_server, "", s3_store.ACCESS_KEY, s3_store.SECRET_KEY))
+    assert storage.read_bytes(s3.uri("x"))[0] == b"1" and s3.requests == []
+    with pytest.raises(StorageError, match=rf"bucket does not exist \({s3.url}\)"):
+        storage.write_bytes("s3://another-bucket/y", b"2", "text/plain")
 
 
 def test_an_endpoint_that_never_answers_is_given_up_sooner(

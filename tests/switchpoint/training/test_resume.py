@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kfp import dsl
 
+from components.digest.component import digest
 from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training import resume
 from switchpoint.training.resume import Resume
 from tests.stores.proxy import Bucket
+from tests.stores.s3 import S3
 
 
 @dataclass(frozen=True)
@@ -244,12 +247,40 @@ def test_a_lock_whose_answer_was_lost_is_held(bucket: Bucket, monkeypatch: pytes
         assert kept.keeps
 
 
+@pytest.fixture
+def named(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """The bucket that the environment names, as of a component."""
+    monkeypatch.setenv(resume.RESUME, bucket.uri("resume"))
+    return bucket
+
+
+def test_a_bucket_that_can_be_used_is_left_as_it_was(named: Bucket) -> None:
+    assert not Resume.from_environment().keeps
+    assert named.names() == []
+
+
+@pytest.mark.parametrize("lacks", ["WRITES", "READS", "LISTS", "DELETES"])
+def test_a_bucket_without_a_right_is_an_error_before_training(named: Bucket, lacks: str) -> None:
+    named.fail(403, getattr(named, lacks), times=100)
+    with pytest.raises(
+        StorageError, match=r"SWITCHPOINT_RESUME names .*resume, where .* may not .*--resume none\)\. No"
+    ):
+        Resume.from_environment()
+
+
+def test_the_first_step_of_a_run_tries_the_bucket(s3: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(resume.RESUME, "s3://no-such-bucket/states")
+    with pytest.raises(StorageError, match=r"SWITCHPOINT_RESUME names s3://no-such-bucket/states, .* does not exist"):
+        digest.python_func("sample", "", "efficientnet_lite0", "none", "", dsl.Artifact(uri=str(tmp_path / "digests")))
+    assert not (tmp_path / "digests").exists()
+
+
 def test_a_store_that_keeps_no_conditions_is_an_error_before_training(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    named: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "keeps_conditions", lambda uri: False)
     with pytest.raises(StorageError, match=r"SWITCHPOINT_RESUME names .*resume, whose store takes a conditional write"):
-        opened(bucket.uri("resume"))
+        Resume.from_environment()
 
 
 def test_of_two_that_come_at_once_one_has_the_lock(root: str) -> None:

@@ -78,6 +78,7 @@ COMMANDS = {
     "pipeline-root-path": ["submit", "--host", "http://127.0.0.1:1", "--pipeline-root", "bucket/x"],
     "resume": ["submit", "--host", "http://127.0.0.1:1", "--resume", "az://bucket/x"],
     "compile": ["compile", "--resume", "az://bucket/x"],
+    "compile-relative": ["compile", "--resume", "states"],
     "output": ["compile", "--output", "az://bucket/x"],
     "runs-dir": ["runs", "--runs-dir", "gs://bucket/x"],
     "runs-dir-run": ["run", "--recipe", "demo", "--runs-dir", "az://bucket/x"],

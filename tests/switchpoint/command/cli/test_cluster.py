@@ -25,6 +25,7 @@ def run(tmp_path: Path) -> dict[str, Any]:
     parameters = {
         "dataset": "sample", "dataset_digest": "d" * 64, "backbone": "efficientnet_lite0", "weights": "imagenet",
         "weights_digest": "e" * 64, "image_size": 64,
+        "seed": 7, "seeds": [1, 2],
     }  # fmt: skip
     document = runs.create(directory, parameters, "subprocess")
     base = directory / document["id"]
@@ -34,13 +35,14 @@ def run(tmp_path: Path) -> dict[str, Any]:
     (base / "report" / "results").write_text(json.dumps({"best": {"switch_epoch": 2, "model_digest": "b"}}))
     (base / "report" / "model" / "model.keras").write_bytes(b"a model")
 
-    def row(epoch: int | None, digest: str) -> dict[str, Any]:
-        return {"switch_epoch": epoch, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.789,
-                "test_loss": 0.7, "diverged": False, "seconds": 9.0, "model_digest": digest}  # fmt: skip
+    def row(epoch: int | None, seed: int, digest: str) -> dict[str, Any]:
+        return {"switch_epoch": epoch, "seed": seed, "best_epoch": 3, "validation_accuracy": 0.8,
+                "test_accuracy": 0.789, "test_loss": 0.7, "diverged": False, "seconds": 9.0,
+                "model_digest": digest}  # fmt: skip
 
     document |= {
         "state": "succeeded",
-        "results": [row(None, "a"), row(2, "b")],
+        "results": [row(None, 1, "a"), row(None, 2, "c"), row(2, 1, "d"), row(2, 2, "b")],
         "conclusion": "Switch after epoch 2.",
         "model": str(base / "report" / "model" / "model.keras"),
         "steps": [
@@ -138,7 +140,8 @@ def test_only_a_run_that_succeeded_is_exported(gcs: Any, run: dict[str, Any], tm
 
 def test_the_card_marks_the_model_it_is_about(run: dict[str, Any], tmp_path: Path) -> None:
     lines = model_card.card(run, tmp_path / "runs").splitlines()
-    assert [line.startswith("| 2 |") for line in lines if line.endswith("← this model")] == [True]
+    assert [line.startswith("| 2 | 2 |") for line in lines if line.endswith("← this model")] == [True]
+    assert len([line for line in lines if line.startswith(("| 2 | ", "| never | "))]) == 4
 
 
 def test_a_run_that_was_moved_is_exported(run: dict[str, Any], tmp_path: Path) -> None:

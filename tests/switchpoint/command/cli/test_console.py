@@ -10,8 +10,8 @@ from rich.console import Console
 from switchpoint.command.cli.console import Show, about_photos, results_table, runs_table, sparkline, wide
 from switchpoint.progress import Progress, say
 
-TRANSFER = {"name": "transfer", "switch_epoch": None, "why": "first run", "state": "ran", "seconds": 12.75}
-FINETUNE = {"name": "finetune", "switch_epoch": 14, "why": "first run", "state": "ran", "seconds": 80.0}
+TRANSFER = {"name": "transfer", "seed": 1, "switch_epoch": None, "why": "first run", "state": "ran", "seconds": 12.75}
+FINETUNE = {"name": "finetune", "seed": 1, "switch_epoch": 14, "why": "first run", "state": "ran", "seconds": 80.0}
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def epoch(number: int, epochs: int = 14) -> Progress:
 @pytest.fixture
 def terminal() -> Callable[[int], Show]:
     def make(width: int) -> Show:
-        return Show(Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width, height=24))
+        return Show(Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width, height=24), [1])
 
     return make
 
@@ -101,7 +101,7 @@ def test_photos_are_counted(terminal: Callable[[int], Show], said: Callable[...,
 
 
 def test_a_file_gets_a_line_an_epoch(said: Callable[..., str]) -> None:
-    show = Show(Console(file=io.StringIO(), width=80))
+    show = Show(Console(file=io.StringIO(), width=80), [1])
     show.started(TRANSFER)
     show.line(TRANSFER, said("transfer", epoch(3)))
     show.ended(TRANSFER)
@@ -109,6 +109,17 @@ def test_a_file_gets_a_line_an_epoch(said: Callable[..., str]) -> None:
         "transfer       runs: first run",
         "transfer       epoch 3/14, loss 0.667, accuracy 0.150, val_loss 1.998, val_accuracy 0.188, 33 s left",
         "transfer       done in 12.8 s",
+    ]
+
+
+def test_steps_of_several_seeds_are_told_apart_in_a_column() -> None:
+    show = Show(Console(file=io.StringIO(), width=80), [1, 12])
+    for step in (TRANSFER, FINETUNE | {"seed": 12}, {"name": "report", "seed": None, "switch_epoch": None}):
+        show.ended({"state": "cached"} | step)
+    assert printed(show).splitlines() == [
+        "transfer, seed 1        done in 12.8 s",
+        "finetune 14, seed 12    done in 80.0 s",
+        "report                  cached",
     ]
 
 
@@ -154,23 +165,24 @@ def shown(what: Any, width: int = 120) -> list[str]:
 
 def row(switch_epoch: int | None, validation: float, test: float) -> dict[str, Any]:
     numbers = {"validation_accuracy": validation, "test_accuracy": test, "test_loss": 1.0, "seconds": 9.0}
-    return numbers | {"switch_epoch": switch_epoch, "best_epoch": 3, "diverged": False}
+    return numbers | {"switch_epoch": switch_epoch, "diverged": False, "model_digest": f"from {switch_epoch}"}
 
 
 def test_runs_show_the_chosen_starts_test_accuracy_not_the_highest() -> None:
     run: dict[str, Any] = {
         "id": "20261124-101502-3f9a",
         "state": "succeeded",
-        "parameters": {"dataset": "sample", "switch_epochs": [1, 2]},
+        "parameters": {"dataset": "sample", "switch_epochs": [1, 2], "seeds": [1, 2]},
         "results": [row(None, 0.70, 0.80), row(1, 0.75, 0.66), row(2, 0.74, 0.91)],
-        "best": {"switch_epoch": 1, "model_digest": "b"},
+        "best": {"switch_epoch": 1, "seed": 1, "model_digest": "from 1"},
     }
     text = "\n".join(shown(runs_table([run])))
-    assert "66.0%" in text and "epoch 1" in text
+    assert "66.0%" in text and "epoch 1" in text and "1, 2; 2 seeds" in text
     assert "91.0%" not in text and "80.0%" not in text
     assert run["id"] in "\n".join(shown(runs_table([run]), width=80))
-    chosen = [line for line in shown(results_table(run["results"], run["best"])) if "chosen" in line]
-    assert len(chosen) == 1 and "epoch 1, chosen" in chosen[0]
+    starts = [each | {"gain": {"points": -1.44, "low": -3.0, "high": 0.12}} for each in run["results"]]
+    chosen = [line for line in shown(results_table(starts, run["best"])) if "chosen" in line]
+    assert len(chosen) == 1 and "epoch 1, chosen" in chosen[0] and "-1.4 [-3.0, +0.1]" in chosen[0]
 
 
 def test_photos_that_are_there_twice_are_told() -> None:

@@ -58,7 +58,7 @@ def test_a_run_whose_results_cannot_be_written_has_failed(tmp_path: Path, monkey
 
     monkeypatch.setattr(local_run, "plan", lambda *_: [])
     monkeypatch.setattr(local_run, "orchestrate", lambda *_, **__: None)
-    monkeypatch.setattr(local_run, "collect", full)
+    monkeypatch.setattr(local_run, "fill_in", full)
     result = call("run", "--recipe", "demo", "--runs-dir", str(tmp_path))
     assert result.exit_code == 1
     assert result.output.startswith("Error: Every step ended well, but") and "report.html.part" in result.output
@@ -100,7 +100,7 @@ def step(name: str, state: str, **outputs: str) -> dict[str, Any]:
 
 
 def test_a_failed_run_has_no_model_yet(tmp_path: Path) -> None:
-    document = store.create(tmp_path, {"dataset": "sample", "switch_epochs": [1]}, "subprocess")
+    document = store.create(tmp_path, {"dataset": "sample", "switch_epochs": [1], "seeds": [1]}, "subprocess")
     document |= {
         "state": "failed",
         "steps": [step("prepare", "failed"), step("transfer", "skipped", model="planned://5c2b")],
@@ -112,7 +112,7 @@ def test_a_failed_run_has_no_model_yet(tmp_path: Path) -> None:
 
 
 def test_what_was_only_planned_is_not_written_down(tmp_path: Path) -> None:
-    document = store.create(tmp_path, {"dataset": "sample", "switch_epochs": [1]}, "subprocess")
+    document = store.create(tmp_path, {"dataset": "sample", "switch_epochs": [1], "seeds": [1]}, "subprocess")
     going = local_run._Run(document, tmp_path, None, None)  # type: ignore[arg-type]
     expected = {**step("transfer", "will run", model="planned://5c2b"), "inputs": {"records": ["planned://77aa"]}}
     going.close([expected])  # type: ignore[list-item]

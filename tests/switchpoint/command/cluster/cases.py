@@ -15,11 +15,20 @@ EPOCHS = [1, 2, 4]
 DEMO = ("--recipe", "demo")  # drawn dishes, switch epochs 1, 2, 4
 
 
-STEPS = {
-    "digest": "SUCCEEDED", "prepare": "SUCCEEDED", "transfer": "SUCCEEDED", "evaluate": "SUCCEEDED",
-    **{f"{name}_{epoch}": "SUCCEEDED" for epoch in EPOCHS for name in ("finetune", "evaluate")},
-    "report": "SUCCEEDED",
-}  # fmt: skip
+SEEDED = (
+    "transfer", "evaluate", *(f"{name}_{epoch}" for epoch in EPOCHS for name in ("finetune", "evaluate")), "collect",
+)  # fmt: skip
+
+
+def ended(*seeds: int) -> dict[str, str]:
+    """The state of every step, of a run with these seeds, as `tasks` takes it."""
+    ends = ["", *(f"_seed_{seed}" for seed in seeds[1:])]
+    return dict.fromkeys(
+        ["digest", "prepare", *(f"{step}{end}" for end in ends for step in SEEDED), "report"], "SUCCEEDED"
+    )
+
+
+STEPS = ended(1)
 
 
 ENDED = [("SUCCEEDED", tasks(EPOCHS, **STEPS))]
@@ -32,16 +41,26 @@ def call(*arguments: str) -> Result:
 Submit = Callable[..., Result]
 
 
+def row(switch_epoch: int | None, seed: int, test_accuracy: float, digest: str) -> dict[str, Any]:
+    return {
+        "switch_epoch": switch_epoch, "seed": seed, "best_epoch": 3, "validation_accuracy": 0.8,
+        "test_accuracy": test_accuracy, "test_loss": 0.7, "diverged": False, "seconds": 90.0, "model_digest": digest,
+    }  # fmt: skip
+
+
+def summary(switch_epoch: int | None, test_accuracy: float, gain: dict[str, float] | None) -> dict[str, Any]:
+    return {
+        "switch_epoch": switch_epoch, "seeds": [1], "validation_accuracy": 0.8, "test_accuracy": test_accuracy,
+        "test_loss": 0.7, "gain": gain, "diverged": 0, "seconds": 90.0,
+    }  # fmt: skip
+
+
 REPORT = {
-    "results": [
-        {"switch_epoch": None, "best_epoch": 6, "validation_accuracy": 0.7, "test_accuracy": 0.69, "test_loss": 1.0,
-         "diverged": False, "seconds": 60.0, "model_digest": "a"},
-        {"switch_epoch": 2, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.79, "test_loss": 0.7,
-         "diverged": False, "seconds": 90.0, "model_digest": "b"},
-    ],
-    "best": {"switch_epoch": 2, "model_digest": "b"},
+    "results": [row(None, 1, 0.69, "a"), row(2, 1, 0.79, "b")],
+    "starts": [summary(None, 0.69, None), summary(2, 0.79, {"points": 10.0, "low": 4.0, "high": 16.0})],
+    "best": {"switch_epoch": 2, "seed": 1, "model_digest": "b"},
     "conclusion": "Switch after epoch 2.",
-}  # fmt: skip
+}
 
 
 def begin(bucket: Any, run: Any, photos: str = "first") -> None:
@@ -50,8 +69,8 @@ def begin(bucket: Any, run: Any, photos: str = "first") -> None:
     bucket.put(f"root/switchpoint/{run.run_id}/digest/0b5e1f9c/digests", json.dumps(digests).encode())
 
 
-def publish(gcs: Any, run: Any, root: str = "root") -> str:
-    base = f"{root}/switchpoint/{run.run_id}/report/0b5e1f9c"
-    gcs.put(f"{base}/results", json.dumps(REPORT).encode())
-    gcs.put(f"{base}/page", b"<html></html>")
-    return f"gs://{gcs.bucket}/{base}"
+def publish(bucket: Any, run: Any, said: dict[str, Any] = REPORT) -> str:
+    base = f"root/switchpoint/{run.run_id}/report/0b5e1f9c"
+    bucket.put(f"{base}/results", json.dumps(said).encode())
+    bucket.put(f"{base}/page", b"<html></html>")
+    return str(bucket.uri(base))

@@ -14,7 +14,7 @@ from switchpoint.command.cluster.curves import Curves
 from switchpoint.command.runs import tensorboard
 from switchpoint.provenance.metadata import MEMBER
 from tests.kfp_server import Server
-from tests.switchpoint.command.cluster.cases import ENDED, REPORT, Submit, call, publish
+from tests.switchpoint.command.cluster.cases import ENDED, REPORT, Submit, call, publish, row
 
 
 def model(digest: str, **records: Any) -> bytes:
@@ -49,7 +49,9 @@ def test_a_run_of_a_cluster_is_exported_to_a_bucket(server: Server, ran: Any, gc
     assert json.loads(gcs.get(f"{base}/classes.json")) == ["pho", "ramen"]
     assert json.loads(gcs.get("models/food/latest.json"))["version"] == ran.run_id
     card = gcs.get(f"{base}/README.md").decode()
-    assert "# efficientnet_lite0, switch epoch 2" in card and "| 2 | 3 | 80.0% | 79.0% | 0.700 | ← this model" in card
+    assert (
+        "# efficientnet_lite0, switch epoch 2" in card and "| 2 | 1 | 3 | 80.0% | 79.0% | 0.700 | ← this model" in card
+    )
     assert f"- run: `{ran.run_id}`" in card and "registry.example/switchpoint-python-finetune:gpu-" in card
     assert re.search(r"dataset: `sample`, digest `d{64}`", card), card  # as the run found it
     assert re.search(r"pretrained weights: `.*`, digest `e{64}`", card), card
@@ -76,9 +78,9 @@ def test_a_run_without_a_model_is_not_exported(server: Server, ran: Any, tmp_pat
     assert result.exit_code == 1 and "is canceled: only a run that succeeded has a best model" in result.output
 
 
-def trained(gcs: Any, run_id: str, place: str, switch_epoch: int, digest: str) -> None:
+def trained(gcs: Any, run_id: str, place: str, switch_epoch: int, digest: str, seed: int = 1) -> None:
     """A training's history and logs, where KFP's launcher puts them."""
-    history = {"switch_epoch": switch_epoch, "model_digest": digest}
+    history = {"switch_epoch": switch_epoch, "seed": seed, "model_digest": digest}
     gcs.put(f"root/switchpoint/{run_id}/{place}/history", json.dumps(history).encode())
     gcs.put(f"root/switchpoint/{run_id}/{place}/logs/train/events", f"{run_id} {digest}".encode())
 
@@ -101,6 +103,22 @@ def test_curves_of_a_cluster_are_those_of_the_run_cached_ones_too(
         "transfer/train/events": f"{ran.run_id} a", "finetune-from-02/train/events": f"{later.run_id} b",
     }  # fmt: skip
     assert not place.exists()
+
+
+def test_curves_of_several_seeds_are_named_by_them(server: Server, submit: Submit, ran: Any, gcs: Any) -> None:
+    submit("--pipeline-root", gcs.uri("root"), "--switch-epochs", "2", "--seeds", "1,3")
+    later = server.runs[1]
+    later.state = "SUCCEEDED"
+    more = [row(None, 3, 0.6, "c"), row(2, 3, 0.7, "d")]
+    publish(gcs, later, REPORT | {"results": [*REPORT["results"], *more]})
+    for number, each in enumerate([*REPORT["results"], *more]):
+        made_by = ran if each["seed"] == 1 else later
+        step = "finetune" if each["switch_epoch"] else "transfer"
+        trained(gcs, made_by.run_id, f"{step}/{number}", each["switch_epoch"] or 0, each["model_digest"], each["seed"])
+    kubeflow = Cluster(host=server.host)
+    with Curves(kubeflow, kubeflow.find(later.run_id), None) as curves:
+        found = {path.name for path in curves.renew().iterdir()}
+    assert found == {f"{name}-seed-{seed}" for name in ("transfer", "finetune-from-02") for seed in (1, 3)}
 
 
 def test_tensorboard_shows_what_a_run_that_goes_on_has_trained(

@@ -13,7 +13,7 @@ from switchpoint.command.cluster import steps as cluster_steps
 from switchpoint.provenance import digests as identity
 from tests.kfp_server import Server
 from tests.kfp_workflows import tasks, workflow_nodes
-from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit
+from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit, ended
 
 
 def test_waiting_shows_each_change_once(server: Server, submit: Submit) -> None:
@@ -30,15 +30,16 @@ def test_waiting_shows_each_change_once(server: Server, submit: Submit) -> None:
     lines = [" ".join(line.split()) for line in result.output.splitlines()[2:]]
     assert lines.pop(0) == "digest done in 75 s"
     assert lines[:4] == ["prepare cached", "transfer running", "transfer done in 75 s", "finetune 4 running"]
-    assert sorted(lines[4:12]) == sorted(
+    assert sorted(lines[4:13]) == sorted(
         f"{step} {'cached' if step in ('finetune 1', 'evaluate 1') else 'done in 75 s'}"
         for step in (
             "evaluate",
             *(f"{name} {epoch}" for epoch in EPOCHS for name in ("finetune", "evaluate")),
+            "collect",
             "report",
         )
     )
-    assert "where the cluster is set to keep them" in lines[12] and "artifact `page`, tab Visualization" in lines[12]
+    assert "where the cluster is set to keep them" in lines[13] and "artifact `page`, tab Visualization" in lines[13]
 
 
 def test_passing_faults_while_waiting_are_sat_out(
@@ -98,7 +99,7 @@ def test_where_the_workflow_can_not_be_had_steps_are_still_named(server: Server,
 
 def test_steps_of_unlinked_tasks_are_still_named() -> None:
     unlinked = cluster_steps.of_tasks(tasks(EPOCHS, cached=("prepare", "finetune_2"), **STEPS))
-    found = cluster_steps.steps(unlinked, EPOCHS)
+    found = cluster_steps.steps(unlinked, EPOCHS, [1])
     assert [step["state"] for step in found if step["name"] == "prepare"] == ["cached"]
     finetunes = [step for step in found if step["name"] == "finetune"]
     assert [step["switch_epoch"] for step in finetunes] == [None] * 3
@@ -106,6 +107,37 @@ def test_steps_of_unlinked_tasks_are_still_named() -> None:
 
 
 def test_rounds_go_by_the_runs_own_order() -> None:
+    """Of both loops: a run made in the UI has its lists in any order."""
     epochs = [4, 1, 2]
-    found = cluster_steps.steps(nodes(epochs, finetune_4="RUNNING", finetune_2="FAILED"), epochs)
-    assert {step["switch_epoch"]: step["state"] for step in found} == {4: "running", 2: "failed"}
+    begun = {"transfer": "SUCCEEDED", "finetune_4": "RUNNING", "finetune_2": "FAILED"}
+    found = cluster_steps.steps(nodes(epochs, **begun), epochs, [1])
+    assert {step["switch_epoch"]: step["state"] for step in found} == {None: "ran", 4: "running", 2: "failed"}
+    cached = ("finetune_4_seed_1", "evaluate")
+    seeds = [3, 1]
+    found = cluster_steps.steps(nodes(epochs, cached, seeds=seeds, **ended(*seeds)), epochs, seeds)
+    assert [(step["name"], step["seed"], step["switch_epoch"]) for step in found] == [
+        ("digest", None, None), ("prepare", None, None),
+        *(
+            (name, seed, epoch)
+            for seed in (1, 3)
+            for name, epoch in (
+                ("transfer", None), ("evaluate", None),
+                *((name, epoch) for epoch in (1, 2, 4) for name in ("finetune", "evaluate")),
+                ("collect", None),
+            )
+        ),
+        ("report", None, None),
+    ]  # fmt: skip
+    taken = {(step["name"], step["seed"], step["switch_epoch"]) for step in found if step["state"] == "cached"}
+    assert taken == {("finetune", 1, 4), ("evaluate", 3, None)}
+
+
+def test_a_step_of_one_of_several_seeds_says_which(server: Server, submit: Submit) -> None:
+    begun = {"prepare": "SUCCEEDED", "transfer": "SUCCEEDED", "transfer_seed_7": "RUNNING"}
+    failed = begun | {"transfer_seed_7": "SUCCEEDED", "finetune_2_seed_7": "FAILED"}
+    server.play = lambda run: [(state, tasks(EPOCHS, seeds=[1, 7], **each)) for state, each in (
+        ("RUNNING", begun), ("FAILED", failed)
+    )]  # fmt: skip
+    said = submit("--wait", "--seeds", "1,7").output
+    assert "transfer, seed 1        done in 75 s\ntransfer, seed 7        running\n" in said
+    assert "finetune 2, seed 7 failed: " in said and "for-loop-1.1, OPEN SUB-DAG, for each switch epoch" in said

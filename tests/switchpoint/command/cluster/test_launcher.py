@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from switchpoint.command import podstore
 from switchpoint.command.cluster import launcher
 from tests.kfp_server import Server
 from tests.stores import s3 as s3_store
@@ -67,13 +69,67 @@ def keys() -> dict[str, str]:
 
 def test_the_launchers_settings_become_the_commands(kubernetes: dict[str, dict[str, str]], s3: S3) -> None:
     kubernetes[CONFIG_MAP], kubernetes[SECRET] = {"providers": providers(s3)}, keys()
-    assert launcher.environment("s3://bucket/x", "kubeflow") == {
-        "AWS_ENDPOINT_URL": s3.url,
-        "AWS_REGION": "lab",
-        "AWS_ACCESS_KEY_ID": s3_store.ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": s3_store.SECRET_KEY,
-    }
-    assert launcher.environment("gs://bucket/x", "kubeflow") == {}
+    assert launcher.access("s3://bucket/x", "kubeflow") == (s3.url, "lab", s3_store.ACCESS_KEY, s3_store.SECRET_KEY)
+    assert launcher.access("gs://bucket/x", "kubeflow") is None
+
+
+SECRET_OF = {"secretName": "keys", "accessKeyKey": "key", "secretKeyKey": "secret"}
+OF_DEFAULT = {"endpoint": "store:9000", "region": "lab", "disableSSL": True, "credentials": {"secretRef": SECRET_OF}}
+FROM_ENVIRONMENT = {"credentials": {"fromEnv": True}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        # An override has credentials of its own, and of the rest the default's where it says nothing.
+        ([FROM_ENVIRONMENT], ("http://store:9000", "lab", None)),
+        ([FROM_ENVIRONMENT | {"region": "other", "disableSSL": False}], ("https://store:9000", "other", None)),
+        # The first whose prefix fits.
+        ([FROM_ENVIRONMENT | {"keyPrefix": "models/"}], ("http://store:9000", "lab", ("keys", "key", "secret"))),
+        ([FROM_ENVIRONMENT | {"keyPrefix": "root/pho"}], ("http://store:9000", "lab", None)),
+        (
+            [FROM_ENVIRONMENT | {"keyPrefix": "root/", "endpoint": "one:1"}, FROM_ENVIRONMENT | {"endpoint": "two:2"}],
+            ("http://one:1", "lab", None),
+        ),
+        # AWS itself, however it is spelt.
+        ([FROM_ENVIRONMENT | {"endpoint": "s3.amazonaws.com"}], ("", "lab", None)),
+    ],
+)
+@pytest.mark.parametrize("key", ["Overrides", "overrides"])
+def test_overrides_are_read_as_the_launcher_reads_them(
+    overrides: list[dict[str, object]], expected: tuple[object, ...], key: str
+) -> None:
+    """backend/src/v2/config/s3.go of 2.17.0."""
+    content = {"s3": {"default": OF_DEFAULT, key: [{"bucketName": "bucket"} | each for each in overrides]}}
+    assert launcher._provider(yaml.safe_dump(content), "s3://bucket/root/photos/x") == expected
+    default = ("http://store:9000", "lab", ("keys", "key", "secret"))
+    assert launcher._provider(yaml.safe_dump(content), "s3://another/root/photos/x") == default
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},  # as the pod's environment has it
+        {"s3": {"Overrides": [{"bucketName": "bucket"} | FROM_ENVIRONMENT]}},  # the launcher refuses: no default
+        {"s3": {"default": OF_DEFAULT, "Overrides": [{"bucketName": "bucket"}]}},  # and this: no credentials
+    ],
+)
+def test_what_the_launcher_refuses_or_does_not_know_is_not_known(content: dict[str, object]) -> None:
+    with pytest.raises(LookupError):
+        launcher._provider(yaml.safe_dump(content), "s3://bucket/root")
+
+
+def test_without_settings_minio_is_as_shipped(
+    kubernetes: dict[str, dict[str, str]], s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is behind `kubectl port-forward svc/seaweedfs`, with the port that it has in the cluster."""
+    port = s3.url.rpartition(":")[2]
+    monkeypatch.setattr(launcher, "SHIPPED", podstore.Store(f"http://seaweedfs.kubeflow:{port}", "us-east-1", "keys"))
+    kubernetes[CONFIG_MAP] = {}
+    kubernetes[SECRET] = {"accesskey": keys()["key"], "secretkey": keys()["secret"]}
+    assert launcher.access("minio://mlpipeline/x", "kubeflow") == (
+        f"http://localhost:{port}", "us-east-1", s3_store.ACCESS_KEY, s3_store.SECRET_KEY,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("lacks", ["rights", "provider", "answer", "kubeconfig"])
@@ -91,7 +147,7 @@ def test_what_is_not_known_is_nothing(
         }
     else:
         monkeypatch.setenv("KUBECONFIG", "/nowhere")
-    assert launcher.environment("s3://bucket/x", "kubeflow") == {}
+    assert launcher.access("s3://bucket/x", "kubeflow") is None
 
 
 def test_a_report_is_read_with_them_when_the_ui_does_not_read_it(
@@ -111,3 +167,5 @@ def test_a_report_is_read_with_them_when_the_ui_does_not_read_it(
     result = submit("--wait")
     assert "79.0%" in result.output, result.output
     assert s3_store.SECRET_KEY not in result.output
+    # An export to s3:// elsewhere does not go there.
+    assert not any(name in os.environ for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"))

@@ -2,11 +2,14 @@
 
 import json
 import uuid
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.collect.step import CollectConfig
 from components.evaluate.step import EvaluateConfig
 from components.finetune.step import FinetuneConfig
 from components.prepare.step import PrepareConfig
@@ -83,42 +86,83 @@ def test_texts_are_cut_in_characters_and_in_bytes() -> None:
         limits.check("--experiment", "é" * 65, limits.EXPERIMENT)
 
 
-def test_how_many_switch_epochs_fit_depends_on_the_pipeline_root(server: Server, submit: Submit) -> None:
-    epochs = ",".join(map(str, range(1, 31)))
+@pytest.mark.parametrize("many", ["switch_epochs", "seeds"])
+def test_how_many_fit_depends_on_the_pipeline_root(server: Server, submit: Submit, many: str) -> None:
+    flags = {"switch_epochs": ("--switch-epochs", "--transfer-epochs=50"), "seeds": ("--seeds",)}[many]
+    numbers = ",".join(map(str, range(1, 61 if many == "seeds" else 31)))
     long = "gs://bucket/" + "folder/" * 60
-    result = submit("--switch-epochs", epochs, "--transfer-epochs", "50", "--pipeline-root", long)
-    assert result.exit_code == 2 and "a shorter --pipeline-root" in result.output, result.output
+    result = submit(*flags[1:], flags[0], numbers, "--pipeline-root", long)
+    assert result.exit_code == 2 and f"{many} has " in result.output, result.output
+    assert "a shorter --pipeline-root" in result.output
     assert not server.requests
 
 
-def argument(epochs: int, root: str) -> int:
-    """Bytes of the report's inputs as v2/driver/container.go writes them, with the metadata that the steps write."""
-    values = parameters.resolve("better", {"transfer_epochs": 99})
-    values |= {"dataset": "gs://bucket/" + "d" * 500, "weights": "gs://bucket/" + "w" * 500}
-    place = f"{root}/switchpoint/{uuid.uuid4()}/a-task-name/{uuid.uuid4()}"
+VALUES = parameters.resolve("better", {"transfer_epochs": 99}) | {
+    "dataset": "gs://bucket/" + "d" * 500, "weights": "gs://bucket/" + "w" * 500, "seed": 2**31 - 1,
+}  # fmt: skip
+TRAINED = ("history", "model", "evaluation")
 
-    def artifact(output: str, step: str, config: Any, inputs: tuple[str, ...]) -> dict[str, Any]:
-        values_ = parameters.config(config, step, values | {"switch_epoch": 99})
-        said = describe("Model, fine-tuned from epoch 99", step, values_, dict.fromkeys(inputs, "d" * 64), "d" * 64)
-        kind = {"instanceSchema": "title: system.Artifact"}
-        return {"name": str(uuid.uuid4()), "type": kind, "uri": f"{place}/{output}", "metadata": said}
+
+def artifact(root: str, output: str, step: str, config: Any, inputs: Iterable[str]) -> dict[str, Any]:
+    """An artifact as v2/driver/container.go writes it, with the metadata that its step writes."""
+    values = parameters.config(config, step, VALUES | {"switch_epoch": 99})
+    said = describe(
+        "Model, fine-tuned from epoch 99, seed 2147483647", step, values, dict.fromkeys(inputs, "d" * 64), "d" * 64
+    )
+    kind = {"instanceSchema": "title: system.Artifact"}
+    place = f"{root}/switchpoint/{uuid.uuid4()}/a-task-name/{uuid.uuid4()}"
+    return {"name": str(uuid.uuid4()), "type": kind, "uri": f"{place}/{output}", "metadata": said}
+
+
+def size(parameters: dict[str, Any], inputs: dict[str, list[Any]], outputs: list[Any]) -> int:
+    """Bytes of the argument of a step."""
+    given = {name: {"artifacts": found} for name, found in inputs.items()}
+    made = {f"output {number}": {"artifacts": [found]} for number, found in enumerate(outputs)}
+    document = {"inputs": {"parameterValues": parameters, "artifacts": given}, "outputs": {"artifacts": made}}
+    return len(json.dumps(document).encode())
+
+
+def collected(epochs: int, root: str) -> int:
+    """Bytes of collect's argument."""
 
     def trained(step: str, config: Any) -> dict[str, Any]:
-        told = {"evaluation": ("evaluate", EvaluateConfig), "history": (step, config), "model": (step, config)}
-        return {name: artifact(name, *made, ("records", "checkpoints")) for name, made in told.items()}
+        told = dict.fromkeys(TRAINED, (step, config)) | {"evaluation": ("evaluate", EvaluateConfig)}
+        return {name: artifact(root, name, *made, ("records", "checkpoints")) for name, made in told.items()}
 
     rounds = [trained("finetune", FinetuneConfig) for _ in range(epochs)]
-    inputs = {f"finetune_{name}s": {"artifacts": [each[name] for each in rounds]} for name in rounds[0]}
-    inputs |= {f"transfer_{name}": found for name, found in trained("transfer", TransferConfig).items()}
-    inputs |= {name: artifact(name, "prepare", PrepareConfig, ("dataset",)) for name in ("source", "pretrained")}
-    outputs = {name: artifact(name, "report", EvaluateConfig, ()) for name in ("page", "results", "model")}
-    document = {"inputs": {"parameterValues": {"meanings": parameters.meanings()}, "artifacts": inputs}}
-    return len(json.dumps(document | {"outputs": {"artifacts": outputs}}).encode())
+    inputs = {f"finetune_{name}s": [each[name] for each in rounds] for name in TRAINED}
+    inputs |= {f"transfer_{name}": [found] for name, found in trained("transfer", TransferConfig).items()}
+    inputs["pretrained"] = [artifact(root, "pretrained", "transfer", TransferConfig, ())]
+    return size({"seed": 2**31 - 1}, inputs, [artifact(root, "trainings", "collect", CollectConfig, ())])
+
+
+def reported(seeds: int, epochs: int, root: str) -> int:
+    """Bytes of report's argument."""
+    of = [f"{name}.{number}" for number in range(epochs + 1) for name in TRAINED]
+    inputs = {
+        "trainings": [artifact(root, "trainings", "collect", CollectConfig, ["pretrained", *of]) for _ in range(seeds)],
+        "source": [artifact(root, "source", "prepare", PrepareConfig, ["dataset"])],
+    }
+    outputs = [artifact(root, name, "report", EvaluateConfig, ()) for name in ("page", "results", "model")]
+    return size({"meanings": parameters.meanings()}, inputs, outputs)
 
 
 @pytest.mark.parametrize("root", [limits.ROOT, "gs://bucket/" + "folder/" * 60])
-def test_what_is_let_through_fits_into_an_argument(root: str) -> None:
-    one, two = argument(1, root), argument(2, root)
-    fixed, each = limits.argument(0, root), limits.argument(1, root) - limits.argument(0, root)
-    assert two - one <= each <= 1.2 * (two - one)
-    assert 2 * one - two <= fixed <= 1.2 * (2 * one - two)
+@pytest.mark.parametrize(
+    ("found", "counted"),
+    [
+        pytest.param(collected, limits.collected, id="collect"),
+        *(
+            pytest.param(partial(found, epochs=epochs), partial(counted, epochs=epochs), id=f"report, {epochs} epochs")
+            for epochs in (1, 30)
+            for found, counted in [(reported, limits.reported)]
+        ),
+    ],
+)
+def test_what_is_let_through_fits_into_an_argument(
+    root: str, found: Callable[..., int], counted: Callable[..., int]
+) -> None:
+    none, one = found(0, root=root), found(1, root=root)
+    fixed, each = counted(0, root=root), counted(1, root=root) - counted(0, root=root)
+    assert one - none <= each <= 1.2 * (one - none)
+    assert none <= fixed <= 1.2 * none

@@ -71,7 +71,7 @@ def test_a_rerun_with_other_code_says_which_steps_would_run_again(
     result = call(*again, "--seed", "3")
     assert result.exit_code == 1 and len(server.runs) == 1
     assert "The code of finetune is not what run" in result.output
-    assert "would run again, for every switch epoch: finetune, evaluate, report." in result.output
+    assert "would run again, for every seed and switch epoch: finetune, evaluate, collect, report." in result.output
     assert call(*again, "--allow-code-change").exit_code == 0
     assert [version.tags["profile"] for version in server.versions] == ["gke-l4", "gke-l4"]
     assert "registry.example/switchpoint-python-finetune:gpu-0000000000000000" in server.packages[1]
@@ -92,5 +92,7 @@ def test_states_of_trainings_lie_below_the_root_and_stay_there_in_a_rerun(server
     assert result.exit_code == 0, result.output
     submit("--pipeline-root", "gs://bucket/runs", "--resume", "gs://other/states")
     submit()
-    places = ["gs://bucket/runs/resume", "gs://bucket/runs/resume", "gs://other/states", None]
+    assert submit("--pipeline-root", "gs://bucket/runs", "--resume", "none").exit_code == 0  # the same package again
+    call("rerun", server.runs[2].run_id, "--host", server.host, "--resume", "none", "--device", "gpu")
+    places = ["gs://bucket/runs/resume", "gs://bucket/runs/resume", "gs://other/states", None, None]
     assert [cluster_rerun._resume(next(yaml.safe_load_all(package))) for package in server.packages] == places

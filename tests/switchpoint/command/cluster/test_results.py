@@ -5,30 +5,14 @@ from typing import Any
 
 import pytest
 
-from switchpoint.command.cluster import artifacts
+from switchpoint.command.cluster import artifacts, results
+from switchpoint.command.cluster.client import Cluster
+from switchpoint.command.errors import ClusterError
 from tests.kfp_server import Server
 from tests.stores import s3 as s3_store
 from tests.stores.proxy import Bucket
 from tests.stores.s3 import S3
-from tests.switchpoint.command.cluster.cases import ENDED, Submit, begin
-
-REPORT = {
-    "results": [
-        {"switch_epoch": None, "best_epoch": 6, "validation_accuracy": 0.7, "test_accuracy": 0.69, "test_loss": 1.0,
-         "diverged": False, "seconds": 60.0, "model_digest": "a"},
-        {"switch_epoch": 2, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.79, "test_loss": 0.7,
-         "diverged": False, "seconds": 90.0, "model_digest": "b"},
-    ],
-    "best": {"switch_epoch": 2, "model_digest": "b"},
-    "conclusion": "Switch after epoch 2.",
-}  # fmt: skip
-
-
-def publish(bucket: Bucket, run: Any, root: str = "root") -> str:
-    base = f"{root}/switchpoint/{run.run_id}/report/0b5e1f9c"
-    bucket.put(f"{base}/results", json.dumps(REPORT).encode())
-    bucket.put(f"{base}/page", b"<html></html>")
-    return bucket.uri(base)
+from tests.switchpoint.command.cluster.cases import ENDED, REPORT, Submit, begin, publish
 
 
 def test_waiting_ends_with_the_report_from_the_bucket(server: Server, submit: Submit, bucket: Bucket) -> None:
@@ -64,6 +48,25 @@ def test_a_cached_report_is_read_from_the_equal_run_that_made_it(
     server.play = play
     result = submit(*root, "--wait")
     assert f"Report: {base}/page" in result.output, result.output
+
+
+def test_a_run_made_in_the_ui_with_its_lists_in_another_order_has_the_same_report(
+    server: Server, submit: Submit, gcs: Any
+) -> None:
+    server.play = lambda run: [*ENDED]
+    for _ in range(2):
+        submit("--pipeline-root", gcs.uri("root"), "--seeds", "1,2,3")
+    first, cloned = server.runs
+    cloned.runtime_config.parameters |= {"seeds": "[3, 1, 2]", "switch_epochs": "[4, 2, 1]"}
+    for run in server.runs:
+        run.state = "SUCCEEDED"
+        begin(gcs, run)
+    base = publish(gcs, first)
+    kubeflow = Cluster(host=server.host)
+    assert results.read(kubeflow, kubeflow.find(cloned.run_id))["report"] == f"{base}/page"
+    cloned.runtime_config.parameters["seeds"] = "[3, 1]"
+    with pytest.raises(ClusterError, match="The report is not below"):
+        results.read(kubeflow, kubeflow.find(cloned.run_id))
 
 
 @pytest.mark.parametrize("photos", ["changed", None])

@@ -9,9 +9,10 @@ from rich.console import Console
 
 from switchpoint.command.cli import console
 from switchpoint.command.cluster import client as cluster
+from switchpoint.command.cluster import steps as cluster_steps
 from tests.kfp_server import Server
-from tests.kfp_workflows import pod, tasks
-from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, STEPS, Submit, begin, call, publish
+from tests.kfp_workflows import manifest, pod, tasks
+from tests.switchpoint.command.cluster.cases import ENDED, EPOCHS, REPORT, SEEDED, Submit, begin, call, ended, publish
 
 
 @pytest.fixture
@@ -95,12 +96,31 @@ def test_runs_are_listed_with_what_they_came_to(server: Server, submit: Submit, 
         begin(gcs, run)
     listed = {run["id"]: run.get("best") for run in json.loads(call("runs", "--host", server.host, "--json").output)}
     own, unknown, cached, empty = (run.run_id for run in server.runs)
-    assert listed[own] == listed[cached] == {"switch_epoch": 2, "model_digest": "b"}
+    assert listed[own] == listed[cached] == REPORT["best"]
     assert listed[unknown] is None and listed[empty] is None
     assert call("runs", "--host", server.host).output.count("epoch 2: 79.0%") == 2
 
 
-def test_a_place_that_can_not_be_reached_is_tried_once(server: Server, submit: Submit, ran: str, gcs: Any) -> None:
+def test_a_lost_a_broken_and_a_refused_report_leave_the_others_theirs(
+    server: Server, submit: Submit, ran: str, gcs: Any
+) -> None:
+    """They are the newest, and read first."""
+    for seed in range(3):
+        submit("--pipeline-root", gcs.uri("root"), "--seed", str(seed))
+    broken, refused, lost = server.runs[1:]
+    for run in server.runs[1:]:
+        run.state = "SUCCEEDED"
+        server.outputs[run.run_id] = [f"{publish(gcs, run)}/results"]
+    server.outputs[lost.run_id] = [gcs.uri(f"root/switchpoint/{lost.run_id}/report/1/results")]
+    gcs.put(f"root/switchpoint/{broken.run_id}/report/0b5e1f9c/results", b"{half")
+    gcs.fail(403, f"GET .*{refused.run_id}", times=100)
+    listed = {run["id"]: run.get("best") for run in json.loads(call("runs", "--host", server.host, "--json").output)}
+    assert [run for run, best in listed.items() if best] == [ran] and len(listed) == 4
+
+
+def test_a_place_that_can_not_be_reached_is_given_up_after_two(
+    server: Server, submit: Submit, ran: str, gcs: Any
+) -> None:
     for seed in range(5):
         submit("--pipeline-root", gcs.uri("root"), "--seed", str(seed))
     for run in server.runs:
@@ -108,7 +128,7 @@ def test_a_place_that_can_not_be_reached_is_tried_once(server: Server, submit: S
     gcs.fail(403, times=100, message="me@example.com does not have storage.objects.list access to the bucket.")
     result = call("runs", "--host", server.host)
     assert result.exit_code == 0 and result.output.count("succeeded") == 6
-    assert sum("/o?" in request for request in gcs.requests) == 1
+    assert sum("/o?" in request for request in gcs.requests) == 2
 
 
 @pytest.mark.parametrize("width", [12, 40, 60, 79, 80, 120])
@@ -132,6 +152,12 @@ def test_waiting_goes_with_a_host() -> None:
 def test_steps_of_the_whole_pipeline_have_a_place_in_the_ui() -> None:
     from switchpoint.command.cli.following import place
 
-    steps = {(name.partition("_")[0], int(name.partition("_")[2] or 0) or None) for name in STEPS}
-    places = {place({"name": name, "switch_epoch": epoch}, EPOCHS) for name, epoch in steps}  # type: ignore[typeddict-item]
-    assert len(places) == len(steps)
+    seeds = [3, 1]
+    found = cluster_steps.steps(
+        cluster_steps.of_workflow(manifest(tasks(EPOCHS, seeds=seeds, **ended(*seeds)))), EPOCHS, seeds
+    )
+    places = [place(step, EPOCHS, seeds) for step in found if step["name"] != "digest"]
+    assert len(set(places)) == len(places) == 2 + 2 * len(SEEDED)
+    assert places[-2:] == ["for each seed, OPEN SUB-DAG, for-loop-1.0, OPEN SUB-DAG, Collect", "Report"]
+    inner = "for each switch epoch, OPEN SUB-DAG, for-loop-2.2, Fine-tune"
+    assert f"for each seed, OPEN SUB-DAG, for-loop-1.1, OPEN SUB-DAG, {inner}" in places

@@ -15,19 +15,21 @@ from switchpoint.command.cluster import connection
 from switchpoint.command.errors import ClusterError
 from switchpoint.errors import ParameterError
 from tests.kfp_server import Server
+from tests.support import tasks_of
 from tests.switchpoint.command.cluster.cases import DEMO, Submit, call
 
 
 def test_a_run_has_every_parameter_a_readable_name_and_an_address(server: Server, submit: Submit) -> None:
-    result = submit("--switch-epochs", "4,1,2", "--pipeline-root", "gs://artifacts/root")
+    result = submit("--switch-epochs", "4,1,2", "--seeds", "2,1", "--pipeline-root", "gs://artifacts/root")
     assert result.exit_code == 0, result.output
     (run,) = server.runs
     assert f"{server.host}/#/runs/details/{run.run_id}" in result.output
-    assert run.display_name == "sample efficientnet_lite0 1,2,4"
-    assert "Profile cpu" in run.description and "from each of 1, 2, 4" in run.description
+    assert run.display_name == "sample efficientnet_lite0 1,2,4 seeds 1,2"
+    assert "Profile cpu" in run.description and "from each of 1, 2, 4, for each of the seeds 1, 2." in run.description
     assert run.runtime_config.pipeline_root == "gs://artifacts/root"
     assert run.runtime_config.parameters.keys() == parameters.parameters().keys()
     assert run.runtime_config.parameters["switch_epochs"] == [1, 2, 4]
+    assert run.runtime_config.parameters["seeds"] == [1, 2]
     # The run takes them itself, so that a clone of it with other photos does too.
     assert {run.runtime_config.parameters[f"{kind}_digest"] for kind in ("dataset", "weights")} == {""}
     assert run.pipeline_spec is None and run.pipeline_version_reference.pipeline_id == server.pipelines[0].pipeline_id
@@ -36,8 +38,8 @@ def test_a_run_has_every_parameter_a_readable_name_and_an_address(server: Server
 def test_caching_is_left_as_the_pipeline_has_it(server: Server, submit: Submit) -> None:
     submit()
     spec = yaml.safe_load(server.packages[0].split("\n---\n")[0])
-    loop = spec["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    assert all(task["cachingOptions"] == {"enableCache": True} for task in loop.values())
+    cached = {name for name, task in tasks_of(spec).items() if task.get("cachingOptions") == {"enableCache": True}}
+    assert cached == {"prepare", "transfer", "evaluate", "finetune", "evaluate-2", "collect", "report"}
 
 
 def test_two_submits_make_one_pipeline_and_one_version(server: Server, submit: Submit) -> None:
@@ -91,6 +93,9 @@ def test_a_folder_of_this_machine_is_refused_with_the_command_that_uploads_it(
     weights = photos / "weights.h5"
     weights.touch()
     result = submit("--weights", str(weights))
+    assert f"switchpoint upload {weights} minio://mlpipeline/weights/weights.h5" in result.output
+    assert "kubectl -n kubeflow port-forward svc/seaweedfs 9000:9000" in result.output
+    result = submit("--weights", str(weights), "--profile", "gke-l4")
     assert f"switchpoint upload {weights} gs://BUCKET/weights/weights.h5" in result.output
     assert "does not exist" in submit("--dataset", "nowhere").output
     assert not server.requests
@@ -223,5 +228,5 @@ def test_the_errors_of_this_module_are_the_users(server: Server) -> None:
 def test_more_switch_epochs_than_an_argument_holds_are_refused(server: Server, submit: Submit) -> None:
     epochs = ",".join(map(str, range(1, 51)))
     result = submit("--switch-epochs", epochs, "--transfer-epochs", "50")
-    assert result.exit_code == 2 and "switch_epochs has 50 epochs" in result.output
+    assert result.exit_code == 2 and "switch_epochs has 50 values" in result.output
     assert not server.sent("POST", "runs")

@@ -126,7 +126,7 @@ def test_an_installation_as_shipped_shows_it_through_its_ui(
 def test_the_tree_and_the_flowchart_name_them_too(ran: Ran) -> None:
     tree = call("lineage", ran.second, "--host", ran.host).stdout.replace("\n", "")
     assert tree.startswith(f"Read from {ran.root}/{ran.second}/report/")
-    assert "fine-tuned from epoch 1" in tree and "(cached here)" in tree
+    assert "fine-tuned from epoch 1, seed 1" in tree and "(cached here)" in tree
     chart = call("lineage", ran.second, "--host", ran.host, "--mermaid").stdout
     assert chart.startswith("flowchart LR\n")
     assert chart.count(f"run {ran.first}") == 4 and chart.count(f"run {ran.second}") == 1
@@ -188,6 +188,19 @@ def test_what_tells_artifacts_apart_is_damaged(ran: Ran, gcs: Any, place: str, f
     (wrong,) = (check for check in json.loads(done.stdout)["checks"] if not check["ok"])
     assert wrong["what"] == what
     assert f"{ran.root}/{ran.second}/{place}" in wrong["why"], wrong["why"]
+
+
+def test_a_transfer_of_another_seed_is_not_taken_for_the_models(ran: Ran, gcs: Any) -> None:
+    """A run that was given a seed more made that one's checkpoints; those of the model are gone."""
+    flip(gcs, f"root/switchpoint/{ran.first}/transfer/0b5e1f9c/checkpoints/checkpoints.json")
+    for name in [name for name in gcs.names() if f"/{ran.first}/transfer/" in name]:
+        gcs.put(name.replace(ran.first, ran.second), gcs.get(name))
+        client.cloud_storage().bucket(gcs.bucket).blob(name).delete()
+    ran.server.runs[1].runtime_config.parameters["seeds"] = [1.0, 2.0]
+    done = call("lineage", ran.second, "--host", ran.host, "--verify", "--json")
+    assert done.exit_code == 0, done.output
+    (gone,) = (check for check in json.loads(done.stdout)["checks"] if not check["ok"])
+    assert (gone["what"], gone["ok"], gone["why"]) == ("checkpoint", None, "not found among the runs")
 
 
 def test_verify_names_a_model_that_was_tampered_with_in_the_bucket(ran: Ran, gcs: Any) -> None:

@@ -84,7 +84,7 @@ def test_cached_steps_name_the_run_that_made_them(place: Path) -> None:
 
 
 def test_a_copied_model_tells_by_itself(place: Path, tmp_path: Path) -> None:
-    model = next((place / "runs").glob("*/for-loop*/finetune/model/model.keras"))
+    model = next((place / "runs").glob("*/for-loop-1-*/for-loop-2-*/finetune/model/model.keras"))
     shutil.copy(model, tmp_path / "copied.keras")
     keras.models.load_model(tmp_path / "copied.keras", safe_mode=True)
     graph = document(tmp_path, "copied.keras")
@@ -141,9 +141,9 @@ def rewrite(old: str, new: str) -> Callable[[Path], None]:
     return act
 
 
-SHARD, HEAD = "*/prepare/records/train-00000-of-00001.tfrecord", "*/transfer/checkpoints/epoch-01.weights.h5"
-BACKBONE, MANIFEST = "*/transfer/checkpoints/backbone.keras", "*/transfer/checkpoints/checkpoints.json"
-MODEL = "*/for-loop-1-iteration-0/finetune/model/model.keras"
+SHARD, HEAD = "*/prepare/records/train-00000-of-00001.tfrecord", "*/*/transfer/checkpoints/epoch-01.weights.h5"
+BACKBONE, MANIFEST = "*/*/transfer/checkpoints/backbone.keras", "*/*/transfer/checkpoints/checkpoints.json"
+MODEL = "*/for-loop-1-iteration-0/for-loop-2-iteration-0/finetune/model/model.keras"
 LINEAGE = r"model\.keras is not what was saved: its lineage \(switchpoint.json\) or its architecture was changed"
 
 
@@ -215,7 +215,7 @@ def test_the_path_that_run_prints_verifies(place: Path, copy: Path) -> None:
         assert "DIFFERS" not in done.stdout
     # What lies there is another start's: intact, and not the one that the report wrote down.
     (copied,) = copy.glob("*/report/model/model.keras")
-    (tuned,), (alone,) = copy.glob(MODEL), copy.glob("*/transfer/model/model.keras")
+    (tuned,), (alone,) = copy.glob(MODEL), copy.glob("*/*/transfer/model/model.keras")
     other = alone if copied.read_bytes() == tuned.read_bytes() else tuned
     shutil.copyfile(other, copied)
     done = call("lineage", copied, "--runs-dir", copy, "--verify")
@@ -333,9 +333,14 @@ def test_tensorboard_shows_a_training_while_it_goes(place: Path, copy: Path) -> 
             os.killpg(training.pid, signal.SIGKILL)  # the step that runs, too
 
 
-def test_logs_of_a_step_that_still_runs_are_found(tmp_path: Path) -> None:
-    logs = tmp_path / "r" / "for-loop-1-iteration-1" / "finetune" / "logs"
-    logs.mkdir(parents=True)
-    step = {"name": "finetune", "switch_epoch": 4, "outputs": {}}
-    found = boards.directories(tmp_path, {"id": "r", "parameters": {"switch_epochs": [1, 4]}, "steps": [step]})
-    assert found == {"finetune-from-04": logs}
+@pytest.mark.parametrize(("seeds", "end"), [([3], ""), ([1, 3], "-seed-3")])
+def test_logs_of_a_step_that_still_runs_are_found(tmp_path: Path, seeds: list[int], end: str) -> None:
+    of_seed = tmp_path / "r" / f"for-loop-1-iteration-{seeds.index(3)}"
+    logs = {f"transfer{end}": of_seed / "transfer" / "logs"}
+    logs[f"finetune-from-04{end}"] = of_seed / "for-loop-2-iteration-1" / "finetune" / "logs"
+    for path in logs.values():
+        path.mkdir(parents=True)
+    steps = [{"name": "transfer", "switch_epoch": None}, {"name": "finetune", "switch_epoch": 4}]
+    document = {"id": "r", "parameters": {"switch_epochs": [1, 4], "seeds": seeds}}
+    found = boards.directories(tmp_path, document | {"steps": [step | {"seed": 3, "outputs": {}} for step in steps]})
+    assert found == logs

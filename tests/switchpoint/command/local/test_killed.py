@@ -17,14 +17,14 @@ from switchpoint.provenance.digests import ROOT
 EPOCHS = 6
 # In which step, after how many finished epochs, and what part of the next one later.
 KILLS = [
-    ("transfer", 0, 0.9),
-    ("transfer", 3, 0.5),
-    ("finetune-01", 0, 0.8),
-    ("finetune-01", 1, 0.1),
-    ("finetune-01", 2, 0.5),
-    ("finetune-01", 3, 0.9),
-    ("finetune-01", 5, 0.3),
-    ("finetune-01", 6, 0.0),
+    ("transfer-seed-1", 0, 0.9),
+    ("transfer-seed-1", 3, 0.5),
+    ("finetune-01-seed-1", 0, 0.8),
+    ("finetune-01-seed-1", 1, 0.1),
+    ("finetune-01-seed-1", 2, 0.5),
+    ("finetune-01-seed-1", 3, 0.9),
+    ("finetune-01-seed-1", 5, 0.3),
+    ("finetune-01-seed-1", 6, 0.0),
 ]
 
 
@@ -134,7 +134,7 @@ def test_killed_at_any_moment_a_run_ends_as_if_it_never_was(dishes: Path, tmp_pa
 
     ended = finish(dishes, runs)
     assert outcome(ended) == outcome(undisturbed)
-    logs = [path.read_text() for path in sorted(runs.glob("*/logs/finetune-01.log"))]
+    logs = [path.read_text() for path in sorted(runs.glob("*/logs/finetune-01-seed-1.log"))]
     assert sum("goes on after epoch" in log for log in logs) >= 4
     assert list((runs / ".resume").iterdir()) == []
 
@@ -143,7 +143,7 @@ def test_killed_at_any_moment_a_run_ends_as_if_it_never_was(dishes: Path, tmp_pa
 def test_ctrl_c_keeps_the_state_and_starts_nothing_more(dishes: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     process = start(dishes, runs, "1,2,3", says=True)
-    wait(process, runs, "finetune-01", 1, set())
+    wait(process, runs, "finetune-01-seed-1", 1, set())
     under_way = json.loads(next(runs.glob("2*/run.json")).read_text())
     assert next(step["state"] for step in under_way["steps"] if step["name"] == "finetune") == "running"
     os.killpg(process.pid, signal.SIGINT)
@@ -157,6 +157,6 @@ def test_ctrl_c_keeps_the_state_and_starts_nothing_more(dishes: Path, tmp_path: 
     assert states["transfer", None] == "ran"
     assert states["finetune", 1] == "interrupted"
     assert states["finetune", 3] == states["report", None] == "skipped"
-    assert "the state is kept" in next(runs.glob("2*/logs/finetune-01.log")).read_text()
+    assert "the state is kept" in next(runs.glob("2*/logs/finetune-01-seed-1.log")).read_text()
     assert list((runs / ".resume").glob("*/*.npz"))
     gone(process.pid)

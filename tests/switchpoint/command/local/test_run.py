@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from switchpoint.command.runs.steps import place
 from switchpoint.data.sources import dishes as sample
 from switchpoint.provenance.digests import ROOT
 from tests.support import starts_steps
@@ -26,7 +27,8 @@ FLAGS = [
 ]
 
 
-ORIGINS = ("source", "pretrained")  # what lineage starts at has no inputs
+Place = tuple[str, int | None, int | None]  # name, seed, switch epoch
+REPORT, COLLECT = ("report", None, None), ("collect", 1, None)
 
 
 class Project:
@@ -59,22 +61,19 @@ class Project:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def agree(self, *flags: str) -> dict[tuple[str, int | None], tuple[str, str]]:
+    def agree(self, *flags: str) -> dict[Place, tuple[str, str]]:
         """Plan, then run: both must say the same. Gives each step's state and reason."""
-        planned = {
-            (step["name"], step["switch_epoch"]): (step["state"], step["why"])
-            for step in self.json("plan", "--rerun", *flags)["steps"]
-        }
+        planned = {place(step): (step["state"], step["why"]) for step in self.json("plan", "--rerun", *flags)["steps"]}
         document = self.json("rerun", *flags)
         assert document["state"] == "succeeded"
-        happened = {(step["name"], step["switch_epoch"]): (step["state"], step["why"]) for step in document["steps"]}
+        happened = {place(step): (step["state"], step["why"]) for step in document["steps"]}
         assert {
             key: ("will run" if state == "ran" else state, why) for key, (state, why) in happened.items()
         } == planned
         return planned
 
 
-def that_run(steps: dict[tuple[str, int | None], tuple[str, str]]) -> set[tuple[str, int | None]]:
+def that_run(steps: dict[Place, tuple[str, str]]) -> set[Place]:
     return {key for key, (state, _) in steps.items() if state == "will run"}
 
 
@@ -90,16 +89,18 @@ def first(project: Project) -> dict[str, Any]:
 
 def test_a_run_is_what_its_document_says(project: Project, first: dict[str, Any]) -> None:
     assert first["state"] == "succeeded"
-    assert [(step["name"], step["switch_epoch"], step["state"]) for step in first["steps"]] == [
-        ("prepare", None, "ran"),
-        ("transfer", None, "ran"),
-        ("evaluate", None, "ran"),
-        ("finetune", 1, "ran"),
-        ("evaluate", 1, "ran"),
-        ("report", None, "ran"),
+    assert [place(step) for step in first["steps"]] == [
+        ("prepare", None, None),
+        ("transfer", 1, None),
+        ("evaluate", 1, None),
+        ("finetune", 1, 1),
+        ("evaluate", 1, 1),
+        COLLECT,
+        REPORT,
     ]
-    assert all(step["seconds"] > 0 and step["why"] == "first run" for step in first["steps"])
-    assert [row["switch_epoch"] for row in first["results"]] == [None, 1]
+    assert all(step["seconds"] > 0 and (step["state"], step["why"]) == ("ran", "first run") for step in first["steps"])
+    assert [(row["switch_epoch"], row["seed"]) for row in first["results"]] == [(None, 1), (1, 1)]
+    assert [(row["switch_epoch"], row["seeds"]) for row in first["starts"]] == [(None, [1]), (1, [1])]
     assert all(0 <= row["test_accuracy"] <= 1 and len(row["model_digest"]) == 64 for row in first["results"])
     for page in ("report.html", "look.html"):
         assert Path(first["report"]).with_name(page).read_text().lstrip().startswith("<!")
@@ -110,11 +111,11 @@ def test_a_run_is_what_its_document_says(project: Project, first: dict[str, Any]
     assert first["versions"]["kfp"] == "2.17.0"
     for step in first["steps"]:
         assert (manifest.parent / step["log"]).read_text()
-    assert "epoch 3/3" in (manifest.parent / "logs" / "transfer.log").read_text()
+    assert "epoch 3/3" in (manifest.parent / "logs" / "transfer-seed-1.log").read_text()
 
 
 def test_artifacts_say_where_they_came_from(project: Project, first: dict[str, Any]) -> None:
-    steps = {(step["name"], step["switch_epoch"]): step for step in first["steps"]}
+    steps = {(step["name"], step["switch_epoch"]): step for step in first["steps"]}  # of one seed
 
     def metadata(step: str, epoch: int | None, output: str) -> dict[str, str]:
         executed = Path(steps[step, epoch]["outputs"][output]).parent / "executor_output.json"
@@ -146,7 +147,10 @@ def test_artifacts_say_where_they_came_from(project: Project, first: dict[str, A
     evaluation = json.loads(Path(steps["evaluate", 1]["outputs"]["evaluation"]).read_text())
     assert evaluation["lineage"]["inputs"] == {"records": records["digest"], "model": model["digest"]}
     results = json.loads(Path(steps["report", None]["outputs"]["results"]).read_text())
-    assert results["lineage"]["inputs"]["evaluation.1"] == evaluation["digest"]
+    trainings = metadata("collect", None, "trainings")
+    assert results["lineage"]["inputs"] == {"trainings.0": trainings["digest"]}
+    collected = json.loads(trainings["inputs"])
+    assert collected["evaluation.1"] == evaluation["digest"] and collected["model.1"] == model["digest"]
 
 
 def test_a_person_sees_few_artifacts(project: Project, first: dict[str, Any]) -> None:
@@ -164,31 +168,31 @@ def test_nothing_is_warmed_up_when_nothing_needs_it(project: Project, first: dic
         done = project.command("rerun", "--json", "--runs-dir", str(tmp_path / "runs"), path=str(tmp_path))
         return [step["state"] for step in json.loads(done.stdout)["steps"]]
 
-    assert states() == ["cached"] * 6
+    assert states() == ["cached"] * 7
     report = project.code / "components" / "report" / "step.py"
     as_it_was = report.read_text()
     report.write_text(as_it_was + "# edited\n")
-    assert states() == ["cached"] * 5 + ["ran"]
+    assert states() == ["cached"] * 6 + ["ran"]
     report.write_text(as_it_was)
     assert not (tmp_path / "imported").exists()
 
 
 def test_a_cached_artifact_that_was_changed_is_made_again(project: Project, first: dict[str, Any]) -> None:
-    outputs = {(step["name"], step["switch_epoch"]): step["outputs"] for step in first["steps"]}
-    evaluation = Path(outputs["evaluate", 1]["evaluation"])
+    outputs = {place(step): step["outputs"] for step in first["steps"]}
+    evaluation = Path(outputs["evaluate", 1, 1]["evaluation"])
     as_it_was = evaluation.read_text()
     evaluation.write_text(json.dumps(json.loads(as_it_was) | {"top_1": 1.0}))
     steps = project.agree()
-    assert that_run(steps) == {("evaluate", 1), ("report", None)}
-    assert steps["evaluate", 1][1] == "its evaluation was changed since"
+    assert that_run(steps) == {("evaluate", 1, 1), COLLECT, REPORT}
+    assert steps["evaluate", 1, 1][1] == "its evaluation was changed since"
     assert that_run(project.agree()) == set()
 
-    shard = next(Path(outputs["prepare", None]["records"]).glob("train-*"))
+    shard = next(Path(outputs["prepare", None, None]["records"]).glob("train-*"))
     shard.write_bytes(shard.read_bytes()[:-100])
     steps = project.agree()
     assert that_run(steps) == set(steps)
-    assert steps["prepare", None][1] == "its records were changed since"
-    assert steps["transfer", None][1] == "input changed"
+    assert steps["prepare", None, None][1] == "its records were changed since"
+    assert steps["transfer", 1, None][1] == "input changed"
     assert that_run(project.agree()) == set()
 
 
@@ -208,27 +212,45 @@ def test_plan_and_run_agree(project: Project, first: dict[str, Any]) -> None:
     assert that_run(project.agree()) == set()
 
     steps = project.agree("--switch-epochs", "1,2")
-    assert that_run(steps) == {("finetune", 2), ("evaluate", 2), ("report", None)}
-    assert steps["finetune", 2][1] == "new switch epoch"
-    assert steps["report", None][1] == "input changed"
+    assert that_run(steps) == {("finetune", 1, 2), ("evaluate", 1, 2), COLLECT, REPORT}
+    assert steps["finetune", 1, 2][1] == "new switch epoch"
+    assert steps[COLLECT][1] == steps[REPORT][1] == "input changed"
+
+    steps = project.agree("--switch-epochs", "1", "--seeds", "1,2")
+    of_second = {key for key in steps if key[1] == 2}
+    assert len(of_second) == 5 and that_run(steps) == of_second | {REPORT}
+    assert {steps[key][1] for key in of_second} == {"new seed"}
+    shown = project.command("show").stdout
+    assert "finetune 1, seed 2 " in shown and "transfer, seed 1 " in shown
+    newest = project.json("show")
+    assert [(row["switch_epoch"], row["seed"]) for row in newest["results"]] == [(None, 1), (None, 2), (1, 1), (1, 2)]
+    graphs = project.command("lineage", "--all").stdout
+    assert all(f"model, {name}, seed {seed}" in graphs for seed in (1, 2) for name in (
+        "transfer learning alone", "fine-tuned from epoch 1"
+    ))  # fmt: skip
+    planned = project.json("plan", "--rerun", "--switch-epochs", "1,3")["steps"]
+    assert {place(step): step["why"] for step in planned if step["state"] == "will run"} == {
+        **{(name, seed, 3): "new switch epoch" for name in ("finetune", "evaluate") for seed in (1, 2)},
+        **dict.fromkeys((COLLECT, ("collect", 2, None), REPORT), "input changed"),
+    }
 
     evaluate = project.code / "components" / "evaluate" / "step.py"
     evaluate.write_text(evaluate.read_text() + "# edited\n")
-    steps = project.agree("--switch-epochs", "1")
-    assert that_run(steps) == {("evaluate", None), ("evaluate", 1), ("report", None)}
-    assert steps["evaluate", 1][1] == "code changed"
-    assert steps["report", None][1] == "input changed"
+    steps = project.agree("--switch-epochs", "1", "--seeds", "1")
+    assert that_run(steps) == {("evaluate", 1, None), ("evaluate", 1, 1), COLLECT, REPORT}
+    assert steps["evaluate", 1, 1][1] == "code changed"
+    assert steps[REPORT][1] == "input changed"
 
     steps = project.agree("--first-decay-steps", "7")
-    assert steps["prepare", None][0] == "cached"
-    assert that_run(steps) == set(steps) - {("prepare", None)}
-    assert steps["transfer", None][1] == "first_decay_steps changed from 0 to 7"
+    assert steps["prepare", None, None][0] == "cached"
+    assert that_run(steps) == set(steps) - {("prepare", None, None)}
+    assert steps["transfer", 1, None][1] == "first_decay_steps changed from 0 to 7"
 
     photo = next(project.photos.glob("*/3.jpg"))
     photo.write_bytes(sample.photograph(f"{photo.parent.name}/train-040.jpg"))
     steps = project.agree()
     assert that_run(steps) == set(steps)
-    assert steps["prepare", None][1] == "dataset changed"
+    assert steps["prepare", None, None][1] == "dataset changed"
 
     listed = project.json("runs")
     assert {run["state"] for run in listed} == {"succeeded"}
@@ -243,7 +265,7 @@ def test_a_failed_step_ends_the_command_with_its_own_error(project: Project, fir
     assert done.returncode == 1
     document = json.loads(done.stdout)
     assert document["state"] == "failed"
-    assert [step["state"] for step in document["steps"]] == ["failed"] + ["skipped"] * 5
+    assert [step["state"] for step in document["steps"]] == ["failed"] + ["skipped"] * 6
     assert "1.jpg" in done.stderr
     assert "max_left_out" in done.stderr
     assert "Inner task failed" not in done.stderr
@@ -258,7 +280,7 @@ def test_a_failed_step_ends_the_command_with_its_own_error(project: Project, fir
         (["run", "--dataset", "no/such"], "Dataset 'no/such' does not exist"),
         (["run", "--switch-epochs", "0"], "switch_epochs has 0"),
         (["run", "--switch-epochs", "15"], "switch_epochs has 15"),
-        (["run", "--switch-epochs", "one"], "give epochs separated by commas"),
+        (["run", "--switch-epochs", "one"], "give whole numbers separated by commas"),
         (["run", "--backbone", "resnet_9"], "backbone='resnet_9' is unknown"),
         (["run", "--no-such-flag"], "No such option"),
         (["plan", "some-run"], "RUN goes with --rerun"),
@@ -281,5 +303,5 @@ def test_a_rerun_of_nothing_says_so(project: Project, tmp_path: Path) -> None:
 
 def test_a_plan_leaves_nothing_behind(project: Project, tmp_path: Path) -> None:
     plan = project.json("plan", "--recipe", "demo", "--runs-dir", str(tmp_path / "runs"))
-    assert [step["state"] for step in plan["steps"]] == ["will run"] * 10
+    assert [step["state"] for step in plan["steps"]] == ["will run"] * 11
     assert not (tmp_path / "runs").exists()

@@ -9,7 +9,7 @@ from switchpoint.command.local.why import explain
 
 def step(state: str, **changes: Any) -> Any:
     made_of = {"image": "a", "parameters": {"epochs": 1}, "inputs": {}}
-    return {"name": "transfer", "switch_epoch": None, "state": state} | made_of | changes
+    return {"name": "transfer", "seed": 1, "switch_epoch": None, "state": state} | made_of | changes
 
 
 def run(name: str, *steps: Any) -> Any:
@@ -26,6 +26,9 @@ def run(name: str, *steps: Any) -> Any:
         ([run("a", step("ran", packages="b"))], "packages changed"),
         ([run("b", step("interrupted"))], "run b was interrupted while it made it"),
         ([run("b", step("failed"))], "first run"),
+        ([run("a", step("ran", seed=2))], "new seed"),
+        ([run("b", step("ran", seed=2)), run("a", step("ran", image="c"))], "code changed"),
+        ([run("a", step("ran", seed=2, switch_epoch=4), step("ran", switch_epoch=2))], "new switch epoch"),
     ],
 )
 def test_it_is_told_from_the_runs_before(earlier: list[Any], why: str) -> None:

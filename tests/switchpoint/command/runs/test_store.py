@@ -35,7 +35,7 @@ if __name__ == "__main__":
 
 
 def written(runs: Path, **changes: Any) -> dict[str, Any]:
-    document = store.create(runs, {"switch_epochs": [1]}, "subprocess") | changes
+    document = store.create(runs, {"switch_epochs": [1], "seeds": [1]}, "subprocess") | changes
     store.write(runs, document)
     return document
 
