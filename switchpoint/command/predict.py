@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
-    import keras
     import numpy as np
 
 BATCH = 32  # photos
@@ -82,6 +81,7 @@ class Classifier:
             NoModelError: It is not such a file.
         """
         import keras
+        import tensorflow as tf
 
         from switchpoint.training.forward import function
         from switchpoint.training.saved_model import classifier
@@ -89,13 +89,15 @@ class Classifier:
         try:
             model = keras.models.load_model(path, compile=False)
             self.classes: list[str] = model.get_layer("labels").get_layer("class_names").get_vocabulary()
-            self._size: keras.Model = keras.Model(model.input, model.get_layer("centre_crop").output)
+            size = keras.Model(model.input, model.get_layer("centre_crop").output)
             network = classifier(model)
         except (OSError, ValueError, AttributeError) as error:
             raise NoModelError(
                 f"{path} can't be read as a model that Switchpoint saved ({error}). Give a run, or the model.keras of "
                 "one or of an export."
             ) from error
+        # As a graph, which any photo fits: called as it is, a Keras model keeps uint8 where training had fractions.
+        self._size = tf.function(size, input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)])
         self._compute = function(network, BATCH)
 
     def predict(self, photos: Sequence[str], top: int) -> Iterator[Prediction]:
