@@ -150,7 +150,7 @@ def _values(start: Start, metric: str, prefix: str) -> list[list[float]]:
 
 
 def _marks(axes: Any, start: Start, means: Mapping[int, float], colour: str, metric: str, unit: float) -> list[float]:
-    """The best epoch, where there is one seed, and each training that diverged; gives the heights of these."""
+    """The kept epoch, where there is one seed, and each training that diverged; gives the heights of these."""
     first = start.switch_epoch or 0
     best = first + start.trainings[0].history["best_epoch"]
     if best in means and len(start.trainings) == 1:
@@ -282,7 +282,7 @@ def legend(starts: Sequence[Start]) -> str:
         band = '<path d="M1 1h24v10h-24z" fill="currentColor" opacity=".25"/>'
         items.append(_key(band, "validation, lowest to highest seed"))
     else:
-        items.append(_key('<circle cx="13" cy="6" r="4.5" fill="currentColor"/>', "best epoch"))
+        items.append(_key('<circle cx="13" cy="6" r="4.5" fill="currentColor"/>', "kept epoch"))
     if any(start.diverged for start in starts):
         items.append(_key('<path d="M8 1l10 10M18 1l-10 10" stroke="currentColor" stroke-width="3"/>', "diverged"))
     return _legend(items)

@@ -33,13 +33,13 @@ def spread(line: Line, value: Callable[[Result], float], write: Callable[[float]
 
 
 def best_epochs(line: Line) -> str:
-    """The best epoch of each seed's training."""
+    """The kept epoch of each seed's training."""
     found = sorted({each.result["best_epoch"] for each in line.start.trainings})
     return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 COLUMNS: dict[str, Callable[[Line], str]] = {
-    "Best epoch": best_epochs,
+    "Kept epoch": best_epochs,
     "Validation accuracy": lambda line: (
         percent(line.result["validation_accuracy"]) + spread(line, lambda row: row["validation_accuracy"], percent)
     ),

@@ -71,7 +71,7 @@ def test_several_seeds_are_meant_and_each_is_there(tmp_path: Path) -> None:
     assert model == study.files(recommended, best["seed"]).model.read_bytes()
     assert results["metrics"]["seed"] == best["seed"]
     assert "on average over 3 seeds" in first_sentence(page)
-    assert "validation, lowest to highest seed" in page and "best epoch</li>" not in page
+    assert "validation, lowest to highest seed" in page and "kept epoch</li>" not in page
     (value,) = re.findall(r'<tr><th scope="row">seeds</th><td data-label="Value">([^<]+)', page)
     assert value == "1, 2, 3"
 
