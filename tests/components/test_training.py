@@ -186,6 +186,9 @@ JOBS: dict[str, dict[str, Any]] = {
 }
 
 
+LONG = pytest.mark.timeout(1800)  # whichever comes first trains all jobs, alone on two cores for four minutes
+
+
 @pytest.fixture(scope="module")
 def split(small_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """Where all `JOBS` lie, trained in a process with so many devices."""
@@ -209,6 +212,7 @@ def phases(place: Path) -> list[dict[str, Any]]:
     return [{**history(each), "seconds": 0} for each in (place, place / "tuned")]
 
 
+@LONG
 @pytest.mark.parametrize("job", ["0 views", "2 views"])
 def test_two_devices_train_as_one(small_records: Path, split: Callable[[int], Path], job: str) -> None:
     """Batches of 11 photos are six and five; the last one, of five, is three and two."""
@@ -218,6 +222,7 @@ def test_two_devices_train_as_one(small_records: Path, split: Callable[[int], Pa
             assert other == pytest.approx(row, rel=1e-4)
 
 
+@LONG
 def test_two_devices_in_mixed_precision_go_on_after_an_interruption(split: Callable[[int], Path]) -> None:
     parts = split(2) / "mixed, interrupted after each first epoch"
     assert {path.name for path in parts.glob("* was stopped")} == {"train was stopped", "tune was stopped"}
@@ -231,6 +236,7 @@ def test_validation_is_dealt_so_that_no_replica_goes_without(photos: int, replic
     assert even_size(photos, 32, replicas) == size
 
 
+@LONG
 def test_a_last_photo_alone_is_given_to_both_devices(small_records: Path, split: Callable[[int], Path]) -> None:
     assert read_manifest(small_records)["splits"]["train"]["photos"] % 13 == 1
     one, two = (phases(split(devices) / "a last photo alone") for devices in (1, 2))
