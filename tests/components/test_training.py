@@ -247,6 +247,7 @@ def test_a_last_photo_alone_is_given_to_both_devices(small_records: Path, split:
             assert other["loss"] == pytest.approx(row["loss"], rel=0.1)
 
 
+@LONG
 def test_in_mixed_precision_weights_stay_float32_and_the_file_too(
     small_records: Path, split: Callable[[int], Path], tmp_path: Path
 ) -> None:
