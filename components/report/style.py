@@ -141,7 +141,7 @@ def table(head: Sequence[str], body: Iterable[Sequence[str]], style: str = "numb
     )
     columns = "".join(f'<th scope="col">{escape(label)}</th>' for label in head)
     made = f'<table class="{style}"><thead><tr>{columns}</thead><tbody>{"".join(rows)}</tbody></table>'
-    return made if "cards" in style else f'<div class="scroll" tabindex="0">{made}</div>'
+    return f'<div class="scroll" tabindex="0">{made}</div>'
 
 
 def details(summary: str, content: str) -> str:
