@@ -1,8 +1,16 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.components.trainings import prepared, train, tune
+from tests.shallow import shallow
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _shallow() -> Iterator[None]:
+    with shallow():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +30,14 @@ def small_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def transferred(small_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("transferred")
-    train(small_records, place)
+    with shallow():
+        train(small_records, place)
     return place
 
 
 @pytest.fixture(scope="session")
 def finetuned(small_records: Path, transferred: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("finetuned")
-    tune(small_records, transferred, place)
+    with shallow():
+        tune(small_records, transferred, place)
     return place

@@ -36,7 +36,7 @@ def sharded_records(small_records: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def network() -> tuple[Any, Any]:
     """A frozen backbone and a head, as transfer has them."""
-    backbone = build("efficientnet_lite0", "imagenet", 32)
+    backbone = build("efficientnet_lite0", "none", 32)
     freeze(backbone)
     return backbone, head(backbone, 3, 0.2)
 

@@ -145,6 +145,7 @@ import tensorflow as tf
 from components.finetune import step
 from switchpoint.training.resume import Resume
 from tests.components.trainings import FINETUNE, tune
+from tests.shallow import shallow
 records, transferred, place, devices = *map(Path, sys.argv[1:4]), int(sys.argv[4])
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
@@ -158,7 +159,7 @@ def preempted(*arguments):
     return replace(seen, training=training)
 if devices > 1:
     step.feed = preempted
-with Resume(str(place / "resume")) as kept:
+with shallow(), Resume(str(place / "resume")) as kept:
     tune(records, transferred, place, resume=kept)
 """
 

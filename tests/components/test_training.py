@@ -28,6 +28,7 @@ from switchpoint.training.backbones.table import named
 from switchpoint.training.batches import plain_batches, training_batches
 from switchpoint.training.kept import near
 from switchpoint.training.replicas import even_size
+from switchpoint.training.streams import stream
 from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, evaluated, history, train, tune
 
 pytestmark = pytest.mark.slow
@@ -38,14 +39,15 @@ def test_transfer_keeps_every_epochs_head_and_leaves_the_backbone_as_it_was(tran
     assert list(manifest["heads"]) == ["1", "2", "3"]
     assert len(set(manifest["heads"].values())) == EPOCHS
     model = keras.models.load_model(transferred / "model" / "model.keras", compile=False)
-    pretrained = build("efficientnet_lite0", "imagenet", 32)
+    loop.deterministic(stream(TRANSFER.seed, "transfer"))
+    pretrained = build("efficientnet_lite0", "none", 32)
     for after, before in zip(model.get_layer("backbone").get_weights(), pretrained.get_weights(), strict=True):
         np.testing.assert_array_equal(after, before)
 
 
-def test_a_checkpoint_is_small_beside_the_model(transferred: Path) -> None:
-    head = (transferred / "checkpoints" / checkpoints.head_file(1)).stat().st_size
-    assert head * 100 < (transferred / "model" / "model.keras").stat().st_size
+def test_a_checkpoint_is_as_small_as_the_head(transferred: Path) -> None:
+    _, head = checkpoints.load(transferred / "checkpoints", 1)
+    assert (transferred / "checkpoints" / checkpoints.head_file(1)).stat().st_size < 4 * head.count_params() + 20_000
 
 
 def test_histories_have_an_entry_an_epoch_and_name_the_one_that_is_kept(
@@ -82,7 +84,7 @@ def test_finetuning_moves_the_backbone_but_not_the_statistics_of_batch_normaliza
         if isinstance(old, keras.layers.BatchNormalization):
             assert same, f"{old.name} moved"
         moved += not same
-    assert moved > 20
+    assert moved > 10
 
 
 def test_finetuning_starts_where_the_checkpoint_was(small_records: Path, transferred: Path) -> None:
@@ -155,6 +157,7 @@ import tensorflow as tf
 from switchpoint.training.logs import Logs
 from switchpoint.training.resume import Resume
 from tests.components.trainings import FINETUNE, TRANSFER, train, tune
+from tests.shallow import shallow
 records, root, devices, jobs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
@@ -170,23 +173,26 @@ def whole(place, interrupted, phase, *arguments):
             (place / f"{phase.__name__} was stopped").touch()
 def stop(*_):
     raise KeyboardInterrupt
-for name, job in jobs.items():
-    place, interrupted, views = root / name, job.pop("interrupted", False), job.pop("views", 0)
+def both(place, interrupted=False, views=0, tuned=True, **job):
     place.mkdir()
     changes = {"batch_size": 11, "dropout": 0.0, "epochs": 2, "mixed_precision": "off"} | job
     whole(place, interrupted, train, records, place, replace(TRANSFER, **changes, feature_views=views))
-    whole(place, interrupted, tune, records, place, place / "tuned", replace(FINETUNE, **changes))
+    if tuned:
+        whole(place, interrupted, tune, records, place, place / "tuned", replace(FINETUNE, **changes))
+with shallow(2):
+    for name, job in jobs.items():
+        both(root / name, **job)
 """
 JOBS: dict[str, dict[str, Any]] = {
     "0 views": {},
-    "2 views": {"views": 2},
+    "2 views": {"views": 2, "tuned": False},
     "a last photo alone": {"batch_size": 13},
     "mixed": {"mixed_precision": "on"},
     "mixed, interrupted after each first epoch": {"mixed_precision": "on", "interrupted": True},
 }
 
 
-LONG = pytest.mark.timeout(1800)  # whichever comes first trains all jobs, alone on two cores for four minutes
+LONG = pytest.mark.timeout(1200)  # whichever comes first trains all jobs, alone on two cores for a minute
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +214,8 @@ def split(small_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
 
 
 def phases(place: Path) -> list[dict[str, Any]]:
-    """The histories of transfer learning and fine-tuning, without times."""
-    return [{**history(each), "seconds": 0} for each in (place, place / "tuned")]
+    """The histories of transfer learning and, if there is any, fine-tuning, without times."""
+    return [{**history(each), "seconds": 0} for each in (place, place / "tuned") if each.exists()]
 
 
 @LONG

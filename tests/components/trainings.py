@@ -27,6 +27,7 @@ VALUES = resolve(
         "finetune_learning_rate": 1e-4,
         "finetune_warmup": 0.0,
         "feature_views": 0,
+        "weights": "none",
         "seed": 3,
     },
 )

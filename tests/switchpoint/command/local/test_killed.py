@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from switchpoint.data.sources import dishes as sample
-from switchpoint.provenance.digests import ROOT
+from tests.shallow import shallow_project
 
 EPOCHS = 6
 # In which step, after how many finished epochs, and what part of the next one later.
@@ -30,6 +30,8 @@ KILLS = [
 
 @pytest.fixture
 def dishes(tmp_path: Path) -> Path:
+    """Photos, and beside them the code that trains on them."""
+    shallow_project(tmp_path / "code")
     for dish in list(sample.DISHES)[:3]:
         (tmp_path / "dishes" / dish).mkdir(parents=True)
         for number in range(40):
@@ -42,6 +44,7 @@ def start(dishes: Path, runs: Path, switch_epochs: str = "1", says: bool = False
     flags = {
         "dataset": dishes,
         "backbone": "efficientnet_lite0",
+        "weights": "none",
         "image-size": 64,
         "batch-size": 8,
         "transfer-epochs": EPOCHS,
@@ -52,7 +55,8 @@ def start(dishes: Path, runs: Path, switch_epochs: str = "1", says: bool = False
     arguments = [f"--{name}={value}" for name, value in flags.items()]
     return subprocess.Popen(
         [sys.executable, "-m", "switchpoint.command", "run", "--json", *arguments],
-        cwd=ROOT,
+        cwd=dishes.parent,
+        env=os.environ | {"PYTHONPATH": str(dishes.parent / "code")},
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if says else subprocess.DEVNULL,

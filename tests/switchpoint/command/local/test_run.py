@@ -12,13 +12,14 @@ import pytest
 
 from switchpoint.command.runs.steps import place
 from switchpoint.data.sources import dishes as sample
-from switchpoint.provenance.digests import ROOT
+from tests.shallow import shallow_project
 from tests.support import starts_steps
 
 pytestmark = pytest.mark.slow
 
 FLAGS = [
     "--backbone=efficientnet_lite0",
+    "--weights=none",
     "--image-size=32",
     "--batch-size=8",
     "--transfer-epochs=3",
@@ -37,9 +38,7 @@ class Project:
     def __init__(self, place: Path) -> None:
         starts_steps()
         self.place, self.code, self.photos = place, place / "code", place / "photos"
-        for name in ("components", "switchpoint", "docker"):
-            shutil.copytree(ROOT / name, self.code / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pipeline.py", self.code)
+        shallow_project(self.code)
         for dish in list(sample.DISHES)[:3]:
             (self.photos / dish).mkdir(parents=True)
             for number in range(12):
