@@ -1,9 +1,11 @@
 """The DAG, and nothing else. Before it, on a cluster, the digests of dataset and weights are taken: docs/adr/0013.
 
+A candidate is a switch epoch with a learning rate of fine-tuning: docs/adr/0018.
+
 dataset ─► prepare ─ records ─┬────────────────┬───────────────────────┐
                               ▼                ▼                       ▼
 weights ─────────────────► transfer ─ checkpoints ─► finetune(k) ─ model ─► evaluate(k) ─► collect ─► report
-                           └ for each seed ────────┤ for each switch epoch k ├─────────────────┘    + best model
+                           └ for each seed ────────┤ for each candidate k ├────────────────────┘    + best model
 """
 
 from typing import List
@@ -42,7 +44,7 @@ def switchpoint(
     first_decay_steps: int = 0,
     t_mul: float = 2.0,
     m_mul: float = 0.75,
-    finetune_learning_rate: float = 0.0003,
+    finetune_learning_rate: List[float] = [0.0003],  # noqa: B006
     finetune_schedule: str = "cosine",
     finetune_warmup: float = 0.2,
     rotation: float = 0.04,
@@ -69,7 +71,8 @@ def switchpoint(
         backbone: Network that sees the photos, such as efficientnet_b0 or efficientnet_lite0.
         weights: Pretrained weights of the backbone: `imagenet`, `none`, a file, gs://… or s3://…
         weights_digest: SHA-256 of the weights, which transfer checks; empty = taken when the run starts.
-        switch_epochs: Epochs of transfer learning after which to start fine-tuning, each once; epochs count from 1.
+        switch_epochs: Epochs of transfer learning after which to start fine-tuning, each once; epochs count from 1. The
+            command takes `all`, too.
         transfer_epochs: Length of transfer learning, in epochs [1, ∞).
         finetune_epochs: Length of each fine-tuning, in epochs [1, ∞).
         finetune_blocks: How many of the backbone's last blocks to fine-tune; 0 = all [0, ∞).
@@ -80,7 +83,8 @@ def switchpoint(
             decay over the whole phase [0, ∞).
         t_mul: Length of each decay after a restart, as a multiple of the one before [1, ∞).
         m_mul: Learning rate after each restart, as a fraction of the one before [0, 1].
-        finetune_learning_rate: Adam's highest learning rate in fine-tuning (0, 10).
+        finetune_learning_rate: Adam's highest learning rates in fine-tuning: every switch epoch is tried with each, and
+            compared at its best by validation (0, 10).
         finetune_schedule: How fine-tuning's learning rate goes; cosine decays to 0 over it {constant, cosine}.
         finetune_warmup: Share of fine-tuning's steps over which its learning rate first rises from 0 [0, 0.99].
         rotation: Training photos are turned by up to this fraction of a full turn, either way [0, 0.5].
@@ -106,6 +110,8 @@ def switchpoint(
             backbone=backbone,
             weights=weights,
             weights_digest=weights_digest,
+            switch_epochs=switch_epochs,
+            learning_rates=finetune_learning_rate,
         ),
         "digest",
         "Take the digests",
@@ -155,6 +161,7 @@ def switchpoint(
                 records=records,
                 model=transferred.outputs["model"],
                 switch_epoch=0,
+                learning_rate=0.0,
                 seed=training_seed,
                 batch_size=batch_size,
                 robustness=robustness,
@@ -163,16 +170,16 @@ def switchpoint(
             "Evaluate transfer alone",
         )
 
-        with dsl.ParallelFor(switch_epochs, name="for each switch epoch") as switch_epoch:
+        with dsl.ParallelFor(digests.outputs["candidates"], name="for each candidate") as candidate:
             finetuned = place(
                 finetune(
                     records=records,
                     checkpoints=transferred.outputs["checkpoints"],
-                    switch_epoch=switch_epoch,
+                    switch_epoch=candidate.switch_epoch,
                     epochs=finetune_epochs,
                     blocks=finetune_blocks,
                     batch_size=batch_size,
-                    learning_rate=finetune_learning_rate,
+                    learning_rate=candidate.learning_rate,
                     schedule=finetune_schedule,
                     warmup=finetune_warmup,
                     rotation=rotation,
@@ -188,7 +195,8 @@ def switchpoint(
                 evaluate(
                     records=records,
                     model=finetuned.outputs["model"],
-                    switch_epoch=switch_epoch,
+                    switch_epoch=candidate.switch_epoch,
+                    learning_rate=candidate.learning_rate,
                     seed=training_seed,
                     batch_size=batch_size,
                     robustness=robustness,

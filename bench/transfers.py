@@ -133,7 +133,7 @@ def our_finetuning(records: Path, out: Path, epoch: int, seed: int) -> None:
     """Our finetune step with the lab's parameters, from a checkpoint in `out`."""
     from components.finetune.step import FinetuneConfig, Outputs, finetune
 
-    values = our_parameters(seed, finetune_epochs=FINETUNE_EPOCHS) | {"switch_epoch": epoch}
+    values = parameters.candidate(our_parameters(seed, finetune_epochs=FINETUNE_EPOCHS), epoch)
     outputs = Outputs(*(out / f"from-{epoch}{ending}" for ending in (".keras", ".json", "-logs")))
     with redirect_stdout(io.StringIO()):
         finetune(records, out / "checkpoints", outputs, parameters.config(FinetuneConfig, "finetune", values))

@@ -7,7 +7,14 @@ digests hex SHA-256.
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-Parameters = dict[str, Any]  # by name; str, int, float, bool or list[int]
+Parameters = dict[str, Any]  # by name; str, int, float, bool, list[int] or list[float]
+
+
+class Candidate(TypedDict):
+    """A fine-tuning that is tried: where it starts, and its highest learning rate."""
+
+    switch_epoch: int
+    learning_rate: float
 
 
 class Row(TypedDict):
@@ -30,10 +37,14 @@ class Divergence(TypedDict):
 
 
 class History(TypedDict):
-    """transfer/history, finetune/history: a training. `switch_epoch` 0 is transfer, `best_epoch` 0 that none ended."""
+    """transfer/history, finetune/history: a training. `best_epoch` 0 is that no epoch ended.
+
+    `switch_epoch` and `learning_rate`, fine-tuning's highest, are 0 for transfer.
+    """
 
     phase: Literal["transfer", "finetune"]
     switch_epoch: int
+    learning_rate: float
     seed: int
     epochs: list[Row]
     seconds: list[float]
@@ -236,6 +247,7 @@ class Evaluation(TypedDict):
     """
 
     switch_epoch: int
+    learning_rate: float
     seed: int
     photos: int
     classes: list[str]
@@ -268,17 +280,21 @@ class Gain(TypedDict):
 
 
 class Trainings(TypedDict):
-    """collect/trainings/trainings.json: the trainings of one seed; `files` has a digest of each, by its name inside."""
+    """collect/trainings/trainings.json: the trainings of one seed; `files` has a digest of each, by its name inside.
+
+    `candidates` are pairs of switch epoch and learning rate, ascending; transfer learning alone is 0 and 0.
+    """
 
     seed: int
-    switch_epochs: list[int]
+    candidates: list[tuple[int, float]]
     files: dict[str, str]
 
 
 class Result(TypedDict):
-    """A training: a start under one seed; `switch_epoch` is None for transfer learning alone."""
+    """A training: a candidate under one seed; the first two are None for transfer learning alone."""
 
     switch_epoch: int | None
+    learning_rate: float | None
     seed: int
     best_epoch: int
     validation_accuracy: float
@@ -291,12 +307,13 @@ class Result(TypedDict):
 
 
 class StartResult(TypedDict):
-    """A start, meant over its seeds; `gain` is over transfer learning alone, on test, and None for that itself.
+    """A start at the learning rate that validation prefers for it, meant over its seeds.
 
-    `diverged` counts trainings.
+    `gain` is over transfer learning alone, on test, and None for that itself; `diverged` counts trainings.
     """
 
     switch_epoch: int | None
+    learning_rate: float | None
     seeds: list[int]
     validation_accuracy: float
     test_accuracy: float
@@ -311,6 +328,7 @@ class Best(TypedDict):
     """The training whose model is kept."""
 
     switch_epoch: int | None
+    learning_rate: float | None
     seed: int
     model_digest: str
 

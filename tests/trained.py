@@ -15,7 +15,7 @@ from components.prepare.component import prepare
 from components.prepare.step import PrepareConfig
 from components.transfer.component import transfer
 from components.transfer.step import TransferConfig
-from switchpoint.command.parameters import config, resolve
+from switchpoint.command.parameters import candidate, config, resolve
 
 Handed = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -62,7 +62,7 @@ def train(place: Path, dataset: str, weights: str = "imagenet", handed: Handed =
             "transfer_epochs": 1,
             "switch_epochs": [1],
             "finetune_epochs": 1,
-            "finetune_learning_rate": 0.0001,
+            "finetune_learning_rate": [0.0001],
             "mixed_precision": "off",
             "max_left_out": 0.0,
             "feature_views": 1,
@@ -75,7 +75,7 @@ def train(place: Path, dataset: str, weights: str = "imagenet", handed: Handed =
     transferred = outputs("transfer", model=dsl.Model, **dict.fromkeys(artifacts, dsl.Artifact))
     transfer.python_func(**handed(asdict(config(TransferConfig, "transfer", values))), **records, **transferred)
     finetune.python_func(
-        **handed(asdict(config(FinetuneConfig, "finetune", values | {"switch_epoch": 1}))),
+        **handed(asdict(config(FinetuneConfig, "finetune", candidate(values, 1)))),
         checkpoints=transferred["checkpoints"],
         **records,
         **outputs("finetune", model=dsl.Model, history=dsl.Artifact, logs=dsl.Artifact),

@@ -44,7 +44,7 @@ class Candidate:
     def parameters(self) -> Parameters:
         """What it decides of the pipeline's parameters; there is none for enlarged crops."""
         return {
-            "finetune_learning_rate": self.learning_rate,
+            "finetune_learning_rate": [self.learning_rate],
             "finetune_warmup": self.warmup,
             "label_smoothing": self.label_smoothing,
             "finetune_blocks": self.blocks,

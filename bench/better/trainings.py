@@ -62,7 +62,7 @@ def _measure(
     else:
         history = transfer(records, trained, model, values)
     outputs = Outputs(trained / "evaluation.json")
-    evaluation = evaluate(records, model, outputs, EvaluateConfig(switch_epoch, values["seed"], 64, "off"))
+    evaluation = evaluate(records, model, outputs, EvaluateConfig(switch_epoch, 0.0, values["seed"], 64, "off"))
     return evaluation, history, time.monotonic() - started
 
 
@@ -95,7 +95,7 @@ def finetune(
     from switchpoint.training.streams import stream
 
     manifest = read_manifest(records)
-    config = parameters.config(FinetuneConfig, "finetune", values | {"switch_epoch": switch_epoch})
+    config = parameters.config(FinetuneConfig, "finetune", parameters.candidate(values, switch_epoch))
     seed = stream(config.seed, "finetune")
     loop.deterministic(seed)
     backbone, head = checkpoints.load(trained / "checkpoints", switch_epoch)
@@ -112,7 +112,9 @@ def finetune(
     phase = loop.Phase(str(tried), config.epochs, config.batch_size, seed)
     came_to = loop.fit(model, seen, phase, model_file.with_suffix(".logs"), Resume())
     digest = saved_model.save(saved_model.complete(model, manifest), model_file)
-    return loop.history(came_to, switch_epoch, config.seed, digest, start=saved["history"][switch_epoch - 1])
+    return loop.history(
+        came_to, switch_epoch, config.learning_rate, config.seed, digest, start=saved["history"][switch_epoch - 1]
+    )
 
 
 def enlarged(batches: Any, smallest: float, seed: int) -> Any:

@@ -90,9 +90,9 @@ def _accuracy(records: Path, trained: Path, values: Parameters, seed: int, start
         # A seed of the start's own: no other start's, of any seed, is this one.
         drawn = seed if shared else 1000 * seed + start
         outputs = Outputs(trained / "model.keras", trained / "history.json", trained / "logs")
-        config = parameters.config(FinetuneConfig, "finetune", {**values, "seed": drawn, "switch_epoch": start})
+        config = parameters.config(FinetuneConfig, "finetune", parameters.candidate({**values, "seed": drawn}, start))
         finetune(records, trained / "checkpoints", outputs, config)
-        tried = parameters.config(EvaluateConfig, "evaluate", {**values, "seed": seed, "switch_epoch": start})
+        tried = parameters.config(EvaluateConfig, "evaluate", parameters.candidate({**values, "seed": seed}, start))
         result = evaluate(records, outputs.model, Evaluated(trained / "evaluation.json"), tried)
     return result["top_1"]
 

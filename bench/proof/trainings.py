@@ -65,7 +65,7 @@ class Network(NamedTuple):
 
 def built(manifest: Manifest, given: Parameters) -> Network:
     """The network for a kind of draw; its schedule goes by how many photos train."""
-    config = parameters.config(FinetuneConfig, "finetune", given | {"switch_epoch": 1})
+    config = parameters.config(FinetuneConfig, "finetune", parameters.candidate(given, 1))
     backbone = build(LITE0, "imagenet", given["image_size"])
     head = network.head(backbone, len(manifest["classes"]), given["dropout"])
     unfreeze(backbone, named(LITE0).block_pattern, last_blocks=0)
@@ -122,7 +122,7 @@ def trained(net: Network, records: Path, given: Parameters, logs: Path) -> dict[
     for split in SPLITS:
         pooled, labels = features[split]
         found |= named_answers(split, 0, [answers(softmax(pooled, *head), labels) for head in every])
-    config = parameters.config(FinetuneConfig, "finetune", given | {"switch_epoch": 1})
+    config = parameters.config(FinetuneConfig, "finetune", parameters.candidate(given, 1))
     seed = stream(given["seed"], "finetune")
     for start in STARTS:
         loop.deterministic(seed)

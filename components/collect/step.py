@@ -15,6 +15,7 @@ from switchpoint.progress import say
 from switchpoint.provenance.digests import file_digest, json_digest
 from switchpoint.provenance.metadata import embedded, measured
 from switchpoint.training import collected
+from switchpoint.training.collected import Candidate
 
 if TYPE_CHECKING:
     from switchpoint.documents import Evaluation, History
@@ -61,22 +62,22 @@ def collect(trained: Sequence[Trained], pretrained: Path, trainings: Path, confi
         RecordsError: Files are not of one model, not of this seed, or not what a step wrote.
         LineageError: A model file carries no lineage.
     """
-    found: dict[int, collected.Files] = {}
+    found: dict[Candidate, collected.Files] = {}
     for each in trained:
-        switch_epoch = check_whole(each, config.seed)
-        if switch_epoch in found:
-            raise RecordsError(f"Two trainings start at {start(switch_epoch)}. {again('finetune')}")
-        found[switch_epoch] = each.files
+        candidate = check_whole(each, config.seed)
+        if candidate in found:
+            raise RecordsError(f"There are two trainings of {candidate.name}. {again('finetune')}")
+        found[candidate] = each.files
     digest = collected.write(trainings, config.seed, found, pretrained)
     say("collect", f"seed {config.seed}: {len(found)} trainings")
     return digest
 
 
-def check_whole(trained: Trained, seed: int) -> int:
+def check_whole(trained: Trained, seed: int) -> Candidate:
     """Check that history, evaluation and model file are of one model, and each is what its step wrote.
 
     Returns:
-        Its switch epoch; 0 is transfer learning alone.
+        What was trained.
 
     Raises:
         RecordsError: They are not; it says which is of which model.
@@ -88,15 +89,13 @@ def check_whole(trained: Trained, seed: int) -> int:
     trained_by = "finetune" if history["switch_epoch"] else "transfer"
     carried = embedded(files.model)["model"]
     said = {
-        "history": (history["switch_epoch"], history["seed"], history["model_digest"]),
-        "evaluation": (evaluation["switch_epoch"], evaluation["seed"], evaluation["model_digest"]),
-        "model file": (
-            carried["parameters"].get("switch_epoch", 0), carried["parameters"]["seed"], str(carried["digest"]),
-        ),
-    }  # fmt: skip
+        "history": (_candidate(history), history["seed"], history["model_digest"]),
+        "evaluation": (_candidate(evaluation), evaluation["seed"], evaluation["model_digest"]),
+        "model file": (_candidate(carried["parameters"]), carried["parameters"]["seed"], str(carried["digest"])),
+    }
     named = ", ".join(
-        f"the {what} is of {start(switch_epoch)}, seed {of_seed} (model {digest[:16]})"
-        for what, (switch_epoch, of_seed, digest) in said.items()
+        f"the {what} is of {candidate.name}, seed {of_seed} (model {digest[:16]})"
+        for what, (candidate, of_seed, digest) in said.items()
     )
     if len(set(said.values())) > 1 or history["seed"] != seed:
         step = "evaluate" if said["history"] == said["model file"] else trained_by
@@ -117,7 +116,7 @@ def check_whole(trained: Trained, seed: int) -> int:
         if digest != of_artifact:
             raise RecordsError(f"{path} is not what {step} wrote: its digest is not its artifact's. {again(step)}")
     _check_numbers(files.evaluation, evaluation, trained.metrics)
-    return history["switch_epoch"]
+    return said["history"][0]
 
 
 def _check_numbers(path: Path, evaluation: Evaluation, metrics: Mapping[str, Any]) -> None:
@@ -134,9 +133,9 @@ def _check_numbers(path: Path, evaluation: Evaluation, metrics: Mapping[str, Any
         )
 
 
-def start(switch_epoch: int) -> str:
-    """What a training is called in a sentence."""
-    return f"fine-tuning from epoch {switch_epoch}" if switch_epoch else "transfer learning alone"
+def _candidate(said: Mapping[str, Any]) -> Candidate:
+    """Transfer learning's own parameters have no switch epoch, and a learning rate that is not fine-tuning's."""
+    return Candidate(said["switch_epoch"], said["learning_rate"]) if said.get("switch_epoch") else Candidate()
 
 
 def _read(path: Path) -> Any:

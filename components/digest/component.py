@@ -1,6 +1,6 @@
 """KFP's wrapper of the digest step."""
 
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 from kfp import dsl
 
@@ -14,9 +14,11 @@ def digest(
     backbone: str,
     weights: str,
     weights_digest: str,
+    switch_epochs: List[int],
+    learning_rates: List[float],
     digests: dsl.Output[dsl.Artifact],
-) -> NamedTuple("Digests", [("of_dataset", str), ("of_weights", str)]):  # type: ignore[valid-type]
-    """Take the digests of dataset and weights where they lie, unless they are given.
+) -> NamedTuple("Digests", [("of_dataset", str), ("of_weights", str), ("candidates", list)]):  # type: ignore[valid-type]
+    """Take the digests of dataset and weights where they lie, unless they are given, and list the candidates.
 
     Args:
         dataset: Its address.
@@ -24,10 +26,12 @@ def digest(
         backbone: Whose weights.
         weights: Their address.
         weights_digest: Given, or empty.
+        switch_epochs: Where fine-tuning starts.
+        learning_rates: That it has.
         digests: Both, for who looks at the run: every run has its own, since this step is never cached.
 
     Returns:
-        The digest of each, given or taken.
+        The digest of each, given or taken, and every switch epoch with every learning rate.
     """
     given = locals()
     from pathlib import Path

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from switchpoint import addresses, storage
 from switchpoint.config import Config
@@ -11,25 +12,31 @@ from switchpoint.data import sources
 from switchpoint.progress import say
 from switchpoint.training.backbones.table import weights_digest
 
+if TYPE_CHECKING:
+    from switchpoint.documents import Candidate
+
 CONTENTS = "contents"  # asked for in place of a digest: of a volume's files, and not of their sizes and times
 
 
 @dataclass(frozen=True)
 class DigestConfig(Config):
-    """What to take digests of; pipeline.py says what each is."""
+    """What to take digests of, and what to combine; pipeline.py says what each is."""
 
     dataset: str
     dataset_digest: str
     backbone: str
     weights: str
     weights_digest: str
+    switch_epochs: Sequence[int]
+    learning_rates: Sequence[float]
 
 
 class Digests(NamedTuple):
-    """SHA-256 (hex) of each, under the names of the component's outputs."""
+    """SHA-256 (hex) of each, and the candidates, under the names of the component's outputs."""
 
     of_dataset: str
     of_weights: str
+    candidates: list[Candidate]
 
 
 def digest(config: DigestConfig) -> Digests:
@@ -48,7 +55,17 @@ def digest(config: DigestConfig) -> Digests:
         if config.dataset_digest in ("", CONTENTS)
         else config.dataset_digest,
         config.weights_digest or of_weights(config.backbone, config.weights),
+        candidates(config.switch_epochs, config.learning_rates),
     )
+
+
+def candidates(switch_epochs: Sequence[int], learning_rates: Sequence[float]) -> list[Candidate]:
+    """Every switch epoch with every learning rate, ascending: the rounds of the loop over them, in their order."""
+    return [
+        {"switch_epoch": epoch, "learning_rate": rate}
+        for epoch in sorted({int(each) for each in switch_epochs})
+        for rate in sorted({float(each) for each in learning_rates})
+    ]
 
 
 def _of_dataset(dataset: str, contents: bool) -> str:

@@ -10,6 +10,7 @@ def evaluate(
     records: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     switch_epoch: int,
+    learning_rate: float,
     seed: int,
     batch_size: int,
     robustness: str,
@@ -38,8 +39,8 @@ def evaluate(
     outputs = Outputs(Path(evaluation.path))
     result = evaluate(Path(records.path), Path(model.path, MODEL), outputs, config, model.metadata["digest"])
     inputs = {"records": records.metadata["digest"], "model": model.metadata["digest"]}
-    start = f"fine-tuned from epoch {config.switch_epoch}" if config.switch_epoch else "transfer learning alone"
-    start += f", seed {config.seed}"
+    tuned = f"fine-tuned from epoch {config.switch_epoch} at {config.learning_rate:g}"
+    start = f"{tuned if config.switch_epoch else 'transfer learning alone'}, seed {config.seed}"
 
     # All metadata of metrics are metrics, to the UI and to MLflow, which makes 0 of a text: lineage is in the file.
     said = describe(f"Evaluation, {start}", "evaluate", config, inputs, result["digest"])

@@ -33,12 +33,14 @@ class EvaluateConfig(Config):
 
     Attributes:
         switch_epoch: Where the model's fine-tuning started; 0 = transfer learning alone.
+        learning_rate: Fine-tuning's; 0 = transfer learning alone.
         seed: The seed that it was trained with.
         batch_size: Photos a step.
         robustness: Whether to try the model on corrupted test photos, too: `off`, on a `sample`, or on all: `full`.
     """
 
     switch_epoch: int
+    learning_rate: float
     seed: int
     batch_size: int
     robustness: str
@@ -110,6 +112,7 @@ def evaluate(
     confusion = tf.math.confusion_matrix(labels, predicted, len(classes)).numpy().tolist()
     result: Evaluation = {
         "switch_epoch": config.switch_epoch,
+        "learning_rate": config.learning_rate,
         "seed": config.seed,
         "photos": len(labels),
         "classes": classes,

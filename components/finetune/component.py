@@ -55,7 +55,9 @@ def finetune(
             (history, "History", digests["history"]),
             (logs, "TensorBoard logs", content_digest(outputs.logs)),
         ):
-            shown = f"{name}, fine-tuned from epoch {config.switch_epoch}, seed {config.seed}"
+            shown = (
+                f"{name}, fine-tuned from epoch {config.switch_epoch} at {config.learning_rate:g}, seed {config.seed}"
+            )
             artifact.metadata.update(describe(shown, "finetune", config, inputs, digest))
         embed(
             outputs.model,

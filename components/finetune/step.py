@@ -101,7 +101,7 @@ def finetune(
     trained = loop.fit(model, seen, phase, outputs.logs, resume)
     digest = saved_model.save(saved_model.complete(model, manifest), outputs.model)
     start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]
-    history = loop.history(trained, config.switch_epoch, config.seed, digest, start)
+    history = loop.history(trained, config.switch_epoch, config.learning_rate, config.seed, digest, start)
     write_json(outputs.history, history)
     return {"model": digest, "history": json_digest(history, "seconds")}
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
 
 from components.report.inference import ADDED, differences
-from components.report.starts import preference
+from components.report.starts import rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,13 +47,8 @@ def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]])
     Source:
         Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3 (1 SE rule)
     """
-    orders = [[preference(each.history) for each in start] for start in trainings]
-    counts = right.sum(axis=(1, 2)).tolist()  # means of equals would differ in their last bit
-    ranks = [
-        (-count, mean(loss for _, loss, _ in order), mean(epochs for _, _, epochs in order))
-        for count, order in zip(counts, orders, strict=True)
-    ]
-    best = min(range(len(ranks)), key=lambda number: ranks[number])
+    counts = right.sum(axis=(1, 2)).tolist()
+    best = min(range(len(trainings)), key=lambda number: rank(counts[number], trainings[number]))
     chosen = latest(right, best, [any(each.result["diverged"] for each in start) for start in trainings])
     photos = right.shape[2]
     warning = None

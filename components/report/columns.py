@@ -38,7 +38,9 @@ def best_epochs(line: Line) -> str:
     return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
+RATE = "Learning rate"
 COLUMNS: dict[str, Callable[[Line], str]] = {
+    RATE: lambda line: f"{line.result['learning_rate']:g}" if line.result["learning_rate"] else "–",
     "Kept epoch": best_epochs,
     "Validation accuracy": lambda line: (
         percent(line.result["validation_accuracy"]) + spread(line, lambda row: row["validation_accuracy"], percent)
@@ -56,14 +58,16 @@ COLUMNS: dict[str, Callable[[Line], str]] = {
 def comparison(compared: Comparison) -> str:
     """The table, means over the seeds; on a narrow screen each row becomes a card."""
     results = compared.document["starts"]
+    several = any(len(start.tried) > 1 for start in compared.starts)
+    columns = {label: cell for label, cell in COLUMNS.items() if several or label != RATE}
     body = []
     for number, row in enumerate(results):
         name = f"epoch {row['switch_epoch']}" if row["switch_epoch"] else "transfer alone"
         tags = ["chosen"] * (number == compared.chosen) + ["diverged"] * bool(row["diverged"])
         name += "".join(f' <b class="{tag}">{tag}</b>' for tag in tags)
         line = Line(compared.starts[number], row)
-        cells = "".join(f'<td data-label="{label}">{cell(line)}</td>' for label, cell in COLUMNS.items())
+        cells = "".join(f'<td data-label="{label}">{cell(line)}</td>' for label, cell in columns.items())
         chosen = " class=chosen" * (number == compared.chosen)
         body.append(f'<tr{chosen}><th scope="row" style="--key:var(--s{number})">{name}</th>{cells}')
-    headings = "".join(f'<th scope="col">{label}</th>' for label in ("Fine-tuning from", *COLUMNS))
+    headings = "".join(f'<th scope="col">{label}</th>' for label in ("Fine-tuning from", *columns))
     return f'<table class="comparison cards"><thead><tr>{headings}</thead><tbody>{"".join(body)}</tbody></table>'

@@ -19,8 +19,8 @@ class Origin(NamedTuple):
     Attributes:
         source: What prepare wrote of the dataset.
         pretrained: What transfer wrote of the pretrained weights.
-        models: What a model file of each start carries (`switchpoint.provenance.metadata.embedded`); transfer learning
-            comes first.
+        models: What a model file of each candidate carries (`switchpoint.provenance.metadata.embedded`); transfer
+            learning comes first.
         best: What the best model's file carries.
         evaluated: The metadata of its evaluation (`switchpoint.provenance.metadata.entry`).
         seeds: Of training.
@@ -39,8 +39,9 @@ class Origin(NamedTuple):
 def parameters(origin: Origin) -> str:
     """The parameters of all steps, by the pipeline's names, as a table."""
     transfer, finetunes = origin.models[0], origin.models[1:]
-    epochs = [each["model"]["parameters"]["switch_epoch"] for each in finetunes]
-    finetune = finetunes[0]["model"]["parameters"] if finetunes else {}
+    tuned = [each["model"]["parameters"] for each in finetunes]
+    epochs, rates = (sorted({each[name] for each in tuned}) for name in ("switch_epoch", "learning_rate"))
+    finetune = tuned[0] | {"learning_rate": rates} if tuned else {}
     used: dict[tuple[str, str], list[str]] = {}
     for step, values in (
         ("prepare", {"dataset": origin.source["dataset"]} | transfer["records"]["parameters"]),
@@ -51,6 +52,8 @@ def parameters(origin: Origin) -> str:
         for name, value in values.items():
             if name == "seed" and step != "prepare":  # a training's; the pipeline has a list of them
                 name, value = "seeds", list(origin.seeds)
+            if step == "evaluate" and name == "learning_rate":  # of the model that it tried
+                continue
             if name not in ("switch_epoch", "dataset_name", "weights_name"):  # the last two are told in full
                 # The pipeline calls it by its step where several steps have one of their own.
                 name = f"{step}_{name}" if f"{step}_{name}" in origin.meanings else name

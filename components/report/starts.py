@@ -35,12 +35,24 @@ class Start:
     """Where fine-tuning starts, or transfer learning alone.
 
     Attributes:
-        trainings: A seed each, in the order of the seeds.
+        trainings: At the learning rate that validation prefers: a seed each, in the order of the seeds.
+        tried: The same at every learning rate, ascending.
         gain: Test accuracy, meant over seeds, less that of transfer learning alone; None for that itself.
     """
 
     trainings: Sequence[Training]
+    tried: Sequence[Sequence[Training]]
     gain: Gain | None = None
+
+    @classmethod
+    def at_its_best(cls, tried: Sequence[Sequence[Training]]) -> Start:
+        """A start at the learning rate with the highest validation accuracy, meant over seeds."""
+        return cls(min(tried, key=lambda trained: rank(_held_out_right(trained), trained)), tried)
+
+    @property
+    def learning_rate(self) -> float | None:
+        """Fine-tuning's; None for transfer learning alone."""
+        return self.trainings[0].result["learning_rate"]
 
     @property
     def switch_epoch(self) -> int | None:
@@ -66,6 +78,7 @@ class Start:
         rows = [each.result for each in self.trainings]
         return {
             "switch_epoch": self.switch_epoch,
+            "learning_rate": self.learning_rate,
             "seeds": [row["seed"] for row in rows],
             "validation_accuracy": mean(row["validation_accuracy"] for row in rows),
             "test_accuracy": mean(row["test_accuracy"] for row in rows),
@@ -103,6 +116,22 @@ def preference(history: History) -> tuple[float, float, int]:
     epochs = history["switch_epoch"] + history["best_epoch"]
     loss = math.inf if history["validation_loss"] is None else history["validation_loss"]
     return -history["validation_accuracy"], loss, epochs
+
+
+def rank(right: int, trainings: Sequence[Training]) -> tuple[int, float, float]:
+    """Smallest for the best of several that have the same seeds: as `preference`, of all seeds' photos together.
+
+    Args:
+        right: Validation photos that were named right: means of equals would differ in their last bit.
+        trainings: A seed each.
+    """
+    orders = [preference(each.history) for each in trainings]
+    return -right, mean(loss for _, loss, _ in orders), mean(epochs for _, _, epochs in orders)
+
+
+def _held_out_right(trainings: Sequence[Training]) -> int:
+    held_out = [each.evaluation["validation"] for each in trainings]
+    return sum(sum(map(int.__eq__, each["labels"], each["predicted"])) for each in held_out)
 
 
 def over_seeds(series: Sequence[Sequence[float]]) -> list[list[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from switchpoint.files import copy, write_json, write_text
 from switchpoint.provenance.digests import file_digest
 from switchpoint.provenance.metadata import embedded
 from switchpoint.training import collected
+from switchpoint.training.collected import Candidate
 
 if TYPE_CHECKING:
     from switchpoint.documents import Answers, Evaluation, History, Result, Results
@@ -71,7 +73,7 @@ def report(trainings: Mapping[Path, str], source: Path, outputs: Outputs, config
     """
     compared = compare(read(trainings))
     pretrained = _read(next(iter(trainings)) / collected.PRETRAINED)
-    lineages = [embedded(start.trainings[0].model) for start in compared.starts]
+    lineages = [embedded(each[0].model) for start in compared.starts for each in start.tried]
     best, seeds = compared.best, compared.document["starts"][0]["seeds"]
     origin = Origin(
         _read(source), pretrained, lineages, embedded(best.model), best.evaluation["lineage"], seeds, config.meanings
@@ -94,17 +96,19 @@ def read(trainings: Mapping[Path, str]) -> list[Start]:
     """
     manifests = {directory: collected.read(directory, digest) for directory, digest in trainings.items()}
     seeds = sorted(trainings, key=lambda directory: manifests[directory]["seed"])
-    epochs = manifests[seeds[0]]["switch_epochs"]
-    if others := [directory for directory in seeds if manifests[directory]["switch_epochs"] != epochs]:
+    candidates = manifests[seeds[0]]["candidates"]
+    if others := [directory for directory in seeds if manifests[directory]["candidates"] != candidates]:
         raise RecordsError(
-            f"Seeds can be compared when they have the same starts. Seed {manifests[seeds[0]]['seed']} has {epochs}, "
-            f"seed {manifests[others[0]]['seed']} {manifests[others[0]]['switch_epochs']}. {again('collect')}"
+            "Seeds can be compared when they have the same switch epochs and learning rates. Seed "
+            f"{manifests[seeds[0]]['seed']} has {candidates}, seed {manifests[others[0]]['seed']} "
+            f"{manifests[others[0]]['candidates']}. {again('collect')}"
         )
-    starts = [
-        Start([_training(directory, switch_epoch, manifests[directory]["seed"]) for directory in seeds])
-        for switch_epoch in epochs
-    ]
-    labels = [_labels(each.evaluation) for start in starts for each in start.trainings]
+    tried: dict[int, list[list[Training]]] = {}
+    for candidate in itertools.starmap(Candidate, candidates):
+        trained = [_training(directory, candidate, manifests[directory]["seed"]) for directory in seeds]
+        tried.setdefault(candidate.switch_epoch, []).append(trained)
+    starts = [Start.at_its_best(each) for each in tried.values()]
+    labels = [_labels(each.evaluation) for start in starts for trained in start.tried for each in trained]
     if any(each != labels[0] for each in labels):
         raise RecordsError(
             "Only evaluations of the same test photos and the same validation photos can be compared. "
@@ -113,8 +117,8 @@ def read(trainings: Mapping[Path, str]) -> list[Start]:
     return starts
 
 
-def _training(directory: Path, switch_epoch: int, seed: int) -> Training:
-    files = collected.files(directory, switch_epoch)
+def _training(directory: Path, candidate: Candidate, seed: int) -> Training:
+    files = collected.files(directory, candidate)
     history: History = _read(files.history)
     evaluation: Evaluation = _read(files.evaluation)
     return Training(result(history, evaluation, seed), history, evaluation, files.model)
@@ -137,13 +141,17 @@ def compare(starts: Sequence[Start]) -> Comparison:
         if not each.against:
             starts[each.start].gain = points(each)
     choice = choose(np.array(held_out), [start.trainings for start in starts])
+    if len(starts[choice.start].tried) > 1:
+        rate = starts[choice.start].learning_rate
+        choice = choice._replace(why=f"{choice.why}, at a learning rate of {rate:g}, the best for it of those tried")
     best = starts[choice.start].published()
     judged = verdict(starts, on_test, apart, choice)
     document: Results = {
-        "results": [each.result for start in starts for each in start.trainings],
+        "results": [each.result for start in starts for trained in start.tried for each in trained],
         "starts": [start.summary() for start in starts],
         "best": {
             "switch_epoch": best.result["switch_epoch"],
+            "learning_rate": best.result["learning_rate"],
             "seed": best.result["seed"],
             "model_digest": best.result["model_digest"],
         },
@@ -173,6 +181,7 @@ def result(history: History, evaluation: Evaluation, seed: int) -> Result:
     """What a training came to."""
     return {
         "switch_epoch": history["switch_epoch"] or None,
+        "learning_rate": history["learning_rate"] or None,
         "seed": seed,
         "best_epoch": history["best_epoch"],
         "validation_accuracy": history["validation_accuracy"],
@@ -194,6 +203,7 @@ def metrics(best: Training) -> dict[str, float]:
     row = best.result
     return {
         "switch epoch": row["switch_epoch"] or 0,
+        "fine-tuning learning rate": row["learning_rate"] or 0.0,
         "seed": row["seed"],
         "best epoch": row["best_epoch"],
         "validation accuracy": row["validation_accuracy"],

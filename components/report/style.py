@@ -49,6 +49,11 @@ code { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monos
 .comparison b { font-size: .75rem; font-weight: 600; margin-left: 6px; padding: 1px 7px; border-radius: 9px;
   border: 1px solid currentColor; }
 .comparison small { display: block; color: var(--muted); font-size: .75rem; font-weight: 400; }
+.grid td { padding: 6px 14px; text-align: center; font-variant-numeric: tabular-nums;
+  background: color-mix(in srgb, var(--accent) var(--share), var(--paper)); }
+.grid thead th + th { text-align: center; }
+.grid small { display: block; font-size: .75rem; }
+.grid .kept { outline: 2px solid var(--text); outline-offset: -2px; font-weight: 600; }
 .forest { max-width: 600px; margin: 24px 0 0; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; list-style: none; margin: 0 0 8px; padding: 0;
   font-size: .8125rem; }

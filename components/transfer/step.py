@@ -117,7 +117,7 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
         outputs.checkpoints, backbone, head, pattern, trained.every, trained.rows, manifest["classes"]
     )
     write_json(outputs.pretrained, {"backbone": config.backbone, "weights": config.weights, "digest": weights})
-    history = loop.history(trained, 0, config.seed, model_digest, trained.rows[0])
+    history = loop.history(trained, 0, 0.0, config.seed, model_digest, trained.rows[0])
     write_json(outputs.history, history)
     return {
         "checkpoints": checkpoints_digest,

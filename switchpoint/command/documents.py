@@ -35,6 +35,7 @@ class Step(TypedDict):
     name: str
     seed: int | None
     switch_epoch: int | None
+    learning_rate: float | None
     state: str
     seconds: float | None
     why: NotRequired[str]

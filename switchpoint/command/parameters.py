@@ -30,7 +30,8 @@ C = TypeVar("C", bound=Config)
 PIPELINE = ROOT / "pipeline.py"
 # Filled in by the command from the paths beside them, so they are no flags.
 DIGESTS = ("dataset_digest", "weights_digest")
-_TYPES = {"str": str, "int": int, "float": float, "bool": bool, "List[int]": list}
+_TYPES = {"str": str, "int": int, "float": float, "bool": bool, "List[int]": list, "List[float]": list}
+ALL = "all"  # switch_epochs: every epoch of transfer learning
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Parameter:
 
     Attributes:
         name: As in the signature.
-        kind: str, int, float, bool or list (of int).
+        kind: str, int, float, bool or list.
         default: Where neither a recipe nor a flag says otherwise.
         help: What the docstring says of it.
         interval: The values that a number may have, such as [0, 1).
@@ -52,6 +53,11 @@ class Parameter:
     help: str
     interval: Interval | None = None
     choices: tuple[str, ...] = ()
+
+    @property
+    def item(self) -> type:
+        """Of a list's entries: int or float."""
+        return type(self.default[0])
 
 
 class Interval(NamedTuple):
@@ -111,6 +117,12 @@ def config(kind: type[C], step: str, values: Mapping[str, Any]) -> C:
     return kind.given({**values, **own})
 
 
+def candidate(values: Mapping[str, Any], switch_epoch: int) -> Parameters:
+    """The parameters of one fine-tuning, for `config`: from an epoch, at the only learning rate that there is."""
+    (rate,) = values["finetune_learning_rate"]
+    return {**values, "switch_epoch": switch_epoch, "finetune_learning_rate": rate, "learning_rate": rate}
+
+
 def _argument_helps(docstring: str) -> dict[str, str]:
     section = textwrap.dedent(docstring.partition("Args:\n")[2].partition("\n\n")[0])
     helps: dict[str, str] = {}
@@ -133,13 +145,18 @@ def parse(name: str, text: str) -> Any:
     kind = parameters()[name].kind
     flag = f"--{name.replace('_', '-')}"
     try:
+        if name == "switch_epochs" and text == ALL:
+            return ALL
         if kind is list:
-            return [int(item) for item in text.split(",")]
+            return [parameters()[name].item(item) for item in text.split(",")]
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
         return kind(text)
     except (ValueError, KeyError):
-        wanted = {list: "whole numbers separated by commas, such as 1,2,4", bool: "true or false"}
+        listed = "whole numbers separated by commas, such as 1,2,4"
+        if kind is list and parameters()[name].item is float:
+            listed = "numbers separated by commas, such as 1e-4,3e-4"
+        wanted = {list: listed, bool: "true or false"}
         raise ParameterError(f"{flag} {text!r}: give {wanted.get(kind, f'a value of type {kind.__name__}')}.") from None
 
 
@@ -168,9 +185,12 @@ def checked(values: Mapping[str, Any]) -> Parameters:
     for name, parameter in parameters().items():
         value = values[name]
         # A cluster gives numbers back as floats, and lists sometimes as JSON.
+        if name == "switch_epochs" and value == ALL:
+            value = range(1, int(values["transfer_epochs"]) + 1)
         if parameter.kind is list:
             items = json.loads(value) if isinstance(value, str) else value
-            value = sorted({int(item) for item in items})
+            items = [items] if isinstance(items, int | float) else items
+            value = sorted({parameter.item(item) for item in items})
         elif parameter.kind in (int, float):
             if parameter.kind is int and value != int(value):
                 raise ParameterError(f"{name}={value}: give a whole number.")
@@ -186,6 +206,8 @@ def _faults(values: Parameters) -> Iterator[str]:
     epochs, last = values["switch_epochs"], values["transfer_epochs"]
     if not epochs:
         yield "switch_epochs is empty: give at least one epoch, such as 1,2,4."
+    if not values["finetune_learning_rate"]:
+        yield "finetune_learning_rate is empty: give at least one, such as 1e-4,3e-4."
     if not values["seeds"]:
         yield "seeds is empty: give at least one, such as 1,2,3."
     outside = [epoch for epoch in epochs if not 1 <= epoch <= last]

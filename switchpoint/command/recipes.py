@@ -17,7 +17,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "t_mul": 2.0,
         "m_mul": 0.75,
         "rotation": 0.04,
-        "finetune_learning_rate": 1e-6,
+        "finetune_learning_rate": [1e-6],
         "finetune_schedule": "constant",
         "finetune_warmup": 0.0,
         "label_smoothing": 0.0,

@@ -1,9 +1,9 @@
 """A seed's trainings side by side in one directory: what collect writes and report reads.
 
 00/…                  transfer learning alone: history.json, evaluation.json, model.keras
-04/…                  the fine-tuning from epoch 4
+04-0.0003/…           the fine-tuning from epoch 4 at that learning rate
 pretrained.json       where the pretrained weights came from
-trainings.json        the seed, the switch epochs, and a digest of every file; written last, so that what lacks it is
+trainings.json        the seed, the candidates, and a digest of every file; written last, so that what lacks it is
                       not whole
 """
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "trainings.json"
 PRETRAINED = "pretrained.json"
+ALONE = "transfer learning alone"
 
 
 class Files(NamedTuple):
@@ -40,32 +41,44 @@ class Files(NamedTuple):
     model: Path
 
 
-def files(directory: Path, switch_epoch: int) -> Files:
-    """Where the files of a training are; `switch_epoch` 0 is transfer learning alone."""
-    place = directory / f"{switch_epoch:02d}"
+class Candidate(NamedTuple):
+    """A switch epoch with a learning rate; both 0: transfer learning alone."""
+
+    switch_epoch: int = 0
+    learning_rate: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What a sentence calls it."""
+        return f"fine-tuning from epoch {self.switch_epoch} at {self.learning_rate:g}" if self.switch_epoch else ALONE
+
+
+def files(directory: Path, candidate: Candidate) -> Files:
+    """Where the files of a training are."""
+    place = directory / f"{candidate.switch_epoch:02d}{f'-{candidate.learning_rate:g}' * bool(candidate.switch_epoch)}"
     return Files(place / "history.json", place / "evaluation.json", place / "model.keras")
 
 
-def write(directory: Path, seed: int, trainings: Mapping[int, Files], pretrained: Path) -> str:
+def write(directory: Path, seed: int, trainings: Mapping[Candidate, Files], pretrained: Path) -> str:
     """Put a seed's trainings side by side: models take no room a second time where the disk can share a file.
 
     Args:
         directory: Made here.
         seed: Theirs.
-        trainings: Files of each, by switch epoch.
+        trainings: Files of each.
         pretrained: JSON: a `documents.Pretrained`.
 
     Returns:
         The directory's digest, which is the manifest's.
     """
     digests = {}
-    for switch_epoch, given in sorted(trainings.items()):
-        for source, path in zip(given, files(directory, switch_epoch), strict=True):
+    for candidate, given in sorted(trainings.items()):
+        for source, path in zip(given, files(directory, candidate), strict=True):
             link(source, path)
             digests[str(path.relative_to(directory))] = file_digest(path)
     link(pretrained, directory / PRETRAINED)
     digests[PRETRAINED] = file_digest(directory / PRETRAINED)
-    manifest: Trainings = {"seed": seed, "switch_epochs": sorted(trainings), "files": digests}
+    manifest: Trainings = {"seed": seed, "candidates": sorted(trainings), "files": digests}
     write_json(directory / MANIFEST, manifest)
     return json_digest(manifest)
 

@@ -145,12 +145,15 @@ def _signals(wanted: bool) -> Iterator[list[signal.Signals]]:
             signal.signal(number, handler)
 
 
-def history(training: Training, switch_epoch: int, seed: int, model_digest: str, start: Row) -> History:
+def history(
+    training: Training, switch_epoch: int, learning_rate: float, seed: int, model_digest: str, start: Row
+) -> History:
     """A training as the report reads it.
 
     Args:
         training: From `fit`.
         switch_epoch: Where it started; 0 for transfer.
+        learning_rate: Fine-tuning's highest; 0 for transfer.
         seed: The training's.
         model_digest: Of the best epoch's model.
         start: The row to fall back on when no epoch ended: where it started from.
@@ -159,6 +162,7 @@ def history(training: Training, switch_epoch: int, seed: int, model_digest: str,
     return {
         "phase": "finetune" if switch_epoch else "transfer",
         "switch_epoch": switch_epoch,
+        "learning_rate": learning_rate,
         "seed": seed,
         "epochs": training.rows,
         "seconds": training.seconds,

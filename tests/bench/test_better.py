@@ -12,7 +12,7 @@ from bench.better.trainings import enlarged
 from bench.prepared import prepare_records
 from components.finetune.step import FinetuneConfig
 from components.transfer.step import TransferConfig
-from switchpoint.command.parameters import config
+from switchpoint.command.parameters import candidate, config
 
 SETTINGS = Settings(
     switch_epochs=(1, 8), transfer_epochs=8, finetune_epochs=4, image_size=128, batch_size=32, seeds=(1,)
@@ -48,7 +48,7 @@ def test_a_candidate_is_named_by_what_it_changes() -> None:
 
 def test_a_candidate_decides_its_steps_parameters_and_the_settings_all_others() -> None:
     values = SETTINGS.parameters(Candidate(learning_rate=1e-3, warmup=0.2, label_smoothing=0.1, blocks=8), seed=5)
-    finetuned = config(FinetuneConfig, "finetune", values | {"switch_epoch": 8})
+    finetuned = config(FinetuneConfig, "finetune", candidate(values, 8))
     assert (finetuned.learning_rate, finetuned.warmup, finetuned.label_smoothing) == (1e-3, 0.2, 0.1)
     assert (finetuned.epochs, finetuned.blocks, finetuned.batch_size, finetuned.seed) == (4, 8, 32, 5)
     transferred = config(TransferConfig, "transfer", values)

@@ -5,7 +5,7 @@ from switchpoint.command.documents import Step
 def step(start: str, end: str, state: str = "ran") -> Step:
     started, ended = (f"2026-11-24T10:00:{second}+00:00" for second in (start, end))
     return {
-        "name": "transfer", "seed": 1, "switch_epoch": None, "state": state, "seconds": None,
+        "name": "transfer", "seed": 1, "switch_epoch": None, "learning_rate": None, "state": state, "seconds": None,
         "started": started, "ended": ended,
     }  # fmt: skip
 

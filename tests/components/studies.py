@@ -19,23 +19,26 @@ from switchpoint.provenance.digests import file_digest, json_digest
 from switchpoint.provenance.metadata import MEMBER, describe, entry, measured
 from switchpoint.training.collected import Files
 
+RATE = 0.0003  # that fine-tuning has where nothing else is said
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
-def digest_of(switch_epoch: int, seed: int) -> str:
-    return f"digest-of-{switch_epoch}" + (f"-seed-{seed}" if seed > 1 else "")
+def digest_of(switch_epoch: int, seed: int, rate: float = RATE) -> str:
+    return f"digest-of-{switch_epoch}" + f"-at-{rate:g}" * (rate != RATE) + f"-seed-{seed}" * (seed > 1)
 
 
-def write_model(path: Path, switch_epoch: int, seed: int) -> None:
+def write_model(path: Path, switch_epoch: int, seed: int, rate: float) -> None:
     """A file with the lineage of a model, and nothing that Keras could load."""
 
     def entry(step: str, **parameters: Any) -> dict[str, Any]:
-        made = {"step": step, "digest": digest_of(switch_epoch, seed), "code_digest": "c" * 64}
+        made = {"step": step, "digest": digest_of(switch_epoch, seed, rate), "code_digest": "c" * 64}
         return made | {"parameters": parameters | {"seed": seed}}
 
     document: dict[str, Any] = {
         "format": 1,
-        "model": entry("finetune", switch_epoch=switch_epoch) if switch_epoch else entry("transfer", epochs=14),
+        "model": entry("finetune", switch_epoch=switch_epoch, learning_rate=rate)
+        if switch_epoch
+        else entry("transfer", epochs=14, learning_rate=0.001),
         "records": entry("prepare", image_size=64) | {"photos": {"train": 9, "validation": 1, "test": 3}},
     }
     if switch_epoch:
@@ -44,7 +47,9 @@ def write_model(path: Path, switch_epoch: int, seed: int) -> None:
         archive.writestr(zipfile.ZipInfo(MEMBER), json.dumps(document))
 
 
-def write_history(path: Path, switch_epoch: int, seed: int, accuracies: list[float], **changes: Any) -> None:
+def write_history(
+    path: Path, switch_epoch: int, seed: int, accuracies: list[float], rate: float = RATE, **changes: Any
+) -> None:
     """A plausible history: validation accuracies given, the rest follows from them."""
     epochs = [
         {
@@ -61,6 +66,7 @@ def write_history(path: Path, switch_epoch: int, seed: int, accuracies: list[flo
     history = {
         "phase": "finetune" if switch_epoch else "transfer",
         "switch_epoch": switch_epoch,
+        "learning_rate": rate if switch_epoch else 0.0,
         "seed": seed,
         "epochs": epochs,
         "seconds": [12.3 if switch_epoch else 3.1] * len(epochs),
@@ -68,14 +74,15 @@ def write_history(path: Path, switch_epoch: int, seed: int, accuracies: list[flo
         "validation_accuracy": best["val_categorical_accuracy"] if best else 0.5,
         "validation_loss": best["val_loss"] if best else None,
         "diverged": None,
-        "model_digest": digest_of(switch_epoch, seed),
+        "model_digest": digest_of(switch_epoch, seed, rate),
     }
     path.write_text(json.dumps(history | changes))
 
 
 def write_evaluation(
-    path: Path, switch_epoch: int, seed: int, classes: list[str], accuracy: float, photos_a_class: int, **more: Any
-) -> None:
+    path: Path, switch_epoch: int, seed: int, classes: list[str], accuracy: float, photos_a_class: int,
+    rate: float = RATE, **more: Any,
+) -> None:  # fmt: skip
     """Predictions that are right at about `accuracy`; mistakes prefer a class's two neighbours."""
     random = np.random.default_rng(switch_epoch + 100 * (seed - 1))
     labels = np.repeat(np.arange(len(classes)), photos_a_class)
@@ -89,6 +96,7 @@ def write_evaluation(
     right = float((predicted == labels).mean())
     evaluation = {
         "switch_epoch": switch_epoch,
+        "learning_rate": rate if switch_epoch else 0.0,
         "seed": seed,
         "photos": len(labels),
         "classes": classes,
@@ -104,7 +112,7 @@ def write_evaluation(
         "confused_pairs": confused_pairs(confusion.tolist(), classes),
         "most_confused": most_confused(confusion.tolist()),
         "robustness": None,
-        "model_digest": digest_of(switch_epoch, seed),
+        "model_digest": digest_of(switch_epoch, seed, rate),
     } | more
     path.write_text(json.dumps(evaluation | {"digest": json_digest(evaluation, "digest", "lineage")}))
 
@@ -144,15 +152,17 @@ class Study:
 
     def __init__(self, directory: Path, classes: list[str] = CLASSES, photos_a_class: int = 25) -> None:
         self.directory, self.classes, self.photos_a_class = directory, classes, photos_a_class
-        self.inputs: dict[tuple[int, int], Trained] = {}  # by seed and switch epoch
+        self.inputs: dict[tuple[int, int, float], Trained] = {}  # by seed, switch epoch and learning rate
         self.held_out = 400  # validation photos
         self.corrupted = False  # whether evaluate tried that
         self.left_out, self.duplicates = 0, dict[str, int]()
 
-    def add(self, switch_epoch: int, accuracies: list[float], test: float, seed: int = 1, **changes: Any) -> "Study":
-        files = self.files(switch_epoch, seed)
-        write_history(files.history, switch_epoch, seed, accuracies, **changes)
-        write_model(files.model, switch_epoch, seed)
+    def add(
+        self, switch_epoch: int, accuracies: list[float], test: float, seed: int = 1, rate: float = RATE, **changes: Any
+    ) -> "Study":
+        files = self.files(switch_epoch, seed, rate)
+        write_history(files.history, switch_epoch, seed, accuracies, rate, **changes)
+        write_model(files.model, switch_epoch, seed, rate)
         said = {"true": self.classes[0], "predicted": self.classes[1], "runner_up": self.classes[0]}
         shares = {"true_probability": 0.1, "predicted_probability": 0.8, "runner_up_probability": 0.1}
         photo = {"name": f"{self.classes[0]}/1", "jpeg": PIXEL} | said | shares
@@ -164,22 +174,23 @@ class Study:
         more["lineage"] = lineage
         if self.corrupted:
             more["robustness"] = robust(test, 0.4 + test / 4, seed=switch_epoch)
-        write_evaluation(files.evaluation, switch_epoch, seed, self.classes, test, self.photos_a_class, **more)
-        self.inputs[seed, switch_epoch] = Trained(files, ("", digest_of(switch_epoch, seed)), {})
-        return self.wrote(switch_epoch, seed)
+        write_evaluation(files.evaluation, switch_epoch, seed, self.classes, test, self.photos_a_class, rate, **more)
+        self.inputs[seed, switch_epoch, rate] = Trained(files, ("", digest_of(switch_epoch, seed, rate)), {})
+        return self.wrote(switch_epoch, seed, rate)
 
-    def files(self, switch_epoch: int, seed: int = 1) -> Files:
+    def files(self, switch_epoch: int, seed: int = 1, rate: float = RATE) -> Files:
         """Of a training, where its steps wrote them."""
         place = self.directory / f"seed-{seed}"
         place.mkdir(exist_ok=True)
-        return Files(*(place / f"{kind}-{switch_epoch}" for kind in Files._fields))
+        ending = f"{switch_epoch}" + f"-at-{rate:g}" * (rate != RATE)
+        return Files(*(place / f"{kind}-{ending}" for kind in Files._fields))
 
-    def wrote(self, switch_epoch: int, seed: int = 1) -> "Study":
+    def wrote(self, switch_epoch: int, seed: int = 1, rate: float = RATE) -> "Study":
         """History and evaluation are what their steps wrote."""
-        trained = self.inputs[seed, switch_epoch]
+        trained = self.inputs[seed, switch_epoch, rate]
         history, evaluation = (json.loads(path.read_text()) for path in trained.files[:2])
         digests = json_digest(history, "seconds"), trained.digests[1]
-        self.inputs[seed, switch_epoch] = trained._replace(digests=digests, metrics=measured(evaluation))
+        self.inputs[seed, switch_epoch, rate] = trained._replace(digests=digests, metrics=measured(evaluation))
         return self
 
     def collect(self, name: str = "out", backwards: bool = False) -> dict[Path, str]:
@@ -187,7 +198,7 @@ class Study:
         pretrained = self.directory / "pretrained"
         pretrained.write_text(json.dumps({"backbone": "lite0", "weights": "imagenet", "digest": "w" * 64}))
         found = {}
-        for seed in sorted({seed for seed, _ in self.inputs}, reverse=backwards):
+        for seed in sorted({seed for seed, *_ in self.inputs}, reverse=backwards):
             keys = sorted((key for key in self.inputs if key[0] == seed), reverse=backwards)
             place = self.directory / name / f"trainings-{seed}"
             found[place] = collect([self.inputs[key] for key in keys], pretrained, place, CollectConfig(seed))

@@ -1,5 +1,6 @@
 """Collecting: what of a training's files doesn't belong together or was edited is refused."""
 
+import itertools
 import json
 import zipfile
 from pathlib import Path
@@ -11,21 +12,21 @@ from components.collect.step import CollectConfig, collect
 from switchpoint.errors import RecordsError
 from switchpoint.provenance.digests import json_digest
 from switchpoint.training import collected
-from tests.components.studies import Study, whole_study
+from tests.components.studies import RATE, Study, whole_study
 
 
 def test_what_is_collected_takes_no_room_a_second_time_and_is_known_by_its_digest(tmp_path: Path) -> None:
     study = whole_study(tmp_path)
     ((place, digest),) = study.collect().items()
     manifest = collected.read(place, digest)
-    assert (manifest["seed"], manifest["switch_epochs"]) == (1, [0, 1, 2, 4, 8, 14])
-    for switch_epoch in manifest["switch_epochs"]:
-        for path, own in zip(collected.files(place, switch_epoch), study.files(switch_epoch), strict=True):
+    assert (manifest["seed"], manifest["candidates"]) == (1, [[0, 0], *([epoch, RATE] for epoch in (1, 2, 4, 8, 14))])
+    for candidate in itertools.starmap(collected.Candidate, manifest["candidates"]):
+        for path, own in zip(collected.files(place, candidate), study.files(candidate.switch_epoch), strict=True):
             assert path.samefile(own)
     assert study.collect("again", backwards=True) == {tmp_path / "again" / "trainings-1": digest}
 
 
-@pytest.mark.parametrize("name", ["00/history.json", "04/model.keras", "pretrained.json", "trainings.json"])
+@pytest.mark.parametrize("name", ["00/history.json", "04-0.0003/model.keras", "pretrained.json", "trainings.json"])
 @pytest.mark.parametrize("damage", ["changed", "gone"])
 def test_what_was_changed_since_it_was_collected_is_refused(tmp_path: Path, name: str, damage: str) -> None:
     study = whole_study(tmp_path)
@@ -47,10 +48,12 @@ def test_what_was_changed_since_it_was_collected_is_refused(tmp_path: Path, name
 @pytest.mark.parametrize("kind", ["history", "model", "evaluation"])
 def test_files_of_two_trainings_are_refused(tmp_path: Path, kind: str) -> None:
     study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6).add(2, [0.65], 0.65)
-    first, second = study.inputs[1, 1], study.inputs[1, 2]
-    study.inputs[1, 1] = first._replace(files=first.files._replace(**{kind: getattr(second.files, kind)}))
+    first, second = study.inputs[1, 1, RATE], study.inputs[1, 2, RATE]
+    study.inputs[1, 1, RATE] = first._replace(files=first.files._replace(**{kind: getattr(second.files, kind)}))
     step = {"history": "finetune", "model": "finetune", "evaluation": "evaluate"}[kind]
-    named = [f"fine-tuning from epoch {1 + (kind == each)}, seed 1" for each in ("history", "evaluation", "model")]
+    named = [
+        f"fine-tuning from epoch {1 + (kind == each)} at 0.0003, seed 1" for each in ("history", "evaluation", "model")
+    ]
     message = r"the history is of {} .*, the evaluation is of {} .*, the model file is of {} .*Run {}".format(
         *named, step
     )
@@ -62,19 +65,21 @@ def test_trainings_of_another_seed_are_refused(tmp_path: Path) -> None:
     study = Study(tmp_path).add(0, [0.5], 0.5, seed=2)
     (tmp_path / "pretrained").write_text("{}")
     with pytest.raises(RecordsError, match="not to seed 1: the history is of transfer learning alone, seed 2"):
-        collect([study.inputs[2, 0]], tmp_path / "pretrained", tmp_path / "out", CollectConfig(1))
+        collect([study.inputs[2, 0, RATE]], tmp_path / "pretrained", tmp_path / "out", CollectConfig(1))
 
 
 def test_two_trainings_of_one_start_are_refused(tmp_path: Path) -> None:
     study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
-    twice = [study.inputs[1, 0], study.inputs[1, 1], study.inputs[1, 1]]
-    with pytest.raises(RecordsError, match="Two trainings start at fine-tuning from epoch 1"):
+    twice = [study.inputs[1, 0, RATE], study.inputs[1, 1, RATE], study.inputs[1, 1, RATE]]
+    with pytest.raises(RecordsError, match=r"two trainings of fine-tuning from epoch 1 at 0\.0003"):
         collect(twice, tmp_path / "pretrained", tmp_path / "out", CollectConfig(1))
 
 
 def test_an_evaluation_of_another_model_of_the_same_start_is_refused(tmp_path: Path) -> None:
     study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6, model_digest="digest-of-another")
-    with pytest.raises(RecordsError, match=r"history is of fine-tuning from epoch 1, seed 1 \(model digest-of-anoth"):
+    with pytest.raises(
+        RecordsError, match=r"history is of fine-tuning from epoch 1 at 0.0003, seed 1 \(model digest-of-anoth"
+    ):
         study.collect()
 
 
@@ -111,8 +116,8 @@ def test_a_file_that_was_edited_is_refused(
 
 def test_a_model_that_is_not_its_artifacts_is_refused(tmp_path: Path) -> None:
     study = Study(tmp_path).add(0, [0.5], 0.5)
-    history, _ = study.inputs[1, 0].digests
-    study.inputs[1, 0] = study.inputs[1, 0]._replace(digests=(history, "digest-of-another"))
+    history, _ = study.inputs[1, 0, RATE].digests
+    study.inputs[1, 0, RATE] = study.inputs[1, 0, RATE]._replace(digests=(history, "digest-of-another"))
     with pytest.raises(RecordsError, match="model-0 is not what transfer wrote"):
         study.collect()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.digest.component import digest as component
-from components.digest.step import DigestConfig, digest
+from components.digest.step import DigestConfig, candidates, digest
 from switchpoint import addresses, storage
 from switchpoint.command.parameters import resolve, with_digests
 from switchpoint.data import sources
@@ -28,7 +28,15 @@ def mounted(folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def taken(dataset: str, asked: str = "", weights: str = "imagenet", weights_digest: str = "") -> tuple[str, str]:
-    return digest(DigestConfig(dataset, asked, "efficientnet_lite0", weights, weights_digest))
+    found = digest(DigestConfig(dataset, asked, "efficientnet_lite0", weights, weights_digest, [1], [0.1]))
+    return found.of_dataset, found.of_weights
+
+
+def test_every_switch_epoch_is_tried_with_every_learning_rate_in_an_order_of_their_own() -> None:
+    """Those of a run that was made in the UI come in any order, as floats, and twice."""
+    assert [tuple(each.values()) for each in candidates([4.0, 1, 1], [3e-4, 1e-4])] == [  # type: ignore[list-item]
+        (1, 1e-4), (1, 3e-4), (4, 1e-4), (4, 3e-4),
+    ]  # fmt: skip
 
 
 def test_what_is_given_is_handed_on_and_nothing_is_looked_at() -> None:
@@ -107,9 +115,19 @@ def test_the_component_gives_kfp_both_digests(folder: Make, tmp_path: Path) -> N
     """Run as KFP's launcher runs it."""
     values = {"dataset": str(folder(cats=4, dogs=4)), "dataset_digest": "", "backbone": "efficientnet_lite0"}
     executor_input = {
-        "inputs": {"parameterValues": values | {"weights": "none", "weights_digest": ""}},
+        "inputs": {
+            "parameterValues": values
+            | {
+                "weights": "none",
+                "weights_digest": "",
+                "switch_epochs": [1, 2],
+                "learning_rates": [1],
+            }
+        },
         "outputs": {
-            "parameters": {name: {"outputFile": str(tmp_path / name)} for name in ("of_dataset", "of_weights")},
+            "parameters": {
+                name: {"outputFile": str(tmp_path / name)} for name in ("of_dataset", "of_weights", "candidates")
+            },
             "artifacts": {"digests": {"artifacts": [{"name": "digests", "uri": str(tmp_path / "digests")}]}},
             "outputFile": str(tmp_path / "executor_output.json"),
         },
@@ -125,6 +143,7 @@ def test_the_component_gives_kfp_both_digests(folder: Make, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "executor_output.json").read_text())["parameterValues"]
+    assert written.pop("candidates") == [{"switch_epoch": epoch, "learning_rate": 1.0} for epoch in (1, 2)]
     assert tuple(written.values()) == taken(values["dataset"], weights="none")
     digests = json.loads((tmp_path / "digests").read_text())
     assert digests == {"dataset_digest": written["of_dataset"], "weights_digest": written["of_weights"]}

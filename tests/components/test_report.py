@@ -9,6 +9,7 @@ import pytest
 from switchpoint.command.parameters import meanings, parameters
 from switchpoint.errors import RecordsError
 from tests.components.studies import (
+    RATE,
     Study,
     cells,
     rising,
@@ -67,7 +68,7 @@ def test_several_seeds_are_meant_and_each_is_there(tmp_path: Path) -> None:
     best, recommended = results["best"], results["verdict"]["recommended"]
     rivals = [row for row in results["results"] if row["switch_epoch"] == recommended]
     chosen = max(rivals, key=lambda row: row["validation_accuracy"])
-    assert best == {name: chosen[name] for name in ("switch_epoch", "seed", "model_digest")}
+    assert best == {name: chosen[name] for name in ("switch_epoch", "learning_rate", "seed", "model_digest")}
     assert model == study.files(recommended, best["seed"]).model.read_bytes()
     assert results["metrics"]["seed"] == best["seed"]
     assert "on average over 3 seeds" in first_sentence(page)
@@ -80,14 +81,14 @@ def test_seeds_with_other_starts_are_refused(tmp_path: Path) -> None:
     study = Study(tmp_path)
     for seed in (1, 2):
         study.add(0, [0.5], 0.5, seed).add(1, [0.6], 0.6, seed)
-    with pytest.raises(RecordsError, match=r"Seed 1 has \[0, 1\], seed 2 \[0, 1, 2\]. Run collect"):
+    with pytest.raises(RecordsError, match=r"Seed 1 has \[\[0, .*\]\], seed 2 .*\[2, 0\.0003\]\]\. Run collect"):
         study.add(2, [0.6], 0.6, 2).results()
 
 
 def test_the_best_is_chosen_on_validation_not_on_test(tmp_path: Path) -> None:
     study = Study(tmp_path).add(0, [0.5, 0.6], 0.6).add(1, [0.7], 0.65).add(2, [0.69], 0.9)
     page, results, model = study.report()
-    assert results["best"] == {"switch_epoch": 1, "seed": 1, "model_digest": "digest-of-1"}
+    assert results["best"] == {"switch_epoch": 1, "learning_rate": RATE, "seed": 1, "model_digest": "digest-of-1"}
     assert model == study.files(1).model.read_bytes()
     assert "<strong>Validation recommends fine-tuning from epoch 1, but on test it is behind fine-tuning" in page
 
@@ -195,3 +196,41 @@ def test_the_parameters_are_explained_in_the_pipelines_own_words(tmp_path: Path)
     assert {"dataset", "weights", "switch_epochs", "batch_size"} <= set(rows) <= set(parameters())
     for name in rows:
         assert meanings()[name] in unescape(page)
+
+
+def test_a_start_is_compared_at_the_learning_rate_that_validation_prefers(tmp_path: Path) -> None:
+    """On test the other rate is the better one: it must not be looked at."""
+    study = Study(tmp_path).add(0, [0.5], 0.5)
+    study.add(1, [0.6], 0.6, rate=1e-4).add(1, [0.7], 0.55)
+    study.add(2, [0.66], 0.62, rate=1e-4).add(2, [0.61], 0.7)
+    page, results, model = study.report()
+    assert [(row["switch_epoch"], row["learning_rate"]) for row in results["results"]] == [
+        (None, None), (1, 1e-4), (1, RATE), (2, 1e-4), (2, RATE),
+    ]  # fmt: skip
+    assert [(row["switch_epoch"], row["learning_rate"]) for row in results["starts"]] == [
+        (None, None), (1, RATE), (2, 1e-4),
+    ]  # fmt: skip
+    assert {(each["start"], each["against"]) for each in results["differences"]} == {(1, None), (2, None), (2, 1)}
+    assert results["best"] == {"switch_epoch": 1, "learning_rate": RATE, "seed": 1, "model_digest": "digest-of-1"}
+    assert "at a learning rate of 0.0003, the best for it of those tried" in results["verdict"]["why"]
+    assert model == study.files(1).model.read_bytes()
+    grid = page.split('<table class="grid">')[1].split("</table>")[0]
+    assert re.findall(r"<t[dh][^>]*>([\d.]+ %|epoch \d|[\de.-]+)<", grid) == [
+        "0.0001", "0.0003", "epoch 1", "60.0 %", "70.0 %", "epoch 2", "66.0 %", "61.0 %",
+    ]  # fmt: skip
+    assert [cell.count("kept") for cell in grid.split("<td")[1:]] == [0, 1, 1, 0]
+    assert "Learning rate" in page.split("<tbody>")[0]
+
+
+def test_of_several_seeds_the_rate_is_that_with_the_best_mean(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    for seed, low, high in ((1, 0.6, 0.7), (2, 0.7, 0.65), (3, 0.7, 0.66)):
+        study.add(0, [0.5], 0.5, seed).add(1, [low], 0.6, seed, rate=1e-4).add(1, [high], 0.6, seed)
+    results = study.results()
+    assert results["starts"][1]["learning_rate"] == RATE  # 2.01 against 2.00
+    assert len(results["results"]) == 3 * 3
+
+
+def test_with_one_learning_rate_there_is_no_grid(tmp_path: Path) -> None:
+    page, _, _ = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6).report()
+    assert 'class="grid"' not in page and "Learning rate</th>" not in page.split("<tbody>")[0]

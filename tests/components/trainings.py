@@ -11,7 +11,7 @@ from components.prepare.step import Outputs as PrepareOutputs
 from components.prepare.step import PrepareConfig, prepare
 from components.transfer.step import Outputs as TransferOutputs
 from components.transfer.step import TransferConfig, transfer
-from switchpoint.command.parameters import config, resolve
+from switchpoint.command.parameters import candidate, config, resolve
 from switchpoint.documents import Evaluation, History, Manifest
 from switchpoint.training.resume import Resume
 
@@ -24,7 +24,7 @@ VALUES = resolve(
         "switch_epochs": [2],
         "image_size": 32,
         "batch_size": 8,
-        "finetune_learning_rate": 1e-4,
+        "finetune_learning_rate": [1e-4],
         "finetune_warmup": 0.0,
         "feature_views": 0,
         "weights": "none",
@@ -32,7 +32,7 @@ VALUES = resolve(
     },
 )
 TRANSFER = config(TransferConfig, "transfer", VALUES)
-FINETUNE = config(FinetuneConfig, "finetune", VALUES | {"switch_epoch": 2})
+FINETUNE = config(FinetuneConfig, "finetune", candidate(VALUES, 2))
 
 
 def prepared(place: Path, dataset: Path | str, workers: int | None = None, **changes: object) -> Manifest:
@@ -63,7 +63,11 @@ def evaluated(
 ) -> Evaluation:
     outputs = EvaluateOutputs(place / "evaluation")
     return evaluate(
-        records, model / "model" / "model.keras", outputs, EvaluateConfig(switch_epoch, 1, 8, robustness), digest
+        records,
+        model / "model" / "model.keras",
+        outputs,
+        EvaluateConfig(switch_epoch, 1e-4 if switch_epoch else 0.0, 1, 8, robustness),
+        digest,
     )
 
 

@@ -8,7 +8,7 @@ from components.evaluate.step import EvaluateConfig
 from components.finetune.step import FinetuneConfig
 from components.prepare.step import PrepareConfig
 from components.transfer.step import TransferConfig
-from switchpoint.command.parameters import config, resolve
+from switchpoint.command.parameters import candidate, config, resolve
 from switchpoint.config import Config
 from switchpoint.provenance.metadata import describe
 from tests.trained import from_a_cluster
@@ -18,7 +18,7 @@ STEPS = {"prepare": PrepareConfig, "transfer": TransferConfig, "finetune": Finet
 
 @pytest.mark.parametrize("step", STEPS)
 def test_what_a_cluster_sends_is_written_as_on_a_laptop(step: str) -> None:
-    local = config(STEPS[step], step, resolve("lab", {}) | {"switch_epoch": 2})
+    local = config(STEPS[step], step, candidate(resolve("lab", {}), 2))
     sent = STEPS[step].given(from_a_cluster(vars(local)))
     assert describe("", step, sent, {}) == describe("", step, local, {})
 

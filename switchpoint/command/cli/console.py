@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,26 +17,29 @@ from rich.text import Text
 from components.report.wording import repeated
 from switchpoint import progress
 from switchpoint.command.runs.results import chosen
+from switchpoint.command.runs.steps import RATES, Loops, several
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
     from switchpoint.documents import Best, Gain, StartResult
 
 
-def title(step: Step, seeds: Sequence[int]) -> str:
-    """A step's name, with its switch epoch when it has one, and its seed where the run has several."""
+def title(step: Step, loops: Loops) -> str:
+    """A step's name, its switch epoch when it has one, and its learning rate and seed where the run has several."""
     name = step["name"] if step["switch_epoch"] is None else f"{step['name']} {step['switch_epoch']}"
-    return name if step.get("seed") is None or len(seeds) < 2 else f"{name}, seed {step['seed']}"
+    if step["learning_rate"] is not None and several(loops, RATES):
+        name += f" at {step['learning_rate']:g}"
+    return name + f", seed {step['seed']}" * (step["seed"] is not None and several(loops, "seeds"))
 
 
-def label(step: Step, seeds: Sequence[int]) -> str:
+def label(step: Step, loops: Loops) -> str:
     """The same as wide as a column of them."""
-    return f"{title(step, seeds):<{width(seeds)}}"
+    return f"{title(step, loops):<{width(loops)}}"
 
 
-def width(seeds: Sequence[int]) -> int:
+def width(loops: Loops) -> int:
     """Of a column of steps' names, in characters."""
-    return 23 if len(seeds) > 1 else 14
+    return 14 + len(" at 0.0003") * several(loops, RATES) + len(", seed 10") * several(loops, "seeds")
 
 
 def words(step: Step, digits: int = 1) -> str:
@@ -93,10 +96,10 @@ class _Fitting:
 class Show:
     """Shows a run as it goes: a line that changes for each running step on a terminal, a line an epoch elsewhere."""
 
-    def __init__(self, console: Console, seeds: Sequence[int]) -> None:
-        self.console, self.seeds = console, seeds
+    def __init__(self, console: Console, loops: Loops) -> None:
+        self.console, self.loops = console, loops
         self.progress = Progress(
-            TextColumn(f"{{task.description:<{width(seeds)}}}"), TimeElapsedColumn(Column(no_wrap=True)),
+            TextColumn(f"{{task.description:<{width(loops)}}}"), TimeElapsedColumn(Column(no_wrap=True)),
             _Said(Column()), console=console, transient=True,
         )  # fmt: skip
         self.bars: dict[int, TaskID] = {}
@@ -112,7 +115,7 @@ class Show:
         """A step runs from now on."""
         self._say(f"{self._name(step)} runs: {step['why']}")
         if self.console.is_terminal:
-            self.bars[id(step)] = self.progress.add_task(title(step, self.seeds), total=None, said=[])
+            self.bars[id(step)] = self.progress.add_task(title(step, self.loops), total=None, said=[])
 
     def line(self, step: Step, text: str) -> None:
         """A step printed a line: those that it says through `switchpoint.progress` are shown."""
@@ -142,18 +145,18 @@ class Show:
         self._say(f"{self._name(step)} {said}")
 
     def _name(self, step: Step) -> str:
-        return label(step, self.seeds)
+        return label(step, self.loops)
 
     def _say(self, text: str) -> None:
         # No markup and no wrapping: a class name or a path is data.
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def steps_table(steps: list[Step], seeds: Sequence[int]) -> Table:
+def steps_table(steps: list[Step], loops: Loops) -> Table:
     """Steps with their state and the reason for it."""
     table = Table("step", "state", "why")
     for step in steps:
-        table.add_row(title(step, seeds), step["state"], step["why"])
+        table.add_row(title(step, loops), step["state"], step["why"])
     return table
 
 
@@ -168,21 +171,30 @@ def about_photos(document: Run) -> list[str]:
     return said + [f"{note}." for note in document.get("notes", [])]
 
 
-def start(switch_epoch: int | None) -> str:
-    """A start in a table."""
-    return "transfer alone" if switch_epoch is None else f"epoch {switch_epoch}"
+def start(switch_epoch: int | None, learning_rate: float | None = None) -> str:
+    """A start in a table, with its learning rate where that is to be told."""
+    name = "transfer alone" if switch_epoch is None else f"epoch {switch_epoch}"
+    return name if learning_rate is None else f"{name} at {learning_rate:g}"
 
 
-def results_table(starts: list[StartResult], best: Best | None = None) -> Table:
-    """A row for transfer learning alone and one for each switch epoch, means over the seeds; `best` is marked."""
+def results_table(starts: list[StartResult], best: Best | None = None, rates: bool = False) -> Table:
+    """A row for transfer learning alone and one for each switch epoch, means over the seeds.
+
+    Args:
+        starts: The rows.
+        best: The training whose model is kept: its start is marked.
+        rates: Whether several learning rates were tried, so that each start's is told.
+    """
     table = Table()
-    table.add_column("fine-tuning from", no_wrap=True)
+    table.add_column("fine-tuning from", no_wrap=not rates)
     for name in ("validation accuracy", "test accuracy", "gain in points", "test loss", "seconds"):
         table.add_column(name, justify="right")
     for row in starts:
         chosen = best is not None and best["switch_epoch"] == row["switch_epoch"]
         table.add_row(
-            start(row["switch_epoch"]) + ", chosen" * chosen + ", diverged" * bool(row["diverged"]),
+            start(row["switch_epoch"], row["learning_rate"] if rates else None)
+            + ", chosen" * chosen
+            + ", diverged" * bool(row["diverged"]),
             f"{row['validation_accuracy']:.1%}",
             f"{row['test_accuracy']:.1%}",
             gained(row.get("gain")),
@@ -199,9 +211,9 @@ def gained(gain: Gain | None) -> str:
 
 def failures(document: Run, runs_directory: Path) -> list[str]:
     """Of a run of this machine, why each step failed, and its log."""
-    seeds, place = document["parameters"]["seeds"], runs_directory / document["id"]
+    place = runs_directory / document["id"]
     return [
-        f"{title(step, seeds)} failed: {step.get('error')}\nIts log: {place / (step['log'] or '')}"
+        f"{title(step, document['parameters'])} failed: {step.get('error')}\nIts log: {place / (step['log'] or '')}"
         for step in document["steps"]
         if step["state"] == "failed"
     ]
@@ -209,7 +221,8 @@ def failures(document: Run, runs_directory: Path) -> list[str]:
 
 def conclude(output: Console, found: Mapping[str, Any]) -> None:
     """What a run came to: table, conclusion, where the report and the model are."""
-    output.print(results_table(found["starts"], found.get("best")))
+    tried = {row["learning_rate"] for row in found["results"] if row["learning_rate"]}
+    output.print(results_table(found["starts"], found.get("best"), len(tried) > 1))
     # On a terminal between words; in a file it stays one line.
     output.print(found["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
     output.print(f"Report: {found['report']}\nModel:  {found['model']}", markup=False, highlight=False, soft_wrap=True)
@@ -232,12 +245,14 @@ def print_runs(output: Console, documents: list[Run]) -> None:
 
 def _about(document: Run) -> tuple[str, str, str, str, str]:
     parameters, best = document["parameters"], chosen(document)
-    seeds = parameters.get("seeds", [])  # other versions run on a cluster, too
+    # Other versions run on a cluster, too.
+    loops = {"rates": RATES, "seeds": "seeds"}
+    counts = "".join(f"; {len(parameters[name])} {word}" for word, name in loops.items() if several(parameters, name))
     return (
         document["id"],
         document["state"],
         str(parameters["dataset"]),
-        ", ".join(map(str, parameters["switch_epochs"])) + (f"; {len(seeds)} seeds" if len(seeds) > 1 else ""),
+        ", ".join(map(str, parameters["switch_epochs"])) + counts,
         "" if best is None else f"{start(best['switch_epoch'])}: {best['test_accuracy']:.1%}",
     )
 

@@ -11,6 +11,8 @@ import click
 from switchpoint.command.errors import ClusterError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from switchpoint.command.documents import Run, Step
 
 # What the UI calls a step: pipeline.py gives them these names.
@@ -45,7 +47,7 @@ class _Shown:
 
         self.cluster, self.as_json, self.pipeline_root = cluster, as_json, pipeline_root
         self.output = Console(file=sys.stderr if as_json else sys.stdout)
-        self.seeds: list[int] = []
+        self.loops: dict[str, Any] = {}
 
     def say(self, text: str) -> None:
         self.output.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -54,7 +56,7 @@ class _Shown:
         from switchpoint.command.cli import console
 
         if step["state"] != "skipped":  # omitted, after another failed
-            self.say(f"{console.label(step, self.seeds)} {console.words(step, digits=0)}")
+            self.say(f"{console.label(step, self.loops)} {console.words(step, digits=0)}")
 
     def run(self, run: Any, wait: bool, timeout: float | None, told: bool) -> None:
         """Show it.
@@ -65,9 +67,9 @@ class _Shown:
             timeout: Seconds after which to give up.
             told: It was just started, and all that there is to say of it is where it is.
         """
-        from switchpoint.command.cluster.client import numbers, state
+        from switchpoint.command.cluster.client import parameters_of, state
 
-        self.seeds = numbers(run, "seeds")
+        self.loops = parameters_of(run)
         self.say(f"Run {run.run_id}: {run.display_name}\n{self.cluster.url(run.run_id)}")
         if wait:
             run = self._follow(run.run_id, timeout)
@@ -131,24 +133,25 @@ def failure(url: str, run: Any, document: Run) -> str:
     if document["state"] == "canceled":
         return f"The run was canceled: {url}"
     failed = [step for step in document["steps"] if step["state"] == "failed"]
-    epochs, seeds = (document["parameters"].get(name, []) for name in ("switch_epochs", "seeds"))
+    loops = document["parameters"]
     if failed:
         return "\n".join(
-            f"{console.title(step, seeds)} failed: {step.get('error')}\n"
-            f"Its log: {url} ({place(step, epochs, seeds)}, tab Logs)"
+            f"{console.title(step, loops)} failed: {step.get('error')}\nIts log: {url} ({place(step, loops)}, tab Logs)"
             for step in failed
         )
     said = f": {run.error.message}" if run.error and run.error.message else ""
     return f"The run {document['state']}{said}: {url}"
 
 
-def place(step: Step, switch_epochs: list[int], seeds: list[int]) -> str:
+def place(step: Step, parameters: Mapping[str, Any]) -> str:
     """Where the UI's graph has a step; rounds of a loop go by place, from 0."""
+    from switchpoint.command.runs.steps import rounds
+
+    candidates, seeds = rounds(parameters), parameters.get("seeds", [])
     alone = step["name"] == "evaluate" and step["switch_epoch"] is None
     way = ["Evaluate transfer alone" if alone else TITLES[step["name"]]]
-    if step["switch_epoch"] in switch_epochs:
-        number = switch_epochs.index(step["switch_epoch"])
-        way = ["for each switch epoch", "OPEN SUB-DAG", f"for-loop-2.{number}", *way]
+    if (candidate := (step["switch_epoch"], step["learning_rate"])) in candidates:
+        way = ["for each candidate", "OPEN SUB-DAG", f"for-loop-2.{candidates.index(candidate)}", *way]
     if step["seed"] in seeds:
         way = ["for each seed", "OPEN SUB-DAG", f"for-loop-1.{seeds.index(step['seed'])}", "OPEN SUB-DAG", *way]
     return ", ".join(way)

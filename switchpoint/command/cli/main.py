@@ -105,7 +105,7 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
         writable.check(states, RESUME)
     # The stream is taken now: kfp's own talk is redirected while the run goes.
     output = Console(file=sys.stderr if as_json else sys.stdout)
-    show = console.Show(output, values["seeds"])
+    show = console.Show(output, values)
     with show.live():
         document = run(values, runs_directory, show, runner, verify)
     if as_json:
@@ -193,7 +193,7 @@ def plan(
     if as_json:
         click.echo(json.dumps({"parameters": values, "steps": steps}, indent=1))
     else:
-        console.wide().print(console.steps_table(steps, values["seeds"]))
+        console.wide().print(console.steps_table(steps, values))
 
 
 @main.command("runs")

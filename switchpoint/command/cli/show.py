@@ -77,7 +77,7 @@ def _local(document: Run, runs_directory: Path) -> None:
     say(f"Run {document['id']}")
     for step in document["steps"]:
         if step["state"] != "skipped":
-            say(f"{console.label(step, document['parameters']['seeds'])} {console.words(step)}")
+            say(f"{console.label(step, document['parameters'])} {console.words(step)}")
     for line in console.failures(document, runs_directory):
         say(line)
     if document["state"] != "succeeded":

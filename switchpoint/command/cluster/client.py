@@ -11,6 +11,7 @@ from switchpoint.command.cluster.connection import Connection
 from switchpoint.command.cluster.errors import PassingError
 from switchpoint.command.cluster.steps import of_tasks, of_workflow, steps, waiting
 from switchpoint.command.errors import ClusterError
+from switchpoint.command.runs.steps import rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +104,7 @@ class Cluster(Connection):
         """The steps that have begun, and why the run itself waits, if it does."""
         tasks = (run.run_details.task_details if run.run_details else None) or []
         nodes = of_workflow(self.workflow(run.run_id)) if tasks else []
-        found = steps(nodes or of_tasks(tasks), numbers(run, "switch_epochs"), numbers(run, "seeds"))
+        found = steps(nodes or of_tasks(tasks), rounds(parameters_of(run)), numbers(run, "seeds"))
         if state(run) == "canceled":  # Argo has a step that was ended as one that failed
             for step in found:
                 step["state"] = "canceled" if step["state"] == "failed" else step["state"]
@@ -155,6 +156,7 @@ class Cluster(Connection):
                     "name": "run",
                     "seed": None,
                     "switch_epoch": None,
+                    "learning_rate": None,
                     "state": "waiting",
                     "seconds": None,
                     "why": held,
@@ -202,9 +204,9 @@ def parameters_of(run: Run) -> Parameters:
     """A run's parameters as numbers and lists: the API gives numbers as floats, and a cloned run lists as JSON."""
     values = dict((run.runtime_config and run.runtime_config.parameters) or {})
     for name, parameter in pipeline_parameters.parameters().items():
-        if parameter.kind is list and name in values:
-            given = values[name]
-            values[name] = [int(each) for each in (json.loads(given) if isinstance(given, str) else given)]
+        given = values.get(name)
+        if parameter.kind is list and isinstance(given, list | str):  # an earlier version had one learning rate
+            values[name] = [parameter.item(each) for each in (json.loads(given) if isinstance(given, str) else given)]
         if parameter.kind is int and isinstance(values.get(name), float) and values[name].is_integer():
             values[name] = int(values[name])
     return values

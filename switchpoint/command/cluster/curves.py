@@ -10,8 +10,9 @@ from pathlib import Path
 from switchpoint import storage
 from switchpoint.command.cluster import results
 from switchpoint.command.cluster.artifacts import Artifacts, listable, root_of
-from switchpoint.command.cluster.client import FINISHED, Cluster, Run, numbers
+from switchpoint.command.cluster.client import FINISHED, Cluster, Run, parameters_of
 from switchpoint.command.errors import ClusterError
+from switchpoint.command.runs.steps import RATES, several
 from switchpoint.errors import StorageError
 
 PAUSE = 30.0  # seconds between two looks into the bucket
@@ -86,9 +87,10 @@ class Curves:
             digest, epoch = str(history["model_digest"]), history["switch_epoch"]
             if digest in self.done or (wanted is not None and digest not in wanted):
                 continue
+            loops = parameters_of(self.run)
             name = f"finetune-from-{epoch:02d}" if epoch else "transfer"
-            if len(numbers(self.run, "seeds")) > 1:
-                name += f"-seed-{history['seed']}"
+            name += f"-at-{history['learning_rate']:g}" * bool(epoch and several(loops, RATES))
+            name += f"-seed-{history['seed']}" * several(loops, "seeds")
             target = Path(self.place.name, name)
             if not target.exists():
                 storage.download(f"{uri.removesuffix('history')}logs", target)

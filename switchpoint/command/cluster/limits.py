@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from switchpoint.command.runs.steps import rounds
 from switchpoint.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ SERVICE_ACCOUNT = 253  # bytes: Kubernetes' DNS subdomain, shorter than the 255 
 ARGUMENT = 128 * 1024 - 1  # bytes of one argument: Linux, MAX_ARG_STRLEN
 
 # A step's `--executor_input` holds all of its inputs and outputs (v2/driver/container.go). Two grow: that of collect by
-# a history, a model and an evaluation for each switch epoch, that of report by a directory for each seed that names all
+# a history, a model and an evaluation for each fine-tuning, that of report by a directory for each seed that names all
 # trainings in it: so many bytes, and so many addresses that begin with the pipeline root; test_limits.py counts them.
 COLLECT, COLLECT_ROOTS = 6_600, 5
 EACH_EPOCH, EACH_EPOCH_ROOTS = 2_800, 3
-REPORT, REPORT_ROOTS = 6_600, 4
+REPORT, REPORT_ROOTS = 7_400, 4
 EACH_SEED, EACH_SEED_ROOTS, EACH_TRAINING = 700, 1, 270
 # Where a cluster keeps artifacts that nobody named a place for; an own default may be longer than Kubeflow's.
 ROOT = "minio://mlpipeline/v2/artifacts"
@@ -83,11 +84,11 @@ def check_arguments(values: Parameters, pipeline_root: str | None) -> None:
     """Refuse a run of which a step could not be started, for all inputs of a step are one argument of a process.
 
     Raises:
-        ParameterError: There are too many switch epochs or seeds for so long a pipeline root.
+        ParameterError: There are too many fine-tunings or seeds for so long a pipeline root.
     """
-    root, epochs, seeds = pipeline_root or ROOT, len(values["switch_epochs"]), len(values["seeds"])
-    _check_count("switch_epochs", epochs, collected(0, root), collected(1, root))
-    _check_count("seeds", seeds, reported(0, epochs, root), reported(1, epochs, root))
+    root, tuned, seeds = pipeline_root or ROOT, len(rounds(values)), len(values["seeds"])
+    _check_count("switch_epochs × finetune_learning_rate", tuned, collected(0, root), collected(1, root))
+    _check_count("seeds", seeds, reported(0, tuned, root), reported(1, tuned, root))
 
 
 def _check_count(name: str, given: int, without: int, with_one: int) -> None:

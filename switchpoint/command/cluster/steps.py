@@ -17,7 +17,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from switchpoint.command.runs.steps import order
 from switchpoint.provenance.digests import STEPS
@@ -45,7 +45,8 @@ INSTANT = 2  # seconds
 _STARTING = ("", "ContainerCreating", "PodInitializing")
 
 
-Rounds = tuple[int | None, int | None]  # of the loop over seeds, and of the loop over switch epochs inside it
+N = TypeVar("N", int, float)
+Rounds = tuple[int | None, int | None]  # of the loop over seeds, and of the loop over candidates inside it
 
 
 class Node(NamedTuple):
@@ -125,13 +126,13 @@ def of_tasks(tasks: Iterable[Any]) -> list[Node]:
     ]
 
 
-def steps(nodes: list[Node], switch_epochs: list[int], seeds: list[int]) -> list[Step]:
+def steps(nodes: list[Node], candidates: list[tuple[int, float]], seeds: list[int]) -> list[Step]:
     """The run's steps that have begun, the way the data goes.
 
     Args:
         nodes: Of the run's workflow.
-        switch_epochs: The run's, in the run's own order: the rounds of a loop go by place.
-        seeds: The same.
+        candidates: The run's, as `runs.steps.rounds` gives them: the rounds of a loop go by place.
+        seeds: The run's, in the run's own order.
     """
     by_id = {node.id: node for node in nodes}
     rounds = _rounds(nodes, by_id)
@@ -157,19 +158,20 @@ def steps(nodes: list[Node], switch_epochs: list[int], seeds: list[int]) -> list
             **step,
             "name": task.split("-")[0],
             "seed": _of(of_seeds, seeds),
-            "switch_epoch": _of(of_epochs, switch_epochs),
+            "switch_epoch": _of(of_candidates, [epoch for epoch, _ in candidates]),
+            "learning_rate": _of(of_candidates, [rate for _, rate in candidates]),
         }
-        for (task, (of_seeds, of_epochs), _), step in result.items()
+        for (task, (of_seeds, of_candidates), _), step in result.items()
     ]
     return sorted(named, key=order)
 
 
-def _of(number: int | None, values: list[int]) -> int | None:
+def _of(number: int | None, values: list[N]) -> N | None:
     return values[number] if number is not None and number < len(values) else None
 
 
 def _rounds(nodes: list[Node], by_id: dict[str, Node]) -> dict[str, Rounds]:
-    """In which round of the loop over seeds each node is, and in which of the loop over switch epochs inside it."""
+    """In which round of the loop over seeds each node is, and in which of the loop over candidates inside it."""
     numbers = {node.id: int(found[1]) for node in nodes if (found := _ROUND.fullmatch(node.name))}
     whole = {node: {below.id for below in _below(by_id[node], by_id, "report")} for node in numbers}
     inner = {node for inside in whole.values() for node in inside & numbers.keys()}
@@ -197,7 +199,10 @@ def _step(node: Node, by_id: dict[str, Node]) -> Step:
 
 def _made(node: Node, state: str) -> Step:
     seconds = node.seconds if state in ("ran", "failed") else None
-    return {"name": "", "seed": None, "switch_epoch": None, "state": state, "seconds": seconds, "node": node.id}
+    return {
+        "name": "", "seed": None, "switch_epoch": None, "learning_rate": None, "state": state, "seconds": seconds,
+        "node": node.id,
+    }  # fmt: skip
 
 
 def _explain(step: Step, pod: Node) -> None:

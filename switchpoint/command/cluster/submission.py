@@ -23,6 +23,7 @@ from switchpoint.command.cluster import limits
 from switchpoint.command.cluster.client import Cluster, Run
 from switchpoint.command.cluster.connection import quietly
 from switchpoint.command.errors import ClusterError
+from switchpoint.command.runs.steps import RATES, several
 from switchpoint.errors import ParameterError
 from switchpoint.storage import s3_errors
 
@@ -87,11 +88,16 @@ def check_names(experiment: str, service_account: str | None) -> None:
 
 
 def name_of(values: Parameters) -> str:
-    """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`, and its seeds where it has several."""
+    """What the run is called in the UI: `food-101 efficientnet_b0 1,2,4,8,14`, and several rates and seeds."""
     dataset = re.sub(r"(\.tar)?\.gz$|\.tgz$", "", str(values["dataset"]).removeprefix("tfds:").rstrip("/"))
     epochs = ",".join(map(str, values["switch_epochs"]))
-    seeds = f" seeds {','.join(map(str, values['seeds']))}" if len(values["seeds"]) > 1 else ""
-    return limits.name(dataset.rpartition("/")[2], f" {values['backbone']} {epochs}{seeds}")
+    loops = {"rates": RATES, "seeds": "seeds"}
+    others = "".join(
+        f" {word} {','.join(f'{each:g}' for each in values[name])}"
+        for word, name in loops.items()
+        if several(values, name)
+    )
+    return limits.name(dataset.rpartition("/")[2], f" {values['backbone']} {epochs}{others}")
 
 
 def describe(values: Parameters, profile: str, commit: str | None, again: str = "") -> str:
@@ -103,11 +109,13 @@ def describe(values: Parameters, profile: str, commit: str | None, again: str = 
         commit: The code's.
         again: The run that this one repeats, if it does.
     """
-    epochs, seeds = (", ".join(map(str, values[name])) for name in ("switch_epochs", "seeds"))
+    epochs, rates, seeds = (
+        ", ".join(f"{each:g}" for each in values[name]) for name in ("switch_epochs", RATES, "seeds")
+    )
     return limits.text(
         f"{f'Run {again} again. ' if again else ''}"
         f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning "
-        f"from each of {epochs}, for each of the seeds {seeds}. "
+        f"from each of {epochs} at {rates}, for each of the seeds {seeds}. "
         f"Profile {limits.text(profile, limits.TAG)}, commit {commit or 'unknown'}. "
         f"Backbone {values['backbone']}, weights {values['weights']}, dataset {values['dataset']}."
     )

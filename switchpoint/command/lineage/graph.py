@@ -95,7 +95,9 @@ def _entry(artifacts: Artifacts, step: str, output: str, digest: str | None) -> 
 def build(own: Entry, records: RecordsEntry | None, checkpoints: CheckpointEntry | None, artifacts: Index) -> Graph:
     """Nodes and edges of one model, from what `metadata.embed` writes; the model is the first node."""
     graph = _Builder(artifacts)
-    name = f"fine-tuned from epoch {checkpoints['epoch']}" if checkpoints else "transfer learning alone"
+    name = "transfer learning alone"
+    if checkpoints:
+        name = f"fine-tuned from epoch {checkpoints['epoch']} at {own['parameters']['learning_rate']:g}"
     name += of_seed(own)
     model = trained = graph.add("model", "model", own, None, name=name)
     if checkpoints:

@@ -305,6 +305,7 @@ def _step(component: str, container: Any, inputs: dict[str, Any]) -> Step:
         "name": name,
         "seed": None if seed is None else int(seed),
         "switch_epoch": int(switch_epoch) if switch_epoch else None,
+        "learning_rate": float(parameters["learning_rate"]) if switch_epoch else None,
         "state": "cached",
         "seconds": None,
         "why": "",

@@ -32,12 +32,15 @@ def explain(step: Step, earlier: list[Run]) -> str:
     ]
     if not same_name:
         return "first run"
-    same_seed = [old for old in same_name if old.get("seed") == step["seed"]]
+    same_seed = [old for old in same_name if old["seed"] == step["seed"]]
     if not same_seed:
         return "new seed"
-    same_place = [old for old in same_seed if place(old) == place(step)]
-    if not same_place:
+    same_start = [old for old in same_seed if old["switch_epoch"] == step["switch_epoch"]]
+    if not same_start:
         return "new switch epoch"
+    same_place = [old for old in same_start if place(old) == place(step)]
+    if not same_place:
+        return "new learning rate"
     return "; ".join(sorted((differences(step, old) for old in same_place), key=len)[0]) or "its outputs are gone"
 
 

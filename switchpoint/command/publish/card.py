@@ -76,10 +76,15 @@ def card(document: Run, runs_directory: Path, file: str = MODEL) -> str:
     parameters = document["parameters"]
     report = _read(located(_outputs(document, "report")["results"], runs_directory))
     best = next(row for row in document["results"] if row["model_digest"] == report["best"]["model_digest"])
-    start = "transfer learning alone" if best["switch_epoch"] is None else f"switch epoch {best['switch_epoch']}"
+    start = (
+        "transfer learning alone"
+        if best["switch_epoch"] is None
+        else f"switch epoch {best['switch_epoch']} at {best['learning_rate']:g}"
+    )
     manifest = _manifest(document, runs_directory)
     rows = "\n".join(
-        f"| {'never' if row['switch_epoch'] is None else row['switch_epoch']} | {row['seed']} "
+        f"| {'never | –' if row['switch_epoch'] is None else '{switch_epoch} | {learning_rate:g}'.format(**row)} "
+        f"| {row['seed']} "
         f"| {row['best_epoch']} | {row['validation_accuracy']:.1%} | {row['test_accuracy']:.1%} "
         f"| {row['test_loss']:.3f} |{' ← this model' if row is best else ''}"
         for row in document["results"]
@@ -103,8 +108,8 @@ Output: a probability a class, in the order of `classes.json`.
 Fine-tuning started after different epochs of transfer learning; the model was chosen on the validation photos and \
 reported on the test photos.
 
-| fine-tuning from epoch | seed | best epoch | validation accuracy | test accuracy | test loss |
-|---|---|---|---|---|---|
+| fine-tuning from epoch | learning rate | seed | best epoch | validation accuracy | test accuracy | test loss |
+|---|---|---|---|---|---|---|
 {rows}
 
 ## Where it came from

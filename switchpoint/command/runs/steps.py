@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from switchpoint.provenance.digests import STEPS
@@ -9,20 +10,44 @@ from switchpoint.provenance.digests import STEPS
 if TYPE_CHECKING:
     from switchpoint.command.documents import Step
 
+Loops = Mapping[str, Any]  # a run's parameters, of which the lists that it loops over count
+RATES = "finetune_learning_rate"
 
-def place(step: Step) -> tuple[str, int | None, int | None]:
-    """Which of the steps of its name it is: name, seed, switch epoch."""
-    return step["name"], step.get("seed"), step["switch_epoch"]
+
+def rounds(parameters: Loops) -> list[tuple[int, float]]:
+    """Switch epoch and learning rate of each round of the loop over candidates, in their order.
+
+    Args:
+        parameters: Of a run; another version's may lack a list, and then there are none.
+    """
+    from components.digest.step import candidates
+
+    epochs, rates = parameters.get("switch_epochs"), parameters.get(RATES)
+    if not isinstance(epochs, list) or not isinstance(rates, list):
+        return []
+    return [(each["switch_epoch"], each["learning_rate"]) for each in candidates(epochs, rates)]
+
+
+def several(parameters: Loops, name: str) -> bool:
+    """Whether a run loops over several values of a parameter, so that a person is told which one it is."""
+    values = parameters.get(name)
+    return isinstance(values, list) and len(values) > 1
+
+
+def place(step: Step) -> tuple[str, int | None, int | None, float | None]:
+    """Which of the steps of its name it is: name, seed, switch epoch, learning rate."""
+    return step["name"], step["seed"], step["switch_epoch"], step["learning_rate"]
 
 
 def order(step: Step) -> tuple[Any, ...]:
     """Where a step stands in the list: the way the data goes, one seed and one switch epoch after the other."""
-    name, seed, switch_epoch = place(step)
-    return name == "report", -1 if seed is None else seed, name == "collect", switch_epoch or 0, STEPS.index(name)
+    name, seed, switch_epoch, rate = place(step)
+    by_seed = -1 if seed is None else seed
+    return name == "report", by_seed, name == "collect", switch_epoch or 0, rate or 0.0, STEPS.index(name)
 
 
 def log_name(step: Step) -> str:
-    """What a step's log is called: `finetune-04-seed-1`."""
-    name, seed, switch_epoch = place(step)
-    epoch = "" if switch_epoch is None else f"-{switch_epoch:02d}"
-    return name + epoch + ("" if seed is None else f"-seed-{seed}")
+    """What a step's log is called: `finetune-04-0.0003-seed-1`."""
+    name, seed, switch_epoch, rate = place(step)
+    candidate = "" if switch_epoch is None else f"-{switch_epoch:02d}-{rate:g}"
+    return name + candidate + ("" if seed is None else f"-seed-{seed}")

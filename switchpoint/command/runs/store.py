@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from switchpoint.command.errors import RunNotFoundError, RunsDirectoryError
+from switchpoint.command.runs.steps import RATES
 from switchpoint.files import write_json
 from switchpoint.provenance.digests import ROOT
 
@@ -154,7 +155,8 @@ def _read(path: Path) -> Run:
         document: Run = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or not {"id", "state", "steps"} <= set(document):
             raise ValueError("it is no object with id, state and steps")
-        if "switch_epochs" in (parameters := document.get("parameters", {})) and "seeds" not in parameters:
+        rates = document.get("parameters", {}).get(RATES, [])  # what failed before it began has no parameters
+        if not isinstance(rates, list):
             raise ValueError("an earlier version wrote it")
     except (OSError, ValueError) as error:
         raise RunsDirectoryError(f"{path} is no manifest of a run ({error}). Remove its directory.") from error

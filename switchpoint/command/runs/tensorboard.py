@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from switchpoint.command.errors import TensorBoardError
 from switchpoint.command.runs import store as runs
 from switchpoint.command.runs.artifacts import located
+from switchpoint.command.runs.steps import RATES, rounds, several
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
@@ -85,7 +86,8 @@ def directories(runs_directory: Path, document: Run) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     own = runs_directory / document["id"]
-    switch_epochs, seeds = (document["parameters"][name] for name in ("switch_epochs", "seeds"))
+    parameters = document["parameters"]
+    candidates, seeds = rounds(parameters), parameters["seeds"]
     for step in document["steps"]:
         if step["name"] not in ("transfer", "finetune"):
             continue
@@ -93,11 +95,13 @@ def directories(runs_directory: Path, document: Run) -> dict[str, Path]:
             paths = [located(step["outputs"]["logs"], runs_directory)]
         elif step["seed"] in seeds:
             of_seed = f"for-loop-1-iteration-{seeds.index(step['seed'])}"
-            within = "" if step["name"] == "transfer" else f"for-loop-2-iteration-{_number(step, switch_epochs)}/"
+            within = "" if step["name"] == "transfer" else f"for-loop-2-iteration-{_number(step, candidates)}/"
             paths = [own / of_seed / f"{within}{step['name']}" / "logs"]
         else:
             paths = []
         name = "transfer" if step["name"] == "transfer" else f"finetune-from-{step['switch_epoch']:02d}"
+        if step["learning_rate"] is not None and several(parameters, RATES):
+            name += f"-at-{step['learning_rate']:g}"
         name += f"-seed-{step['seed']}" * (len(seeds) > 1)
         for path in paths:
             if path.is_dir():
@@ -105,5 +109,6 @@ def directories(runs_directory: Path, document: Run) -> dict[str, Path]:
     return found
 
 
-def _number(step: Step, switch_epochs: list[int]) -> int | None:
-    return switch_epochs.index(step["switch_epoch"]) if step["switch_epoch"] in switch_epochs else None
+def _number(step: Step, candidates: list[tuple[int, float]]) -> int | None:
+    own = step["switch_epoch"] or 0, step["learning_rate"] or 0.0
+    return candidates.index(own) if own in candidates else None

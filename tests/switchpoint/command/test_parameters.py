@@ -12,7 +12,7 @@ def test_every_parameter_of_the_signature_has_a_help_a_type_and_a_default() -> N
     found = parameters.parameters()
     assert list(found)[:2] == ["dataset", "dataset_digest"]
     assert found["switch_epochs"].kind is list
-    assert found["finetune_learning_rate"].kind is float
+    assert (found["seeds"].item, found["finetune_learning_rate"].item) == (int, float)
     assert all(parameter.help.endswith((".", "…")) for parameter in found.values())
 
 
@@ -40,12 +40,17 @@ def test_the_lab_is_the_lab_to_the_letter() -> None:
     assert (values["transfer_epochs"], values["batch_size"], values["image_size"]) == (14, 32, 224)
     assert (values["transfer_learning_rate"], values["first_decay_steps"]) == (0.001, 5000)
     assert (values["t_mul"], values["m_mul"], values["rotation"]) == (2.0, 0.75, 0.04)
-    assert (values["finetune_learning_rate"], values["finetune_schedule"]) == (1e-6, "constant")
+    assert (values["finetune_learning_rate"], values["finetune_schedule"]) == ([1e-6], "constant")
 
 
 @pytest.mark.parametrize("name", ["switch_epochs", "seeds"])
 def test_lists_are_sorted_and_each_number_is_there_once(name: str) -> None:
     assert parameters.resolve("demo", {name: [4, 1, 4]})[name] == [1, 4]
+
+
+def test_all_is_every_epoch_of_transfer_learning() -> None:
+    values = {"switch_epochs": parameters.parse("switch_epochs", "all"), "transfer_epochs": 3}
+    assert parameters.resolve("demo", values)["switch_epochs"] == [1, 2, 3]
 
 
 def test_numbers_and_lists_as_a_cluster_gives_them_back_are_taken() -> None:

@@ -36,7 +36,8 @@ def run(tmp_path: Path) -> dict[str, Any]:
     (base / "report" / "model" / "model.keras").write_bytes(b"a model")
 
     def row(epoch: int | None, seed: int, digest: str) -> dict[str, Any]:
-        return {"switch_epoch": epoch, "seed": seed, "best_epoch": 3, "validation_accuracy": 0.8,
+        return {"switch_epoch": epoch, "learning_rate": epoch and 0.0003, "seed": seed,
+                 "best_epoch": 3, "validation_accuracy": 0.8,
                 "test_accuracy": 0.789, "test_loss": 0.7, "diverged": False, "seconds": 9.0,
                 "model_digest": digest}  # fmt: skip
 
@@ -140,7 +141,7 @@ def test_only_a_run_that_succeeded_is_exported(gcs: Any, run: dict[str, Any], tm
 
 def test_the_card_marks_the_model_it_is_about(run: dict[str, Any], tmp_path: Path) -> None:
     lines = model_card.card(run, tmp_path / "runs").splitlines()
-    assert [line.startswith("| 2 | 2 |") for line in lines if line.endswith("← this model")] == [True]
+    assert [line.startswith("| 2 | 0.0003 | 2 |") for line in lines if line.endswith("← this model")] == [True]
     assert len([line for line in lines if line.startswith(("| 2 | ", "| never | "))]) == 4
 
 

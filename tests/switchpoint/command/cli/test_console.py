@@ -10,8 +10,24 @@ from rich.console import Console
 from switchpoint.command.cli.console import Show, about_photos, results_table, runs_table, sparkline, wide
 from switchpoint.progress import Progress, say
 
-TRANSFER = {"name": "transfer", "seed": 1, "switch_epoch": None, "why": "first run", "state": "ran", "seconds": 12.75}
-FINETUNE = {"name": "finetune", "seed": 1, "switch_epoch": 14, "why": "first run", "state": "ran", "seconds": 80.0}
+TRANSFER = {
+    "name": "transfer",
+    "seed": 1,
+    "switch_epoch": None,
+    "learning_rate": None,
+    "why": "first run",
+    "state": "ran",
+    "seconds": 12.75,
+}
+FINETUNE = {
+    "name": "finetune",
+    "seed": 1,
+    "switch_epoch": 14,
+    "learning_rate": 0.0003,
+    "why": "first run",
+    "state": "ran",
+    "seconds": 80.0,
+}
 
 
 @pytest.fixture
@@ -33,7 +49,7 @@ def epoch(number: int, epochs: int = 14) -> Progress:
 @pytest.fixture
 def terminal() -> Callable[[int], Show]:
     def make(width: int) -> Show:
-        return Show(Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width, height=24), [1])
+        return Show(Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width, height=24), {})
 
     return make
 
@@ -101,7 +117,7 @@ def test_photos_are_counted(terminal: Callable[[int], Show], said: Callable[...,
 
 
 def test_a_file_gets_a_line_an_epoch(said: Callable[..., str]) -> None:
-    show = Show(Console(file=io.StringIO(), width=80), [1])
+    show = Show(Console(file=io.StringIO(), width=80), {})
     show.started(TRANSFER)
     show.line(TRANSFER, said("transfer", epoch(3)))
     show.ended(TRANSFER)
@@ -113,8 +129,12 @@ def test_a_file_gets_a_line_an_epoch(said: Callable[..., str]) -> None:
 
 
 def test_steps_of_several_seeds_are_told_apart_in_a_column() -> None:
-    show = Show(Console(file=io.StringIO(), width=80), [1, 12])
-    for step in (TRANSFER, FINETUNE | {"seed": 12}, {"name": "report", "seed": None, "switch_epoch": None}):
+    show = Show(Console(file=io.StringIO(), width=80), {"seeds": [1, 12]})
+    for step in (
+        TRANSFER,
+        FINETUNE | {"seed": 12},
+        {"name": "report", "seed": None, "switch_epoch": None, "learning_rate": None},
+    ):
         show.ended({"state": "cached"} | step)
     assert printed(show).splitlines() == [
         "transfer, seed 1        done in 12.8 s",
@@ -165,7 +185,12 @@ def shown(what: Any, width: int = 120) -> list[str]:
 
 def row(switch_epoch: int | None, validation: float, test: float) -> dict[str, Any]:
     numbers = {"validation_accuracy": validation, "test_accuracy": test, "test_loss": 1.0, "seconds": 9.0}
-    return numbers | {"switch_epoch": switch_epoch, "diverged": False, "model_digest": f"from {switch_epoch}"}
+    return numbers | {
+        "switch_epoch": switch_epoch,
+        "learning_rate": switch_epoch and 0.0003,
+        "diverged": False,
+        "model_digest": f"from {switch_epoch}",
+    }
 
 
 def test_runs_show_the_chosen_starts_test_accuracy_not_the_highest() -> None:

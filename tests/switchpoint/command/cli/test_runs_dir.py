@@ -96,7 +96,16 @@ def test_what_is_no_manifest_is_named(tmp_path: Path) -> None:
 
 
 def step(name: str, state: str, **outputs: str) -> dict[str, Any]:
-    return {"name": name, "switch_epoch": None, "state": state, "inputs": {}, "outputs": outputs, "image": ""}
+    return {
+        "name": name,
+        "seed": None,
+        "switch_epoch": None,
+        "learning_rate": None,
+        "state": state,
+        "inputs": {},
+        "outputs": outputs,
+        "image": "",
+    }
 
 
 def test_a_failed_run_has_no_model_yet(tmp_path: Path) -> None:

@@ -15,15 +15,18 @@ from switchpoint.command.runs import store
 def run(tmp_path: Path) -> Any:
     parameters = {"dataset": "sample", "switch_epochs": [2], "seed": 7, "seeds": [1]}
     document: Any = store.create(tmp_path, parameters, "subprocess")
-    row = {"switch_epoch": 2, "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.7, "test_loss": 0.9,
+    row = {"switch_epoch": 2, "learning_rate": 0.0003,
+           "best_epoch": 3, "validation_accuracy": 0.8, "test_accuracy": 0.7, "test_loss": 0.9,
            "gain": None, "diverged": False, "seconds": 9.0}  # fmt: skip
     document |= {
         "state": "succeeded", "results": [row], "starts": [row], "best": {"switch_epoch": 2, "model_digest": "b"},
         "duplicates": [],
         "conclusion": "Switch after epoch 2.", "report": "/somewhere/report.html", "model": "/somewhere/model.keras",
         "steps": [
-            {"name": "prepare", "seed": None, "switch_epoch": None, "state": "cached", "seconds": None, "log": None},
-            {"name": "finetune", "seed": 1, "switch_epoch": 2, "state": "ran", "seconds": 12.34,
+            {"name": "prepare", "seed": None, "switch_epoch": None, "learning_rate": None,
+             "state": "cached", "seconds": None, "log": None},
+            {"name": "finetune", "seed": 1, "switch_epoch": 2, "learning_rate": 0.0003,
+             "state": "ran", "seconds": 12.34,
              "log": "logs/finetune-02-seed-1.log"},
         ],
     }  # fmt: skip
@@ -49,7 +52,7 @@ def test_it_is_what_the_runs_end_printed(run: Any, tmp_path: Path) -> None:
 
 
 def test_a_run_of_an_earlier_version_is_refused_with_what_to_do(run: Any, tmp_path: Path) -> None:
-    del run["parameters"]["seeds"]
+    run["parameters"]["finetune_learning_rate"] = 0.0003
     store.write(tmp_path, run)
     result = call("show", "--runs-dir", str(tmp_path))
     assert result.exit_code == 1 and "(an earlier version wrote it). Remove its directory." in result.output

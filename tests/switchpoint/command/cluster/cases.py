@@ -43,14 +43,16 @@ Submit = Callable[..., Result]
 
 def row(switch_epoch: int | None, seed: int, test_accuracy: float, digest: str) -> dict[str, Any]:
     return {
-        "switch_epoch": switch_epoch, "seed": seed, "best_epoch": 3, "validation_accuracy": 0.8,
+        "switch_epoch": switch_epoch, "learning_rate": switch_epoch and 0.0003, "seed": seed,
+        "best_epoch": 3, "validation_accuracy": 0.8,
         "test_accuracy": test_accuracy, "test_loss": 0.7, "diverged": False, "seconds": 90.0, "model_digest": digest,
     }  # fmt: skip
 
 
 def summary(switch_epoch: int | None, test_accuracy: float, gain: dict[str, float] | None) -> dict[str, Any]:
     return {
-        "switch_epoch": switch_epoch, "seeds": [1], "validation_accuracy": 0.8, "test_accuracy": test_accuracy,
+        "switch_epoch": switch_epoch, "learning_rate": switch_epoch and 0.0003, "seeds": [1],
+        "validation_accuracy": 0.8, "test_accuracy": test_accuracy,
         "test_loss": 0.7, "gain": gain, "diverged": 0, "seconds": 90.0,
     }  # fmt: skip
 

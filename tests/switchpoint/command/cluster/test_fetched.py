@@ -50,7 +50,8 @@ def test_a_run_of_a_cluster_is_exported_to_a_bucket(server: Server, ran: Any, gc
     assert json.loads(gcs.get("models/food/latest.json"))["version"] == ran.run_id
     card = gcs.get(f"{base}/README.md").decode()
     assert (
-        "# efficientnet_lite0, switch epoch 2" in card and "| 2 | 1 | 3 | 80.0% | 79.0% | 0.700 | ← this model" in card
+        "# efficientnet_lite0, switch epoch 2 at 0.0003" in card
+        and "| 2 | 0.0003 | 1 | 3 | 80.0% | 79.0% | 0.700 | ←" in card
     )
     assert f"- run: `{ran.run_id}`" in card and "registry.example/switchpoint-python-finetune:gpu-" in card
     assert re.search(r"dataset: `sample`, digest `d{64}`", card), card  # as the run found it
@@ -80,7 +81,12 @@ def test_a_run_without_a_model_is_not_exported(server: Server, ran: Any, tmp_pat
 
 def trained(gcs: Any, run_id: str, place: str, switch_epoch: int, digest: str, seed: int = 1) -> None:
     """A training's history and logs, where KFP's launcher puts them."""
-    history = {"switch_epoch": switch_epoch, "seed": seed, "model_digest": digest}
+    history = {
+        "switch_epoch": switch_epoch,
+        "learning_rate": 0.0003 if switch_epoch else 0.0,
+        "seed": seed,
+        "model_digest": digest,
+    }
     gcs.put(f"root/switchpoint/{run_id}/{place}/history", json.dumps(history).encode())
     gcs.put(f"root/switchpoint/{run_id}/{place}/logs/train/events", f"{run_id} {digest}".encode())
 

@@ -99,22 +99,26 @@ def test_where_the_workflow_can_not_be_had_steps_are_still_named(server: Server,
 
 def test_steps_of_unlinked_tasks_are_still_named() -> None:
     unlinked = cluster_steps.of_tasks(tasks(EPOCHS, cached=("prepare", "finetune_2"), **STEPS))
-    found = cluster_steps.steps(unlinked, EPOCHS, [1])
+    found = cluster_steps.steps(unlinked, at_one_rate(EPOCHS), [1])
     assert [step["state"] for step in found if step["name"] == "prepare"] == ["cached"]
     finetunes = [step for step in found if step["name"] == "finetune"]
     assert [step["switch_epoch"] for step in finetunes] == [None] * 3
     assert sorted(step["state"] for step in finetunes) == ["cached", "ran", "ran"]
 
 
-def test_rounds_go_by_the_runs_own_order() -> None:
-    """Of both loops: a run made in the UI has its lists in any order."""
-    epochs = [4, 1, 2]
+def at_one_rate(epochs: list[int]) -> list[tuple[int, float]]:
+    return [(epoch, 0.0003) for epoch in epochs]
+
+
+def test_rounds_go_by_place() -> None:
+    """A run made in the UI has its lists in any order: seeds are looped over as they come, candidates ascending."""
+    epochs = [1, 2, 4]
     begun = {"transfer": "SUCCEEDED", "finetune_4": "RUNNING", "finetune_2": "FAILED"}
-    found = cluster_steps.steps(nodes(epochs, **begun), epochs, [1])
+    found = cluster_steps.steps(nodes(epochs, **begun), at_one_rate(epochs), [1])
     assert {step["switch_epoch"]: step["state"] for step in found} == {None: "ran", 4: "running", 2: "failed"}
     cached = ("finetune_4_seed_1", "evaluate")
     seeds = [3, 1]
-    found = cluster_steps.steps(nodes(epochs, cached, seeds=seeds, **ended(*seeds)), epochs, seeds)
+    found = cluster_steps.steps(nodes(epochs, cached, seeds=seeds, **ended(*seeds)), at_one_rate(epochs), seeds)
     assert [(step["name"], step["seed"], step["switch_epoch"]) for step in found] == [
         ("digest", None, None), ("prepare", None, None),
         *(
@@ -140,4 +144,4 @@ def test_a_step_of_one_of_several_seeds_says_which(server: Server, submit: Submi
     )]  # fmt: skip
     said = submit("--wait", "--seeds", "1,7").output
     assert "transfer, seed 1        done in 75 s\ntransfer, seed 7        running\n" in said
-    assert "finetune 2, seed 7 failed: " in said and "for-loop-1.1, OPEN SUB-DAG, for each switch epoch" in said
+    assert "finetune 2, seed 7 failed: " in said and "for-loop-1.1, OPEN SUB-DAG, for each candidate" in said

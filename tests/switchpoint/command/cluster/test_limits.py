@@ -92,7 +92,10 @@ def test_how_many_fit_depends_on_the_pipeline_root(server: Server, submit: Submi
     numbers = ",".join(map(str, range(1, 61 if many == "seeds" else 31)))
     long = "gs://bucket/" + "folder/" * 60
     result = submit(*flags[1:], flags[0], numbers, "--pipeline-root", long)
-    assert result.exit_code == 2 and f"{many} has " in result.output, result.output
+    assert (
+        result.exit_code == 2
+        and f"{many}{' × finetune_learning_rate' * (many == 'switch_epochs')} has " in result.output
+    ), result.output
     assert "a shorter --pipeline-root" in result.output
     assert not server.requests
 
@@ -105,9 +108,13 @@ TRAINED = ("history", "model", "evaluation")
 
 def artifact(root: str, output: str, step: str, config: Any, inputs: Iterable[str]) -> dict[str, Any]:
     """An artifact as v2/driver/container.go writes it, with the metadata that its step writes."""
-    values = parameters.config(config, step, VALUES | {"switch_epoch": 99})
+    values = parameters.config(config, step, parameters.candidate(VALUES, 99))
     said = describe(
-        "Model, fine-tuned from epoch 99, seed 2147483647", step, values, dict.fromkeys(inputs, "d" * 64), "d" * 64
+        "Model, fine-tuned from epoch 99 at 0.0003, seed 2147483647",
+        step,
+        values,
+        dict.fromkeys(inputs, "d" * 64),
+        "d" * 64,
     )
     kind = {"instanceSchema": "title: system.Artifact"}
     place = f"{root}/switchpoint/{uuid.uuid4()}/a-task-name/{uuid.uuid4()}"

@@ -151,13 +151,15 @@ def test_waiting_goes_with_a_host() -> None:
 
 def test_steps_of_the_whole_pipeline_have_a_place_in_the_ui() -> None:
     from switchpoint.command.cli.following import place
+    from switchpoint.command.runs.steps import rounds
 
     seeds = [3, 1]
+    parameters = {"switch_epochs": EPOCHS, "finetune_learning_rate": [0.0003], "seeds": seeds}
     found = cluster_steps.steps(
-        cluster_steps.of_workflow(manifest(tasks(EPOCHS, seeds=seeds, **ended(*seeds)))), EPOCHS, seeds
+        cluster_steps.of_workflow(manifest(tasks(EPOCHS, seeds=seeds, **ended(*seeds)))), rounds(parameters), seeds
     )
-    places = [place(step, EPOCHS, seeds) for step in found if step["name"] != "digest"]
+    places = [place(step, parameters) for step in found if step["name"] != "digest"]
     assert len(set(places)) == len(places) == 2 + 2 * len(SEEDED)
     assert places[-2:] == ["for each seed, OPEN SUB-DAG, for-loop-1.0, OPEN SUB-DAG, Collect", "Report"]
-    inner = "for each switch epoch, OPEN SUB-DAG, for-loop-2.2, Fine-tune"
+    inner = "for each candidate, OPEN SUB-DAG, for-loop-2.2, Fine-tune"
     assert f"for each seed, OPEN SUB-DAG, for-loop-1.1, OPEN SUB-DAG, {inner}" in places

@@ -25,7 +25,10 @@ def test_a_run_has_every_parameter_a_readable_name_and_an_address(server: Server
     (run,) = server.runs
     assert f"{server.host}/#/runs/details/{run.run_id}" in result.output
     assert run.display_name == "sample efficientnet_lite0 1,2,4 seeds 1,2"
-    assert "Profile cpu" in run.description and "from each of 1, 2, 4, for each of the seeds 1, 2." in run.description
+    assert (
+        "Profile cpu" in run.description
+        and "from each of 1, 2, 4 at 0.0003, for each of the seeds 1, 2." in run.description
+    )
     assert run.runtime_config.pipeline_root == "gs://artifacts/root"
     assert run.runtime_config.parameters.keys() == parameters.parameters().keys()
     assert run.runtime_config.parameters["switch_epochs"] == [1, 2, 4]
@@ -228,5 +231,5 @@ def test_the_errors_of_this_module_are_the_users(server: Server) -> None:
 def test_more_switch_epochs_than_an_argument_holds_are_refused(server: Server, submit: Submit) -> None:
     epochs = ",".join(map(str, range(1, 51)))
     result = submit("--switch-epochs", epochs, "--transfer-epochs", "50")
-    assert result.exit_code == 2 and "switch_epochs has 50 values" in result.output
+    assert result.exit_code == 2 and "switch_epochs × finetune_learning_rate has 50 values" in result.output
     assert not server.sent("POST", "runs")

@@ -85,7 +85,7 @@ def test_a_step_that_failed_says_its_own_error_as_on_a_laptop(
     assert result.output.splitlines()[-2:] == [
         "Error: finetune 2 failed: No checkpoint for epoch 2 in /tmp/checkpoints. Saved epochs: [1].",
         f"Its log: {server.host}/#/runs/details/{server.runs[0].run_id} "
-        "(for each seed, OPEN SUB-DAG, for-loop-1.0, OPEN SUB-DAG, for each switch epoch, OPEN SUB-DAG, for-loop-2.1, "
+        "(for each seed, OPEN SUB-DAG, for-loop-1.0, OPEN SUB-DAG, for each candidate, OPEN SUB-DAG, for-loop-2.1, "
         "Fine-tune, tab Logs)",
     ]
     assert "pending" not in result.output and "skipped" not in result.output

@@ -19,12 +19,12 @@ EPOCHS = 6
 KILLS = [
     ("transfer-seed-1", 0, 0.9),
     ("transfer-seed-1", 3, 0.5),
-    ("finetune-01-seed-1", 0, 0.8),
-    ("finetune-01-seed-1", 1, 0.1),
-    ("finetune-01-seed-1", 2, 0.5),
-    ("finetune-01-seed-1", 3, 0.9),
-    ("finetune-01-seed-1", 5, 0.3),
-    ("finetune-01-seed-1", 6, 0.0),
+    ("finetune-01-0.0003-seed-1", 0, 0.8),
+    ("finetune-01-0.0003-seed-1", 1, 0.1),
+    ("finetune-01-0.0003-seed-1", 2, 0.5),
+    ("finetune-01-0.0003-seed-1", 3, 0.9),
+    ("finetune-01-0.0003-seed-1", 5, 0.3),
+    ("finetune-01-0.0003-seed-1", 6, 0.0),
 ]
 
 
@@ -138,7 +138,7 @@ def test_killed_at_any_moment_a_run_ends_as_if_it_never_was(dishes: Path, tmp_pa
 
     ended = finish(dishes, runs)
     assert outcome(ended) == outcome(undisturbed)
-    logs = [path.read_text() for path in sorted(runs.glob("*/logs/finetune-01-seed-1.log"))]
+    logs = [path.read_text() for path in sorted(runs.glob("*/logs/finetune-01-0.0003-seed-1.log"))]
     assert sum("goes on after epoch" in log for log in logs) >= 4
     assert list((runs / ".resume").iterdir()) == []
 
@@ -147,7 +147,7 @@ def test_killed_at_any_moment_a_run_ends_as_if_it_never_was(dishes: Path, tmp_pa
 def test_ctrl_c_keeps_the_state_and_starts_nothing_more(dishes: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     process = start(dishes, runs, "1,2,3", says=True)
-    wait(process, runs, "finetune-01-seed-1", 1, set())
+    wait(process, runs, "finetune-01-0.0003-seed-1", 1, set())
     under_way = json.loads(next(runs.glob("2*/run.json")).read_text())
     assert next(step["state"] for step in under_way["steps"] if step["name"] == "finetune") == "running"
     os.killpg(process.pid, signal.SIGINT)
@@ -161,6 +161,6 @@ def test_ctrl_c_keeps_the_state_and_starts_nothing_more(dishes: Path, tmp_path: 
     assert states["transfer", None] == "ran"
     assert states["finetune", 1] == "interrupted"
     assert states["finetune", 3] == states["report", None] == "skipped"
-    assert "the state is kept" in next(runs.glob("2*/logs/finetune-01-seed-1.log")).read_text()
+    assert "the state is kept" in next(runs.glob("2*/logs/finetune-01-0.0003-seed-1.log")).read_text()
     assert list((runs / ".resume").glob("*/*.npz"))
     gone(process.pid)

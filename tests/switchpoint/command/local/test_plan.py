@@ -1,5 +1,6 @@
 """A plan of a loop in a loop: every round has its own seed and switch epoch, and what the rounds around it made."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,25 +14,31 @@ from switchpoint.command.runs.steps import place
 
 def test_each_round_has_its_own_items_and_what_comes_from_other_steps(tmp_path: Path) -> None:
     digests = {"dataset_digest": "d" * 64, "weights_digest": "e" * 64}
+    candidates = {"switch_epochs": [1, 4], "finetune_learning_rate": [1e-4, 3e-4]}
     steps = {
         place(step): step
-        for step in plan(resolve("demo", {"seeds": [1, 2], "switch_epochs": [1, 4], **digests}), tmp_path)
+        for step in plan(
+            resolve("demo", {"seeds": [1, 2], **candidates, **digests}),
+            tmp_path,
+        )
     }
-    assert len(steps) == 1 + 2 * (3 + 2 * 2) + 1
-    for (name, seed, switch_epoch), step in steps.items():
+    assert len(steps) == 1 + 2 * (3 + 2 * 2 * 2) + 1
+    for (name, seed, switch_epoch, rate), step in steps.items():
         given = step["parameters"]
         if name in ("transfer", "finetune", "evaluate", "collect"):
             assert given["seed"] == seed
             assert given.get("switch_epoch") == (switch_epoch or (0 if name == "evaluate" else None))
+        if switch_epoch:
+            assert given["learning_rate"] == rate
         if name == "transfer":
             assert given["weights_digest"] == digests["weights_digest"]
         if name == "finetune":
-            assert step["inputs"]["checkpoints"] == [steps["transfer", seed, None]["outputs"]["checkpoints"]]
+            assert step["inputs"]["checkpoints"] == [steps["transfer", seed, None, None]["outputs"]["checkpoints"]]
         if name == "evaluate":
-            model = steps["finetune" if switch_epoch else "transfer", seed, switch_epoch]["outputs"]["model"]
+            model = steps["finetune" if switch_epoch else "transfer", seed, switch_epoch, rate]["outputs"]["model"]
             assert step["inputs"]["model"] == [model]
         if name == "collect":
-            models = [steps["finetune", seed, epoch]["outputs"]["model"] for epoch in (1, 4)]
+            models = [steps["finetune", seed, *each]["outputs"]["model"] for each in product((1, 4), (1e-4, 3e-4))]
             assert step["inputs"]["finetune_models"] == models
 
 

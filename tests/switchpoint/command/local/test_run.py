@@ -28,8 +28,9 @@ FLAGS = [
 ]
 
 
-Place = tuple[str, int | None, int | None]  # name, seed, switch epoch
-REPORT, COLLECT = ("report", None, None), ("collect", 1, None)
+Place = tuple[str, int | None, int | None, float | None]  # name, seed, switch epoch, learning rate
+RATE = 0.0003
+REPORT, COLLECT = ("report", None, None, None), ("collect", 1, None, None)
 
 
 class Project:
@@ -89,11 +90,11 @@ def first(project: Project) -> dict[str, Any]:
 def test_a_run_is_what_its_document_says(project: Project, first: dict[str, Any]) -> None:
     assert first["state"] == "succeeded"
     assert [place(step) for step in first["steps"]] == [
-        ("prepare", None, None),
-        ("transfer", 1, None),
-        ("evaluate", 1, None),
-        ("finetune", 1, 1),
-        ("evaluate", 1, 1),
+        ("prepare", None, None, None),
+        ("transfer", 1, None, None),
+        ("evaluate", 1, None, None),
+        ("finetune", 1, 1, RATE),
+        ("evaluate", 1, 1, RATE),
         COLLECT,
         REPORT,
     ]
@@ -178,20 +179,20 @@ def test_nothing_is_warmed_up_when_nothing_needs_it(project: Project, first: dic
 
 def test_a_cached_artifact_that_was_changed_is_made_again(project: Project, first: dict[str, Any]) -> None:
     outputs = {place(step): step["outputs"] for step in first["steps"]}
-    evaluation = Path(outputs["evaluate", 1, 1]["evaluation"])
+    evaluation = Path(outputs["evaluate", 1, 1, RATE]["evaluation"])
     as_it_was = evaluation.read_text()
     evaluation.write_text(json.dumps(json.loads(as_it_was) | {"top_1": 1.0}))
     steps = project.agree()
-    assert that_run(steps) == {("evaluate", 1, 1), COLLECT, REPORT}
-    assert steps["evaluate", 1, 1][1] == "its evaluation was changed since"
+    assert that_run(steps) == {("evaluate", 1, 1, RATE), COLLECT, REPORT}
+    assert steps["evaluate", 1, 1, RATE][1] == "its evaluation was changed since"
     assert that_run(project.agree()) == set()
 
-    shard = next(Path(outputs["prepare", None, None]["records"]).glob("train-*"))
+    shard = next(Path(outputs["prepare", None, None, None]["records"]).glob("train-*"))
     shard.write_bytes(shard.read_bytes()[:-100])
     steps = project.agree()
     assert that_run(steps) == set(steps)
-    assert steps["prepare", None, None][1] == "its records were changed since"
-    assert steps["transfer", 1, None][1] == "input changed"
+    assert steps["prepare", None, None, None][1] == "its records were changed since"
+    assert steps["transfer", 1, None, None][1] == "input changed"
     assert that_run(project.agree()) == set()
 
 
@@ -211,8 +212,8 @@ def test_plan_and_run_agree(project: Project, first: dict[str, Any]) -> None:
     assert that_run(project.agree()) == set()
 
     steps = project.agree("--switch-epochs", "1,2")
-    assert that_run(steps) == {("finetune", 1, 2), ("evaluate", 1, 2), COLLECT, REPORT}
-    assert steps["finetune", 1, 2][1] == "new switch epoch"
+    assert that_run(steps) == {("finetune", 1, 2, RATE), ("evaluate", 1, 2, RATE), COLLECT, REPORT}
+    assert steps["finetune", 1, 2, RATE][1] == "new switch epoch"
     assert steps[COLLECT][1] == steps[REPORT][1] == "input changed"
 
     steps = project.agree("--switch-epochs", "1", "--seeds", "1,2")
@@ -229,27 +230,27 @@ def test_plan_and_run_agree(project: Project, first: dict[str, Any]) -> None:
     ))  # fmt: skip
     planned = project.json("plan", "--rerun", "--switch-epochs", "1,3")["steps"]
     assert {place(step): step["why"] for step in planned if step["state"] == "will run"} == {
-        **{(name, seed, 3): "new switch epoch" for name in ("finetune", "evaluate") for seed in (1, 2)},
-        **dict.fromkeys((COLLECT, ("collect", 2, None), REPORT), "input changed"),
+        **{(name, seed, 3, RATE): "new switch epoch" for name in ("finetune", "evaluate") for seed in (1, 2)},
+        **dict.fromkeys((COLLECT, ("collect", 2, None, None), REPORT), "input changed"),
     }
 
     evaluate = project.code / "components" / "evaluate" / "step.py"
     evaluate.write_text(evaluate.read_text() + "# edited\n")
     steps = project.agree("--switch-epochs", "1", "--seeds", "1")
-    assert that_run(steps) == {("evaluate", 1, None), ("evaluate", 1, 1), COLLECT, REPORT}
-    assert steps["evaluate", 1, 1][1] == "code changed"
+    assert that_run(steps) == {("evaluate", 1, None, None), ("evaluate", 1, 1, RATE), COLLECT, REPORT}
+    assert steps["evaluate", 1, 1, RATE][1] == "code changed"
     assert steps[REPORT][1] == "input changed"
 
     steps = project.agree("--first-decay-steps", "7")
-    assert steps["prepare", None, None][0] == "cached"
-    assert that_run(steps) == set(steps) - {("prepare", None, None)}
-    assert steps["transfer", 1, None][1] == "first_decay_steps changed from 0 to 7"
+    assert steps["prepare", None, None, None][0] == "cached"
+    assert that_run(steps) == set(steps) - {("prepare", None, None, None)}
+    assert steps["transfer", 1, None, None][1] == "first_decay_steps changed from 0 to 7"
 
     photo = next(project.photos.glob("*/3.jpg"))
     photo.write_bytes(sample.photograph(f"{photo.parent.name}/train-040.jpg"))
     steps = project.agree()
     assert that_run(steps) == set(steps)
-    assert steps["prepare", None, None][1] == "dataset changed"
+    assert steps["prepare", None, None, None][1] == "dataset changed"
 
     listed = project.json("runs")
     assert {run["state"] for run in listed} == {"succeeded"}

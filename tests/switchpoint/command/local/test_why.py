@@ -9,7 +9,9 @@ from switchpoint.command.local.why import explain
 
 def step(state: str, **changes: Any) -> Any:
     made_of = {"image": "a", "parameters": {"epochs": 1}, "inputs": {}}
-    return {"name": "transfer", "seed": 1, "switch_epoch": None, "state": state} | made_of | changes
+    return (
+        {"name": "transfer", "seed": 1, "switch_epoch": None, "learning_rate": None, "state": state} | made_of | changes
+    )
 
 
 def run(name: str, *steps: Any) -> Any:

@@ -95,7 +95,7 @@ def test_the_steps_of_a_run_whose_command_is_gone_were_interrupted(tmp_path: Pat
 
 def test_a_step_that_a_second_ctrl_c_did_not_wait_for_was_interrupted(tmp_path: Path) -> None:
     steps = [
-        {"name": name, "switch_epoch": None, "state": each}
+        {"name": name, "seed": None, "switch_epoch": None, "learning_rate": None, "state": each}
         for name, each in (("prepare", "ran"), ("transfer", "running"))
     ]
     document = written(tmp_path, steps=steps, state="interrupted")
