@@ -1,18 +1,23 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from bench import prepared, transfers
+from bench import lab, prepared, transfers
 from bench.comparisons import comparisons
 from bench.prepared import LAB, set_up
+from switchpoint.training.backbones.build import build
+from tests.shallow import shallow
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def directory(folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the benchmark measures on, with few photos, of 32 pixels, and two switch epochs."""
+def directory(folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What the benchmark measures on, with few photos, of 32 pixels, two switch epochs and a shallow network."""
+    ours = transfers.our_parameters
+    monkeypatch.setattr(transfers, "our_parameters", lambda *given, **more: ours(*given, **more) | {"weights": "none"})
+    monkeypatch.setattr(lab, "build", lambda name, _, size: build(name, "none", size))
     for module in (prepared, transfers):
         monkeypatch.setattr(module, "TRANSFER_SIZE", 32)
     monkeypatch.setattr(transfers, "LAB", LAB | {"switch_epochs": [1, 2]})
@@ -20,15 +25,14 @@ def directory(folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(transfers, "FINETUNE_EPOCHS", 1)
     (tmp_path / "prepared").mkdir()
     set_up(folder(cake=6, soup=6), tmp_path / "prepared")
-    return tmp_path / "prepared"
+    with shallow():
+        yield tmp_path / "prepared"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # as bench.pairs does: the lab's `fit` is warned
 def test_whole_sweeps_train_transfer_once_and_fine_tune_from_every_start(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench import lab
-
     trained: list[int] = []
     once = lab.transfer
     monkeypatch.setattr(lab, "transfer", lambda *given: trained.append(given[-2]) or once(*given))
@@ -46,8 +50,6 @@ def test_whole_sweeps_train_transfer_once_and_fine_tune_from_every_start(
 def test_the_labs_fine_tuning_moves_the_backbone_but_not_its_batch_statistics(directory: Path) -> None:
     import keras
     import numpy as np
-
-    from bench import lab
 
     out = transfers.fresh(directory / "out")
     transfers.the_lab(directory, out, 1, 1)

@@ -10,6 +10,11 @@ from tests.support import output
 from tests.trained import photos, train
 
 
+@pytest.fixture(scope="package")
+def _shallow() -> None:
+    """The whole network: the other process has it."""
+
+
 def test_equal_trainings_give_equal_model_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = str(photos(tmp_path / "photos"))
     train(tmp_path / "first", dataset)

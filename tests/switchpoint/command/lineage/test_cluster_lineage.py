@@ -126,7 +126,7 @@ def test_an_installation_as_shipped_shows_it_through_its_ui(
 def test_the_tree_and_the_flowchart_name_them_too(ran: Ran) -> None:
     tree = call("lineage", ran.second, "--host", ran.host).stdout.replace("\n", "")
     assert tree.startswith(f"Read from {ran.root}/{ran.second}/report/")
-    assert "fine-tuned from epoch 1, seed 1" in tree and "(cached here)" in tree
+    assert "fine-tuned from epoch 1 at 0.0001, seed 1" in tree and "(cached here)" in tree
     chart = call("lineage", ran.second, "--host", ran.host, "--mermaid").stdout
     assert chart.startswith("flowchart LR\n")
     assert chart.count(f"run {ran.first}") == 4 and chart.count(f"run {ran.second}") == 1

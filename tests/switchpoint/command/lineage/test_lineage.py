@@ -342,6 +342,7 @@ def test_logs_of_a_step_that_still_runs_are_found(tmp_path: Path, seeds: list[in
         path.mkdir(parents=True)
     steps = [{"name": "transfer", "switch_epoch": None, "learning_rate": None}]
     steps += [{"name": "finetune", "switch_epoch": 4, "learning_rate": 0.0003}]
-    document = {"id": "r", "parameters": {"switch_epochs": [1, 4], "seeds": seeds}}
+    parameters = {"switch_epochs": [1, 4], "finetune_learning_rate": [0.0003], "seeds": seeds}
+    document = {"id": "r", "parameters": parameters}
     found = boards.directories(tmp_path, document | {"steps": [step | {"seed": 3, "outputs": {}} for step in steps]})
     assert found == logs

@@ -226,12 +226,17 @@ def test_plan_and_run_agree(project: Project, first: dict[str, Any]) -> None:
     assert [(row["switch_epoch"], row["seed"]) for row in newest["results"]] == [(None, 1), (None, 2), (1, 1), (1, 2)]
     graphs = project.command("lineage", "--all").stdout
     assert all(f"model, {name}, seed {seed}" in graphs for seed in (1, 2) for name in (
-        "transfer learning alone", "fine-tuned from epoch 1"
+        "transfer learning alone", "fine-tuned from epoch 1 at 0.0003"
     ))  # fmt: skip
     planned = project.json("plan", "--rerun", "--switch-epochs", "1,3")["steps"]
     assert {place(step): step["why"] for step in planned if step["state"] == "will run"} == {
         **{(name, seed, 3, RATE): "new switch epoch" for name in ("finetune", "evaluate") for seed in (1, 2)},
         **dict.fromkeys((COLLECT, ("collect", 2, None, None), REPORT), "input changed"),
+    }
+    planned = project.json("plan", "--rerun", "--seeds", "1", "--finetune-learning-rate", "1e-4,3e-4")["steps"]
+    assert {place(step): step["why"] for step in planned if step["state"] == "will run"} == {
+        **{(name, 1, 1, 1e-4): "new learning rate" for name in ("finetune", "evaluate")},
+        **dict.fromkeys((COLLECT, REPORT), "input changed"),
     }
 
     evaluate = project.code / "components" / "evaluate" / "step.py"
