@@ -54,6 +54,7 @@ def switchpoint(
     feature_views: int = 4,
     validation_fraction: float = 0.1,
     max_left_out: float = 0.01,
+    leaks: str = "report",
     robustness: str = "sample",
     seed: int = 1,
     seeds: List[int] = [1],  # noqa: B006
@@ -97,6 +98,9 @@ def switchpoint(
             epoch [0, ∞).
         validation_fraction: Share of the training photos that is held out to choose models by [0.01, 0.5].
         max_left_out: Share of photos that may be unreadable before prepare refuses the dataset [0, 1].
+        leaks: What to do about photos that are in more than one of train, validation and test, or in more than one
+            class: report them; drop the copies in training, and all where the classes differ; or
+            fail {report, drop, fail}.
         robustness: Try each model on corrupted test photos, too: noise, blur, brightness, contrast and JPEG at three
             strengths each; sample: on 500 of the photos; full: on all {off, sample, full}.
         seed: Seed of the split into training and validation photos and of their order in the records [0, 2147483647].
@@ -125,6 +129,7 @@ def switchpoint(
             image_size=image_size,
             validation_fraction=validation_fraction,
             max_left_out=max_left_out,
+            leaks=leaks,
             seed=seed,
         ),
         "prepare",

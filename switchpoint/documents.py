@@ -63,12 +63,18 @@ class Dataset(TypedDict):
 
 
 class Source(Dataset):
-    """prepare/source. `duplicates` counts, by kind, the photos that are there more than once."""
+    """prepare/source. `duplicates` counts, by kind, the photos that are there more than once.
+
+    `dropped` counts those left out for it. `leaked` are test photos of which train or validation has a copy: their
+    places among the test photos.
+    """
 
     classes: int
     photos: int
     left_out: int
     duplicates: dict[str, int]
+    dropped: int
+    leaked: list[int]
 
 
 class Shard(TypedDict):
@@ -88,26 +94,28 @@ class Split(TypedDict):
 
 
 class LeftOut(TypedDict):
-    """A photo that could not be read."""
+    """A photo that is not used: it could not be read, or is a copy."""
 
     photo: str
     reason: str
 
 
 class Duplicates(TypedDict):
-    """Photos of the same bytes; `kind` is across classes, across splits, or within a class (and one split).
+    """One photo more than once; `kind` is across classes, across splits, or within a class (and one split).
 
-    The same photos may be there as several kinds.
+    The same photos may be there as several kinds. `exact` says whether they are the same to the byte.
     """
 
     photos: list[str]
     kind: str
+    exact: bool
 
 
 class ManifestContent(TypedDict):
     """What prepare says of records; sizes in pixels: photos are kept at height × width and cropped to image_size.
 
-    `notes` are for people: what lies in the dataset and is not used.
+    `split_from` says of each split whether it is the dataset's own or was cut: `dataset` or `cut`. `dropped` are copies
+    that are left out for the parameter `leaks`. `notes` are for people: what lies in the dataset and is not used.
     """
 
     classes: list[str]
@@ -115,8 +123,10 @@ class ManifestContent(TypedDict):
     image_width: int
     image_size: int
     splits: dict[str, Split]
+    split_from: dict[str, str]
     left_out: list[LeftOut]
     duplicates: list[Duplicates]
+    dropped: list[LeftOut]
     notes: list[str]
     source: Dataset
     seed: int

@@ -12,6 +12,7 @@ def prepare(
     image_size: int,
     validation_fraction: float,
     max_left_out: float,
+    leaks: str,
     seed: int,
     records: dsl.Output[dsl.Dataset],
     source: dsl.Output[dsl.Artifact],

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-import time
-from collections import Counter, defaultdict, deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from components.prepare import page
 from switchpoint.config import Config
-from switchpoint.cores import cores
-from switchpoint.data.converters import Converters
+from switchpoint.data import survey
 from switchpoint.data.manifest import SPLITS, write_manifest, writing
-from switchpoint.data.photos import quality, record_size
+from switchpoint.data.photos import record_size
 from switchpoint.data.records import Example, write_split
-from switchpoint.data.sources import Source, open_source
-from switchpoint.data.split import cut, draw
+from switchpoint.data.sources import open_source
+from switchpoint.data.split import draw
 from switchpoint.errors import DatasetError
 from switchpoint.files import write_json, write_text
-from switchpoint.progress import Progress, say
+from switchpoint.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from switchpoint.data.sources.source import Photo
-    from switchpoint.documents import Duplicates, LeftOut, Manifest
+    from switchpoint.data.survey import Kept, Survey
+    from switchpoint.documents import LeftOut, Manifest
     from switchpoint.documents import Source as SourceDocument
 
 SAID = 100  # photos left out that the log names
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,7 @@ class PrepareConfig(Config):
     image_size: int
     validation_fraction: float
     max_left_out: float
+    leaks: str
     seed: int
 
 
@@ -61,17 +56,6 @@ class Outputs(NamedTuple):
     records: Path
     source: Path
     look: Path
-
-
-class _Kept(NamedTuple):
-    """A readable photo: its record's image lies in the spool at `offset`."""
-
-    name: str
-    label: int
-    split: str
-    content: bytes  # sha256 of the original bytes
-    offset: int
-    length: int
 
 
 def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None) -> Manifest:
@@ -99,21 +83,36 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         )
     for note in photos.notes:
         say("prepare", f"{config.dataset}: {note}")
-    with writing(outputs.records) as directory, tempfile.TemporaryFile(dir=directory.parent) as spool:
-        kept, left_out = _decode_all(photos, config, spool, workers or cores())
-        _say_left_out(left_out)
-        _check_left_out(left_out, len(photos), photos.classes, kept, config)
-        kept = _held_out(kept, config)
+    height, width = record_size(config.image_size)
+    with (
+        writing(outputs.records) as directory,
+        tempfile.TemporaryFile(dir=directory.parent) as spool,
+        tempfile.TemporaryFile(dir=directory.parent) as prints,
+    ):
+        found = survey.survey(
+            photos,
+            config.validation_fraction,
+            config.seed,
+            spool,
+            prints,
+            partial(say, "prepare"),
+            (height, width),
+            workers,
+        )
+        _say_left_out(found.left_out)
+        _check_left_out(found.left_out, len(photos), photos.classes, found.photos, config)
+        dropped = _copies(found, config)
+        without = {entry["photo"] for entry in dropped}
+        kept = [photo for photo in found.photos if photo.name not in without]
         _check_splits(kept, photos.classes, config)
         splits = {split: [photo for photo in kept if photo.split == split] for split in SPLITS}
         splits["train"].sort(key=lambda photo: draw(config.seed, photo.name))
 
-        def examples(chosen: list[_Kept]) -> Iterator[Example]:
+        def examples(chosen: list[Kept]) -> Iterator[Example]:
             for photo in chosen:
                 spool.seek(photo.offset)
                 yield Example(spool.read(photo.length), photo.label, photo.name)
 
-        height, width = record_size(config.image_size)
         manifest = write_manifest(
             directory,
             {
@@ -125,8 +124,10 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
                     split: write_split(directory, split, examples(chosen), len(chosen), len(photos.classes))
                     for split, chosen in splits.items()
                 },
-                "left_out": left_out,
-                "duplicates": _duplicates(kept),
+                "split_from": {split: "dataset" if split in photos.own else "cut" for split in SPLITS},
+                "left_out": found.left_out,
+                "duplicates": found.duplicates,
+                "dropped": dropped,
                 "notes": list(photos.notes),
                 "source": {"dataset": config.dataset, "digest": photos.digest},
                 "seed": config.seed,
@@ -134,69 +135,18 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         )
         thumbnails = page.thumbnails(examples(_one_a_class(splits["train"])), photos.classes)
         write_text(outputs.look, page.html(manifest, thumbnails))
+        leaked = survey.leaked(kept, found.duplicates)
         source: SourceDocument = {
             **manifest["source"],
             "classes": len(photos.classes),
             "photos": len(photos),
-            "left_out": len(left_out),
+            "left_out": len(found.left_out),
             "duplicates": dict(Counter(same["kind"] for same in manifest["duplicates"])),
+            "dropped": len(dropped),
+            "leaked": [number for number, photo in enumerate(splits["test"]) if photo.name in leaked],
         }
         write_json(outputs.source, source)
     return manifest
-
-
-def _held_out(kept: list[_Kept], config: PrepareConfig) -> list[_Kept]:
-    """The same photos, validation cut from train."""
-    trained = ((photo.name, photo.label) for photo in kept if photo.split == "train")
-    validation = cut(trained, config.validation_fraction, config.seed)
-    return [photo._replace(split="validation") if photo.name in validation else photo for photo in kept]
-
-
-def _decode_all(
-    photos: Source, config: PrepareConfig, spool: IO[bytes], workers: int
-) -> tuple[list[_Kept], list[LeftOut]]:
-    """Decode, resize and encode every photo once, in the source's order.
-
-    They are spooled to disk, for a stream can't be shuffled, and what is left out is known only at the end.
-    """
-    height, width = record_size(config.image_size)
-
-    def convert(photo: Photo) -> tuple[Photo, bytes, bytes, str]:
-        try:
-            data = photo.read()
-        except OSError as error:
-            return photo, b"", b"", f"can't be read: {error.strerror}"
-        return photo, hashlib.sha256(data).digest(), *converters.convert(data, quality(photo.split))
-
-    kept: list[_Kept] = []
-    left_out: list[LeftOut] = []
-    offset, start, said = 0, time.monotonic(), 0.0
-    with Converters(height, width) as converters:
-        for done, (photo, content, image, reason) in enumerate(_in_order(convert, photos, workers), start=1):
-            if reason:
-                left_out.append({"photo": photo.name, "reason": reason})
-            else:
-                spool.write(image)
-                kept.append(_Kept(photo.name, photo.label, photo.split, content, offset, len(image)))
-                offset += len(image)
-            now = time.monotonic() - start
-            if now - said >= 2 or done == len(photos):
-                said = now
-                left = round(now / done * (len(photos) - done))
-                say("prepare", Progress("photos", done, len(photos), left))
-    return sorted(kept), sorted(left_out, key=lambda entry: entry["photo"])
-
-
-def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """Map over threads, results in order, never more than a few items a worker in memory."""
-    pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > 4 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
 
 def _say_left_out(left_out: list[LeftOut]) -> None:
@@ -208,13 +158,13 @@ def _say_left_out(left_out: list[LeftOut]) -> None:
 
 
 def _check_left_out(
-    left_out: list[LeftOut], count: int, classes: list[str], kept: list[_Kept], config: PrepareConfig
+    left_out: list[LeftOut], count: int, classes: list[str], kept: list[Kept], config: PrepareConfig
 ) -> None:
     trained = {photo.label for photo in kept if photo.split == "train"}
     lost = [name for label, name in enumerate(classes) if label not in trained]
     if not lost and len(left_out) <= config.max_left_out * count:
         return
-    worst = Counter(entry["photo"].split("/")[0] for entry in left_out).most_common(5)
+    worst = Counter(entry["photo"].rpartition("/")[0] for entry in left_out).most_common(5)
     what = f"no training photo is left of {', '.join(map(repr, lost[:5]))}; " if lost else ""
     raise DatasetError(
         f"{config.dataset}: {what}{len(left_out)} of {count} photos are unreadable, "
@@ -225,7 +175,27 @@ def _check_left_out(
     )
 
 
-def _check_splits(kept: list[_Kept], classes: list[str], config: PrepareConfig) -> None:
+def _copies(found: Survey, config: PrepareConfig) -> list[LeftOut]:
+    """The photos that `leaks` says to leave out.
+
+    Raises:
+        DatasetError: There are any, and it says to fail.
+    """
+    if config.leaks == "report":
+        return []
+    dropped = survey.dropped(found.photos, found.duplicates)
+    if dropped and config.leaks == "fail":
+        first = "; ".join(f"{entry['photo']} ({entry['reason']})" for entry in dropped[:10])
+        raise DatasetError(
+            f"{config.dataset}: {len(dropped)} photos have a copy in another split or another class (leaks=fail); "
+            f"first: {first}. Remove them, or pass leaks=drop, which leaves them out, or leaks=report."
+        )
+    for entry in dropped[:SAID]:
+        say("prepare", f"dropped {entry['photo']!r}: {entry['reason']}")
+    return dropped
+
+
+def _check_splits(kept: list[Kept], classes: list[str], config: PrepareConfig) -> None:
     """Refuse a dataset that leaves a split empty; say which classes a split has nothing of."""
     found = {(photo.split, photo.label) for photo in kept}
     for split in SPLITS:
@@ -240,30 +210,8 @@ def _check_splits(kept: list[_Kept], classes: list[str], config: PrepareConfig) 
             say("prepare", f"{len(without)} classes have too few photos for one in {split}: {first}")
 
 
-def _duplicates(kept: list[_Kept]) -> list[Duplicates]:
-    """Same bytes under two labels, in two splits, or twice in a class and split.
-
-    The first confuses training, the second flatters the result, the third only counts a photo twice.
-    """
-    by_content: dict[bytes, list[_Kept]] = defaultdict(list)
-    for photo in kept:
-        by_content[photo.content].append(photo)
-    found: list[Duplicates] = []
-    for same in by_content.values():
-        everywhere = [photo.name for photo in same]
-        if len({photo.label for photo in same}) > 1:
-            found.append({"photos": everywhere, "kind": "across classes"})
-        if len({photo.split for photo in same}) > 1:
-            found.append({"photos": everywhere, "kind": "across splits"})
-        for place in sorted({(photo.label, photo.split) for photo in same}):
-            twice = [photo.name for photo in same if (photo.label, photo.split) == place]
-            if len(twice) > 1:
-                found.append({"photos": twice, "kind": "within a class"})
-    return found
-
-
-def _one_a_class(chosen: list[_Kept]) -> list[_Kept]:
-    first: dict[int, _Kept] = {}
+def _one_a_class(chosen: list[Kept]) -> list[Kept]:
+    first: dict[int, Kept] = {}
     for photo in chosen:
         first.setdefault(photo.label, photo)
     labels = sorted(first)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO
 
 from switchpoint.data import photos as images
+from switchpoint.data.duplicates import fingerprint
 from switchpoint.errors import ProcessEndedError
 from switchpoint.provenance.digests import ROOT
 
@@ -26,8 +27,9 @@ PIXELS_AT_ONCE = 50_000_000
 class Converters:
     """A process for each thread that converts, started by its first photo."""
 
-    def __init__(self, height: int, width: int) -> None:
-        self._size = str(height), str(width)
+    def __init__(self, size: tuple[int, int] | None = None) -> None:
+        """Make images of that height and width; None: none, prints alone."""
+        self._size = [str(side) for side in size or ()]
         self._thread = threading.local()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._room = _Room()
@@ -41,15 +43,15 @@ class Converters:
         for process in self._processes:
             process.communicate()  # closes its input
 
-    def convert(self, data: bytes, quality: int = 92) -> tuple[bytes, str]:
-        """Decode, resize and encode a photo.
+    def convert(self, data: bytes, quality: int = 92) -> tuple[bytes, bytes, str]:
+        """Decode, resize and encode a photo, and take its print.
 
         Args:
             data: A whole file, of a format that `switchpoint.data.photos` reads.
             quality: Of the JPEG.
 
         Returns:
-            JPEG bytes and "", or no bytes and the reason.
+            JPEG bytes, what `duplicates.fingerprint` gives, and ""; or nothing, nothing and the reason.
 
         Raises:
             ProcessEndedError: The process ended, such as for want of memory.
@@ -61,7 +63,7 @@ class Converters:
         process = self._thread.process
         try:
             _put((data, quality), process.stdin)
-            said: int | tuple[bytes, str] = pickle.load(process.stdout)
+            said: int | tuple[bytes, bytes, str] = pickle.load(process.stdout)
             if isinstance(said, int):
                 with self._room.taken(said):
                     _put(None, process.stdin)
@@ -104,7 +106,7 @@ def _put(value: object, pipe: IO[bytes]) -> None:
     pipe.flush()
 
 
-def serve(height: int, width: int) -> None:
+def serve(*size: int) -> None:
     """Convert what comes in until nothing more does; before a photo's pixels are decoded, say how many they are."""
     photos, answers = sys.stdin.buffer, sys.stdout.buffer
 
@@ -118,11 +120,13 @@ def serve(height: int, width: int) -> None:
         except EOFError:
             return
         try:
-            converted = images.encode(images.resize(images.decode(data, ask), height, width), quality), ""
+            image = images.decode(data, ask)
+            record = images.encode(images.resize(image, *size), quality) if size else b""
+            converted = record, fingerprint(image), ""
         except images.UnreadablePhotoError as error:
-            converted = b"", str(error)
+            converted = b"", b"", str(error)
         _put(converted, answers)
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), int(sys.argv[2]))
+    serve(*map(int, sys.argv[1:]))

@@ -34,6 +34,11 @@ class Source:
         return self.opened.classes
 
     @property
+    def own(self) -> frozenset[str]:
+        """The splits that are the dataset's own."""
+        return self.opened.own
+
+    @property
     def notes(self) -> Sequence[str]:
         """What a person should know of them."""
         return self.opened.notes

@@ -70,7 +70,7 @@ class Archive:
                 f"{self.path}: no {self.TOP}meta/ in it. Only Food-101's official archive is read; "
                 "extract others and pass the folder that holds one sub-folder a class."
             )
-        classes, entries, notes = layout(str(self.path), paths, meta.__getitem__, seed)
+        classes, entries, own, notes = layout(str(self.path), paths, meta.__getitem__, seed)
         by_path = {entry.path: entry for entry in entries}
 
         def photos() -> Iterator[Photo]:
@@ -79,7 +79,7 @@ class Archive:
                     content = read()
                     yield Photo(entry.name, entry.label, entry.split, lambda content=content: content)  # type: ignore[misc]
 
-        return Opened(classes, len(entries), photos, notes)
+        return Opened(classes, len(entries), photos, own, notes)
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

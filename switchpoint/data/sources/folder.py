@@ -1,8 +1,8 @@
-"""A folder: one sub-folder a class, or Food-101's official layout."""
+"""A folder: one sub-folder a class, such folders in train/, val/ and test/, or Food-101's official layout."""
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -47,20 +47,7 @@ class Folder:
 
     def digest(self) -> str:
         """Hex SHA-256 over paths and contents."""
-
-        def one(path: str) -> str:
-            with (self.root / path).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-
-        paths = [path for path in self.paths() if not path.endswith("/")]
-        total = hashlib.sha256()
-        try:
-            with ThreadPoolExecutor() as pool:
-                for path, content in zip(paths, pool.map(one, paths), strict=True):
-                    total.update(os.fsencode(path) + f"\0{content}\n".encode())
-        except OSError as error:
-            raise DatasetError(f"{self.root} can't be read: {error}. Repair or remove that file.") from error
-        return total.hexdigest()
+        return digest_of(self.root, [path for path in self.paths() if not path.endswith("/")])
 
     def open(self, seed: int) -> Opened:
         """Read the names, and the split from `meta/` where it is Food-101's layout."""
@@ -68,9 +55,30 @@ class Folder:
         def read(path: str) -> bytes:
             return (self.root / path).read_bytes()
 
-        classes, entries, notes = layout(str(self.root), self.paths(), read, seed)
+        classes, entries, own, notes = layout(str(self.root), self.paths(), read, seed)
 
         def photos() -> Iterator[Photo]:
             return (Photo(e.name, e.label, e.split, partial(read, e.path)) for e in entries)
 
-        return Opened(classes, len(entries), photos, notes)
+        return Opened(classes, len(entries), photos, own, notes)
+
+
+def digest_of(root: Path, paths: Sequence[str]) -> str:
+    """Hex SHA-256 over the paths of files below a root, and their contents.
+
+    Raises:
+        DatasetError: One can't be read.
+    """
+
+    def one(path: str) -> str:
+        with (root / path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    total = hashlib.sha256()
+    try:
+        with ThreadPoolExecutor() as pool:
+            for path, content in zip(paths, pool.map(one, paths), strict=True):
+                total.update(os.fsencode(path) + f"\0{content}\n".encode())
+    except OSError as error:
+        raise DatasetError(f"{root} can't be read: {error}. Repair or remove that file.") from error
+    return total.hexdigest()

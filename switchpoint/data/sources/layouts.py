@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from switchpoint.data.sources.source import TEST_FRACTION, Split
@@ -15,6 +15,10 @@ PHOTO = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|p[bgpn]m|heic|heif|avif)$",
 JUNK = {"Thumbs.db", "desktop.ini", "__MACOSX"}  # what file managers leave behind, beside hidden files
 
 
+# A folder of these, with class folders inside, is a split.
+SPLIT_FOLDERS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+
+
 class Entry(NamedTuple):
     """A photo: its path below the root, and what `source.Photo` says of it."""
 
@@ -24,22 +28,53 @@ class Entry(NamedTuple):
     split: Split
 
 
-def layout(
-    where: str, paths: Iterable[str], read: Callable[[str], bytes], seed: int
-) -> tuple[list[str], list[Entry], list[str]]:
-    """Classes in order, photos sorted by name, and what a person should know, of the visible ones of `paths`.
+class Layout(NamedTuple):
+    """What lies below a root: classes in order, photos sorted by name; `own` and `notes` are `source.Opened`'s."""
+
+    classes: list[str]
+    entries: list[Entry]
+    own: frozenset[Split]
+    notes: list[str]
+
+
+def layout(where: str, paths: Iterable[str], read: Callable[[str], bytes], seed: int) -> Layout:
+    """Tell how photos lie, of the visible ones of `paths`.
 
     Args:
         where: What errors call the root.
         paths: Below it; a folder's path ends in a slash.
         read: Gives a file's content.
         seed: Decides the test split that is cut.
+
+    Raises:
+        DatasetError: They lie in no way that is known, or a class has no training photo.
     """
     visible = {path for path in paths if not any(ignored(part) for part in path.split("/"))}
     files = {path for path in visible if not path.endswith("/")}
     tops = {path.split("/")[0] for path in visible if "/" in path}
     official = {"images", "meta"} <= tops
-    classes, entries = _food101(where, files, read) if official else _classes(where, sorted(files), sorted(tops), seed)
+    if official:
+        classes, entries = _food101(where, files, read)
+        own = frozenset[Split](("train", "test"))
+    elif "train" in tops and tops <= set(SPLIT_FOLDERS) and any(path.count("/") > 1 for path in files):
+        classes, entries, own = _splits(where, files, tops)
+    else:
+        classes, entries = _classes(where, sorted(files), sorted(tops))
+        own = frozenset()
+    return Layout(
+        classes,
+        complete(where, classes, entries, own, seed),
+        own,
+        list(_unused(files, {entry.path for entry in entries}, official)),
+    )
+
+
+def complete(where: str, classes: Sequence[str], entries: list[Entry], own: frozenset[Split], seed: int) -> list[Entry]:
+    """Cut a test split from train where there is none, and see that each class can be trained."""
+    if "test" not in own:
+        trained = ((entry.name, entry.label) for entry in entries if entry.split == "train")
+        test = cut(trained, TEST_FRACTION, seed)
+        entries = [entry._replace(split="test") if entry.name in test else entry for entry in entries]
     filled = {entry.label for entry in entries if entry.split == "train"}
     empty = [name for index, name in enumerate(classes) if index not in filled]
     if empty:
@@ -47,7 +82,7 @@ def layout(
             f"{where}: no training photo in {len(empty)} classes, first {', '.join(map(repr, empty[:5]))}. "
             "Add photos there or remove the class."
         )
-    return classes, entries, list(_unused(files, {entry.path for entry in entries}, official))
+    return entries
 
 
 def _unused(files: set[str], used: set[str], official: bool) -> Iterator[str]:
@@ -69,17 +104,32 @@ def ignored(part: str) -> bool:
     return part.startswith(".") or part in JUNK
 
 
-def _classes(where: str, files: list[str], tops: list[str], seed: int) -> tuple[list[str], list[Entry]]:
+def _splits(where: str, files: set[str], tops: set[str]) -> tuple[list[str], list[Entry], frozenset[Split]]:
+    if {"val", "validation"} <= tops:
+        raise DatasetError(f"{where} has both val/ and validation/. Move the photos of one into the other.")
+    photos = [path.split("/") for path in sorted(files) if path.count("/") > 1]
+    for parts in photos:
+        if len(parts) > 3:
+            raise DatasetError(
+                f"{where}: {'/'.join(parts)} lies too deep. Below {parts[0]}/ there is one folder a class, and in that "
+                "its photos."
+            )
+    classes = sorted({name for _, name, _ in photos})
+    label = {name: index for index, name in enumerate(classes)}
+    entries = [Entry("/".join(parts), "/".join(parts), label[parts[1]], SPLIT_FOLDERS[parts[0]]) for parts in photos]
+    return classes, entries, frozenset(entry.split for entry in entries)
+
+
+def _classes(where: str, files: list[str], tops: list[str]) -> tuple[list[str], list[Entry]]:
     label = {name: index for index, name in enumerate(tops)}
     names = [(path, label[path.split("/")[0]]) for path in files if "/" in path]
     for path, _ in names:
         if path.count("/") > 1:
             raise DatasetError(
                 f"{where}: {path} lies too deep. Photos lie directly in their class's folder; "
-                "pass the folder that holds one sub-folder a class."
+                "pass the folder that holds one sub-folder a class, or train/, val/ and test/ with such in each."
             )
-    test = cut(names, TEST_FRACTION, seed)
-    return tops, [Entry(name, name, index, "test" if name in test else "train") for name, index in names]
+    return tops, [Entry(name, name, index, "train") for name, index in names]
 
 
 def _food101(where: str, files: set[str], read: Callable[[str], bytes]) -> tuple[list[str], list[Entry]]:

@@ -28,4 +28,4 @@ class Sample:
             for index in range(count)
         ]
         photos = [Photo(*entry, partial(dishes.photograph, entry[0])) for entry in sorted(entries)]
-        return Opened(list(dishes.DISHES), len(photos), lambda: iter(photos))
+        return Opened(list(dishes.DISHES), len(photos), lambda: iter(photos), frozenset({"train", "test"}))

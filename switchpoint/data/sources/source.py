@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Split = Literal["train", "test"]
+Split = Literal["train", "validation", "test"]
 
 TEST_FRACTION = 0.2  # of each class, where the dataset has no official test split
 
@@ -35,12 +35,14 @@ class Opened:
         count: Number of photos.
         photos: Starts an iteration over them, in an order that depends on nothing but the dataset's content; a photo of
             a stream is in memory until it is dropped.
+        own: The splits that are the dataset's own; of others "test" was cut from train, and "validation" is to be.
         notes: What a person should know of it, such as photos that have no class.
     """
 
     classes: list[str]
     count: int
     photos: Callable[[], Iterator[Photo]]
+    own: frozenset[Split] = frozenset()
     notes: Sequence[str] = ()
 
 

@@ -70,6 +70,7 @@ class Tfds:
             raise DatasetError(f"{self.dataset} can't be downloaded or prepared: {''.join(reason)}.") from error
         held_out = next((name for name in ("test", "validation") if name in info.splits), None)
         splits: dict[str, Split] = {"train": "train", **({held_out: "test"} if held_out else {})}
+        own: frozenset[Split] = frozenset(splits.values()) if held_out else frozenset()
         missing = set(splits) - set(info.splits)
         if missing:
             raise DatasetError(f"{self.dataset} has splits {sorted(info.splits)}; train is needed.")
@@ -92,4 +93,4 @@ class Tfds:
                 for name, label, image in rows(split):
                     yield Photo(name, label, "test" if name in test else role, partial(bytes, image))
 
-        return Opened(classes, sum(info.splits[split].num_examples for split in splits), photos)
+        return Opened(classes, sum(info.splits[split].num_examples for split in splits), photos, own)

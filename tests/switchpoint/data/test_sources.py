@@ -140,10 +140,10 @@ def test_what_is_no_dataset_says_what_to_do(folder: Make, tmp_path: Path) -> Non
     (root / "c d" / ".keep").touch()
     with pytest.raises(DatasetError, match="no training photo in 1 classes, first 'c d'"):
         open_source(str(root), 0)
-    deep = folder("deep", train=3, test=3)
-    (deep / "train" / "cats").mkdir()
-    (deep / "train" / "cats" / "1.jpg").touch()
-    with pytest.raises(DatasetError, match=r"train/cats/1\.jpg lies too deep"):
+    deep = folder("deep", cats=3, dogs=3)
+    (deep / "cats" / "old").mkdir()
+    (deep / "cats" / "old" / "1.jpg").touch()
+    with pytest.raises(DatasetError, match=r"cats/old/1\.jpg lies too deep"):
         open_source(str(deep), 0)
 
 
