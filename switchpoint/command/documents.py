@@ -85,6 +85,32 @@ class Run(TypedDict):
     url: NotRequired[str]
 
 
+ClassCount = TypedDict("ClassCount", {"class": str, "train": int, "validation": int, "test": int})
+ClassSize = TypedDict("ClassSize", {"class": str, "photos": int})
+SplitSize = TypedDict("SplitSize", {"photos": int, "from": str})
+
+
+class Checked(TypedDict):
+    """`switchpoint check --json`: a dataset as it is, nothing left out but what can't be read.
+
+    `photos` are the readable ones. `from` says of each split whether it is the dataset's own or was cut: `dataset` or
+    `cut`. `without` names, by split, the classes that have no photo in it. `decide` is what a person has to decide, a
+    sentence each; the exit code is 3 unless it is empty.
+    """
+
+    dataset: str
+    digest: str
+    classes: list[ClassCount]
+    photos: int
+    splits: dict[str, SplitSize]
+    smallest: list[ClassSize]
+    without: dict[str, list[str]]
+    left_out: list[LeftOut]
+    duplicates: list[Duplicates]
+    notes: list[str]
+    decide: list[str]
+
+
 class Node(TypedDict):
     """An artifact in a graph of lineage: kind is model, checkpoint, records, dataset or weights."""
 

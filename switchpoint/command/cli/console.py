@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,8 +17,10 @@ from rich.text import Text
 
 from components.report.wording import repeated
 from switchpoint import progress
+from switchpoint.command.check import of_manifest, summary
 from switchpoint.command.runs.results import chosen
 from switchpoint.command.runs.steps import RATES, Loops, several
+from switchpoint.data.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
@@ -143,6 +146,9 @@ class Show:
         if curve := self.curves.pop(id(step), None):
             said += f"  {sparkline(curve)}  best val_accuracy {max(curve):.3f}"
         self._say(f"{self._name(step)} {said}")
+        if step["name"] == "prepare" and (records := step.get("outputs", {}).get("records")):
+            for line in of_records(records):
+                self._say(f"{self._name(step)} {line}")
 
     def _name(self, step: Step) -> str:
         return label(step, self.loops)
@@ -150,6 +156,15 @@ class Show:
     def _say(self, text: str) -> None:
         # No markup and no wrapping: a class name or a path is data.
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def of_records(records: str) -> list[str]:
+    """What `check` says of the photos in records of this machine, in short; nothing of those that can't be read."""
+    try:
+        manifest = json.loads((Path(records) / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return summary(of_manifest(manifest))
 
 
 def steps_table(steps: list[Step], loops: Loops) -> Table:

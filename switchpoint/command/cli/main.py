@@ -14,6 +14,7 @@ import click
 from switchpoint import addresses
 from switchpoint.command import kfp_alone
 from switchpoint.command import parameters as pipeline_parameters
+from switchpoint.command.cli import check as cli_check
 from switchpoint.command.cli import cluster as cli_cluster
 from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import predict as cli_predict
@@ -46,7 +47,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class Commands(click.Group):
-    """Turns our errors into a message and an exit code: 2 for wrong arguments, 1 for what failed, 130 for Ctrl-C."""
+    """Turns our errors into a message and an exit code: 2 for wrong arguments, 1 for what failed, 130 for Ctrl-C.
+
+    `check` has a 3 of its own.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -242,6 +246,7 @@ def compile(
 
 
 for command in (
+    cli_check.check,
     cli_cluster.submit,
     cli_publish.upload,
     cli_publish.export,

@@ -1,0 +1,176 @@
+"""What a dataset holds and what of it needs a decision, before anything trains."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from switchpoint.data.manifest import SPLITS
+from switchpoint.data.sources.source import TEST_FRACTION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from switchpoint.command.documents import Checked
+    from switchpoint.documents import Duplicates, LeftOut, Manifest, Parameters
+    from switchpoint.progress import Progress
+
+SMALLEST = 5  # classes that are named
+KINDS = {
+    "across splits": "in more than one of train, validation and test",
+    "across classes": "in more than one class",
+    "within a class": "more than once in a class and split",
+}
+
+
+def check(values: Parameters, tell: Callable[[Progress], None]) -> Checked:
+    """Read every photo of a dataset as prepare would, and make nothing.
+
+    Args:
+        values: The pipeline's parameters.
+        tell: Told how far it is.
+
+    Raises:
+        DatasetError: It is not there, or lies in no way that is known.
+    """
+    from switchpoint.data.sources import open_source
+    from switchpoint.data.survey import survey
+
+    source = open_source(values["dataset"], values["seed"])
+    with tempfile.TemporaryFile() as spool, tempfile.TemporaryFile() as prints:
+        found = survey(source, values["validation_fraction"], values["seed"], spool, prints, tell)
+    counts = Counter((photo.split, photo.label) for photo in found.photos)
+    result: Checked = {
+        "dataset": values["dataset"],
+        "digest": source.digest,
+        **_counted(
+            source.classes,
+            {split: [counts[split, label] for label in range(len(source.classes))] for split in SPLITS},
+            {split: "dataset" if split in source.own else "cut" for split in SPLITS},
+        ),
+        "left_out": found.left_out,
+        "duplicates": found.duplicates,
+        "notes": list(source.notes),
+        "decide": [],
+    }
+    result["decide"] = decisions(result, values["max_left_out"])
+    return result
+
+
+def of_manifest(manifest: Manifest) -> Checked:
+    """The same of records; nothing is left to be decided."""
+    return {
+        **manifest["source"],
+        **_counted(
+            manifest["classes"],
+            {split: manifest["splits"][split]["per_class"] for split in SPLITS},
+            manifest["split_from"],
+        ),
+        "left_out": manifest["left_out"],
+        "duplicates": manifest["duplicates"],
+        "notes": manifest["notes"],
+        "decide": [],
+    }
+
+
+def _counted(classes: Sequence[str], counts: Mapping[str, Sequence[int]], origin: Mapping[str, str]) -> Checked:
+    """What follows from the photos' numbers."""
+    sizes = {name: sum(counts[split][label] for split in SPLITS) for label, name in enumerate(classes)}
+    return {  # type: ignore[typeddict-item]
+        "classes": [
+            {"class": name, **{split: counts[split][label] for split in SPLITS}} for label, name in enumerate(classes)
+        ],
+        "photos": sum(sizes.values()),
+        "splits": {split: {"photos": sum(counts[split]), "from": origin[split]} for split in SPLITS},
+        "smallest": [
+            {"class": name, "photos": sizes[name]} for name in sorted(classes, key=sizes.__getitem__)[:SMALLEST]
+        ],
+        "without": {
+            split: [name for label, name in enumerate(classes) if not counts[split][label]] for split in SPLITS
+        },
+    }
+
+
+def decisions(found: Checked, max_left_out: float) -> list[str]:
+    """What a person has to decide before a run is worth its hours: a sentence each.
+
+    Args:
+        found: All but these.
+        max_left_out: The share of photos that may be unreadable.
+    """
+    said = []
+    kinds = Counter(same["kind"] for same in found["duplicates"])
+    if kinds["across splits"]:
+        said.append(
+            f"{_photos(kinds['across splits'])} {KINDS['across splits']}, which flatters the result: remove the copies "
+            "that train, or run with --leaks drop."
+        )
+    if kinds["across classes"]:
+        said.append(
+            f"{_photos(kinds['across classes'])} {KINDS['across classes']}: remove the copies with the wrong label, or "
+            "run with --leaks drop, which leaves all of them out."
+        )
+    every = found["photos"] + len(found["left_out"])
+    if len(found["left_out"]) > max_left_out * every:
+        said.append(
+            f"{len(found['left_out']):,} of {every:,} photos can't be read, and a run refuses more than "
+            f"{int(max_left_out * every):,} (--max-left-out {max_left_out:g}): repair or remove them, or allow more."
+        )
+    for split, names in found["without"].items():
+        if names:
+            said.append(
+                f"{len(names):,} classes have no photo in {split} ({first(names)}): add photos, or remove the class."
+            )
+    return said
+
+
+def _photos(count: int) -> str:
+    return f"{count:,} photo{'s are' if count > 1 else ' is'}"
+
+
+def first(names: Sequence[str], count: int = 5) -> str:
+    """The first of several names."""
+    return ", ".join(names[:count]) + ", …" * (len(names) > count)
+
+
+def summary(found: Checked) -> list[str]:
+    """The same in a few lines, problems alone after the first."""
+    numbers = ", ".join(
+        f"{entry['photos']:,} {split} ({'own' if entry['from'] == 'dataset' else 'cut'})"
+        for split, entry in found["splits"].items()
+    )
+    said = [f"{len(found['classes']):,} classes, {found['photos']:,} photos: {numbers}"]
+    said += [f"{len(names):,} classes have no photo in {split}" for split, names in found["without"].items() if names]
+    if found["left_out"]:
+        said.append(f"{len(found['left_out']):,} photos can't be read")
+    kinds = Counter(same["kind"] for same in found["duplicates"])
+    return said + [f"{_photos(kinds[kind])} {words}" for kind, words in KINDS.items() if kinds[kind]]
+
+
+def by_reason(left_out: Iterable[LeftOut]) -> dict[str, list[str]]:
+    """Photos that can't be read, by reason, the most frequent first."""
+    found: dict[str, list[str]] = {}
+    for entry in left_out:
+        found.setdefault(entry["reason"], []).append(entry["photo"])
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
+def by_kind(duplicates: Iterable[Duplicates]) -> dict[str, list[Duplicates]]:
+    """Photos that are there more than once, by kind."""
+    found: dict[str, list[Duplicates]] = {kind: [] for kind in KINDS}
+    for entry in duplicates:
+        found[entry["kind"]].append(entry)
+    return {kind: entries for kind, entries in found.items() if entries}
+
+
+def origin(split: str, found: str, values: Parameters) -> str:
+    """Where a split came from, in words."""
+    if found == "dataset":
+        return "the dataset's own"
+    return {
+        "train": "what is left",
+        "validation": f"cut: {values['validation_fraction']:.0%} of each class's training photos "
+        f"(--validation-fraction, --seed {values['seed']})",
+        "test": f"cut: {TEST_FRACTION:.0%} of each class (--seed {values['seed']})",
+    }[split]
