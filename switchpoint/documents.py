@@ -384,6 +384,21 @@ class Apart(Gain):
     against: int | None
 
 
+class WithoutLeaked(TypedDict):
+    """A start's test accuracy, and that without the leaked photos: None where no other is left."""
+
+    switch_epoch: int | None
+    test_accuracy: float
+    without: float | None
+
+
+class Leaked(TypedDict):
+    """How many test photos have a copy in train or validation, and what the starts come to without them."""
+
+    photos: int
+    starts: list[WithoutLeaked]
+
+
 class Results(TypedDict):
     """report/results. `lineage` is in the file alone: it is of all else."""
 
@@ -392,6 +407,7 @@ class Results(TypedDict):
     best: Best
     verdict: Verdict
     differences: list[Apart]
+    leaked: Leaked | None
     metrics: dict[str, float]
     conclusion: str
     photos: dict[str, int]

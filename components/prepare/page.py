@@ -10,19 +10,22 @@ from switchpoint.data.manifest import SPLITS
 from switchpoint.data.photos import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from switchpoint.data.records import Example
-    from switchpoint.documents import Manifest
+    from switchpoint.documents import Duplicates, Manifest
 
 THUMBNAILS = 24
 THUMBNAIL_BYTES = 300_000  # all of them, as base64
+GROUPS = 50  # of copies that are shown side by side
+KINDS = ("across splits", "across classes", "within a class")  # the worst first
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --train: #2a78b5; --validation: #d98a1f; --test: #4f9a57 }
 * { box-sizing: border-box }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 0 auto; padding: 1rem }
 h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
+h3 { font-size: .9rem; margin: 1rem 0 .3rem }
 p { margin: .3rem 0 } code { overflow-wrap: anywhere; font-size: .85em }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: right; padding: .2rem .4rem; border-bottom: 1px solid var(--line);
@@ -34,17 +37,19 @@ td.bar { width: 40% } td.text, th.text { text-align: left; overflow-wrap: anywhe
 .train { fill: var(--train); color: var(--train) } .validation { fill: var(--validation); color: var(--validation) }
 .test { fill: var(--test); color: var(--test) }
 .photos { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: .6rem }
+.copies { grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)) }
 figure { margin: 0; font-size: .8rem; overflow-wrap: anywhere }
 figure img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 4px; display: block }
 """
 
 
-def html(manifest: Manifest, photos: Iterable[tuple[str, str]]) -> str:
+def html(manifest: Manifest, photos: Iterable[tuple[str, str]], copies: Mapping[str, str]) -> str:
     """The page; every name in it is data and is escaped.
 
     Args:
         manifest: Of the records.
         photos: Class and data URI of some of them.
+        copies: Data URIs of photos that are there more than once, by name; of as many as there is room for.
     """
     left_out = _table(
         "Left out",
@@ -52,11 +57,11 @@ def html(manifest: Manifest, photos: Iterable[tuple[str, str]]) -> str:
         [(entry["photo"], entry["reason"]) for entry in manifest["left_out"]],
         "Every photo could be read.",
     )
-    duplicates = _table(
-        "The same photo more than once",
-        ("where", "photos"),
-        [(entry["kind"], ", ".join(entry["photos"])) for entry in manifest["duplicates"]],
-        "No photo is there twice.",
+    dropped = _table(
+        "Copies that are not used",
+        ("photo", "reason"),
+        [(entry["photo"], entry["reason"]) for entry in manifest["dropped"]],
+        "",
     )
     figures = "".join(
         f'<figure><img src="{uri}" alt=""><figcaption>{escape(name)}</figcaption></figure>' for name, uri in photos
@@ -71,9 +76,11 @@ def html(manifest: Manifest, photos: Iterable[tuple[str, str]]) -> str:
 for crops of {manifest["image_size"]}×{manifest["image_size"]}; seed {manifest["seed"]}.</p>
 <p>Dataset <code>{manifest["source"]["digest"]}</code><br>Records <code>{manifest["digest"]}</code></p>
 <h2>Photos a class</h2>
+<p>{_splits(manifest["split_from"])}</p>
 {_counts(manifest)}
 {left_out}
-{duplicates}
+{_more_than_once(manifest["duplicates"], copies)}
+{dropped if manifest["dropped"] else ""}
 <h2>Some of the training photos</h2><div class="photos">{figures}</div>
 </body></html>
 """
@@ -101,6 +108,33 @@ def _counts(manifest: Manifest) -> str:
     return f"<table><tr><th>class</th>{heads}<th></th></tr>{rows}\n<tr><th>all</th>{total}<th></th></tr></table>"
 
 
+def _splits(origin: Mapping[str, str]) -> str:
+    """Where validation and test came from."""
+    words = {"dataset": "the dataset's own", "cut": "cut from the training photos, of each class"}
+    return "; ".join(f"{split}: {words[origin[split]]}" for split in SPLITS[1:]).capitalize() + "."
+
+
+def _more_than_once(duplicates: list[Duplicates], copies: Mapping[str, str]) -> str:
+    """Each photo that is there more than once: its copies side by side."""
+    title = "The same photo more than once"
+    if not duplicates:
+        return f"<h2>{title}</h2><p>No photo is there twice.</p>"
+
+    def figure(name: str) -> str:
+        image = f'<img src="{copies[name]}" alt="">' if name in copies else ""
+        return f"<figure>{image}<figcaption>{escape(name)}</figcaption></figure>"
+
+    ranked = sorted(duplicates, key=lambda entry: KINDS.index(entry["kind"]))
+    groups = "".join(
+        f"<h3>{entry['kind']}, {'the same bytes' if entry['exact'] else 'nearly the same'}</h3>"
+        f'<div class="photos copies">{"".join(map(figure, entry["photos"]))}</div>'
+        for entry in ranked[:GROUPS]
+    )
+    others = [(entry["kind"], ", ".join(entry["photos"])) for entry in ranked[GROUPS:]]
+    rest = _table("The others of these", ("where", "photos"), others, "") if others else ""
+    return f"<h2>{title}: {len(duplicates):,}</h2>{groups}{rest}"
+
+
 def _table(title: str, head: tuple[str, str], rows: list[tuple[str, str]], none: str) -> str:
     if not rows:
         return f"<h2>{title}</h2><p>{none}</p>"
@@ -111,12 +145,21 @@ def _table(title: str, head: tuple[str, str], rows: list[tuple[str, str]], none:
 
 def thumbnails(examples: Iterable[Example], classes: list[str]) -> list[tuple[str, str]]:
     """Class and data URI of each, as far as THUMBNAIL_BYTES goes."""
-    found: list[tuple[str, str]] = []
+    return [(classes[example.label], uri) for example, uri in _small(examples)]
+
+
+def copies(examples: Iterable[Example]) -> dict[str, str]:
+    """Data URI of each by its name, as far as THUMBNAIL_BYTES goes."""
+    return {example.name: uri for example, uri in _small(examples)}
+
+
+def _small(examples: Iterable[Example]) -> Iterator[tuple[Example, str]]:
+    taken = 0
     for example in examples:
         image = decode(example.image)
         image.thumbnail((120, 120))
         uri = "data:image/jpeg;base64," + base64.b64encode(encode(image)).decode()
-        if sum(len(other) for _, other in found) + len(uri) > THUMBNAIL_BYTES:
-            break
-        found.append((classes[example.label], uri))
-    return found
+        taken += len(uri)
+        if taken > THUMBNAIL_BYTES:
+            return
+        yield example, uri

@@ -134,7 +134,11 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
             },
         )
         thumbnails = page.thumbnails(examples(_one_a_class(splits["train"])), photos.classes)
-        write_text(outputs.look, page.html(manifest, thumbnails))
+        by_name = {photo.name: photo for photo in found.photos}
+        worst = sorted(found.duplicates, key=lambda entry: page.KINDS.index(entry["kind"]))
+        names = dict.fromkeys(name for entry in worst for name in entry["photos"])
+        copies = page.copies(examples([by_name[name] for name in names]))
+        write_text(outputs.look, page.html(manifest, thumbnails, copies))
         leaked = survey.leaked(kept, found.duplicates)
         source: SourceDocument = {
             **manifest["source"],

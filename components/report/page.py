@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.report import charts, grid, matrix, robustness
+from components.report import charts, grid, leaks, matrix, robustness
 from components.report.columns import comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.photos import telling
@@ -199,6 +199,7 @@ def html(compared: Comparison, origin: Origin) -> str:
         f"""<p class="about">When to start fine-tuning · {escape(about(origin, best.evaluation))}</p>
 <h1><strong>{said}:</strong> {unbroken(numbers)}.</h1>
 {reasons(compared)}
+{leaks.told(compared)}
 {of_photos(origin.source)}
 {comparison(compared)}
 {differences(compared) if len(starts) > 1 else ""}
@@ -264,6 +265,8 @@ cases. {of}</p>{numbers}"""
 def of_photos(source: Source) -> str:
     """What a reader should know of the photos before believing a figure, and where they are to be seen."""
     said = [f"The same photo more than once: {repeated(source['duplicates'])}."] if source["duplicates"] else []
+    if dropped := source["dropped"]:
+        said.append(f"{dropped:,} copies were left out (--leaks drop).")
     if left_out := source["left_out"]:
         said.append(f"{left_out:,} of {source['photos']:,} photos could not be read and were left out.")
     warned = f"<strong>{unbroken(' '.join(said))}</strong> " if said else ""

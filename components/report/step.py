@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from components.report import page
+from components.report import leaks, page
 from components.report.choice import choose
 from components.report.inference import differences
 from components.report.origin import Origin
@@ -71,12 +71,13 @@ def report(trainings: Mapping[Path, str], source: Path, outputs: Outputs, config
         RecordsError: The seeds were not tried on the same photos, or a file is not what collect wrote.
         LineageError: A model file carries no lineage.
     """
-    compared = compare(read(trainings))
+    photos = _read(source)
+    compared = compare(read(trainings), photos["leaked"])
     pretrained = _read(next(iter(trainings)) / collected.PRETRAINED)
     lineages = [embedded(each[0].model) for start in compared.starts for each in start.tried]
     best, seeds = compared.best, compared.document["starts"][0]["seeds"]
     origin = Origin(
-        _read(source), pretrained, lineages, embedded(best.model), best.evaluation["lineage"], seeds, config.meanings
+        photos, pretrained, lineages, embedded(best.model), best.evaluation["lineage"], seeds, config.meanings
     )
     write_json(outputs.results, compared.document)
     write_text(outputs.page, page.html(compared, origin))
@@ -128,11 +129,12 @@ def _labels(evaluation: Evaluation) -> tuple[list[int], list[int]]:
     return evaluation["labels"], evaluation["validation"]["labels"]
 
 
-def compare(starts: Sequence[Start]) -> Comparison:
+def compare(starts: Sequence[Start], leaked: Sequence[int] = ()) -> Comparison:
     """Choose by the validation photos, and say what the test photos say of it.
 
     Args:
         starts: From `read`.
+        leaked: Places of the test photos of which train or validation has a copy.
     """
     on_test = np.array([[right(each.evaluation) for each in start.trainings] for start in starts])
     held_out = [[right(each.evaluation["validation"]) for each in start.trainings] for start in starts]
@@ -164,6 +166,7 @@ def compare(starts: Sequence[Start]) -> Comparison:
             }
             for each in apart
         ],
+        "leaked": leaks.without(starts, leaked),
         "metrics": metrics(best),
         "conclusion": "",
         "photos": {"test": best.evaluation["photos"]},

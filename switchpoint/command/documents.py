@@ -5,7 +5,7 @@ Types alone, like those: import this under `if TYPE_CHECKING`.
 
 from typing import NotRequired, TypedDict
 
-from switchpoint.documents import Apart, Best, Duplicates, LeftOut, Parameters, Result, StartResult, Verdict
+from switchpoint.documents import Apart, Best, Duplicates, Leaked, LeftOut, Parameters, Result, StartResult, Verdict
 
 
 class RememberedFile(TypedDict):
@@ -69,9 +69,11 @@ class Run(TypedDict):
     best: NotRequired[Best]
     verdict: NotRequired[Verdict]
     differences: NotRequired[list[Apart]]
+    leaked: NotRequired[Leaked | None]
     conclusion: NotRequired[str]
     left_out: NotRequired[list[LeftOut]]
     duplicates: NotRequired[list[Duplicates]]
+    dropped: NotRequired[list[LeftOut]]
     notes: NotRequired[list[str]]
     report: NotRequired[str | None]
     model: NotRequired[str | None]

@@ -7,10 +7,12 @@ docs/duplicates.md has what is found and what is not, and where the thresholds c
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 
+from switchpoint.cores import cores
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from typing import Any
 
     import numpy as np
@@ -23,7 +25,9 @@ BITS = 128  # of a hash
 APART = 32  # bits at most in which hashes of candidates differ: chance brings 5 of 100,000 pairs so near
 DIFFERENT = 0.45  # of the spread of a picture: more than that in one of its 16 parts, and it is another photo
 TABLES = 100  # of hashes by some of their bits; candidates 20 bits apart are missed by one in 300 of 100,000 photos
-NEIGHBOURS = 64  # of those that agree in a table's bits, so many are compared with each
+NEIGHBOURS = 32  # of those that agree in a table's bits, so many are compared with each
+NEAREST = 20  # candidates of a photo that are looked at
+PRINT = [("hash", "<u8", 2), ("mirrored", "<u8", 2), ("pixels", "u1", (SIDE, SIDE, 3))]
 BATCH = 256  # pairs
 CROPPED = 0.12  # of a side at most, as far as two pictures are moved to fit
 
@@ -52,34 +56,45 @@ def read_prints(file: IO[bytes], count: int) -> Array:
     """Prints that were written one after the other: `hash` and `mirrored`, uint64 (2,), and `pixels`, read late."""
     import numpy as np
 
-    kind = np.dtype([("hash", "<u8", 2), ("mirrored", "<u8", 2), ("pixels", "u1", (SIDE, SIDE, 3))])
     file.flush()
-    return np.memmap(file, kind, "r", shape=(count,)) if count else np.empty(0, kind)
+    return np.memmap(file, np.dtype(PRINT), "r", shape=(count,)) if count else np.empty(0, PRINT)
 
 
 def near(prints: Array) -> list[tuple[int, int]]:
-    """Pairs of prints of one photo, each once, the smaller number first.
+    """Pairs of prints of one photo, the smaller number first: as many as it takes to connect all that are of one.
 
     Args:
-        prints: From `read_prints`. Of photos of the same bytes give one, or each is compared with each.
+        prints: From `read_prints`. Of photos of the same bytes give one.
     """
     import numpy as np
 
-    hashes = np.concatenate([prints["hash"], prints["mirrored"]])
-    count, found = len(prints), set[tuple[int, int]]()
-    pairs = candidates(hashes)
-    for start in range(0, len(pairs), BATCH):
-        first, second = pairs[start : start + BATCH].T
-        one = prints["pixels"][first % max(count, 1)]
-        other = prints["pixels"][second % max(count, 1)]
+    if len(prints) < 2:
+        return []
+    count, groups, found = len(prints), Groups(len(prints)), list[tuple[int, int]]()
+    waiting = candidates(np.concatenate([prints["hash"], prints["mirrored"]]))
+
+    def compared(pairs: Array) -> Array:
+        first, second = pairs.T
+        other = prints["pixels"][second % count]
         other = np.where((second >= count)[:, None, None, None], other[:, :, ::-1], other)
-        for index in np.flatnonzero(same(one, other)):
-            found.add((int(first[index]), int(second[index] % count)))
-    return sorted({(min(pair), max(pair)) for pair in found})
+        return pairs[same(prints["pixels"][first], other)]
+
+    workers = cores()
+    with ThreadPoolExecutor(workers) as pool:
+        while len(waiting):
+            now, waiting = waiting[: BATCH * workers], waiting[BATCH * workers :]
+            for pairs in pool.map(compared, np.array_split(now, min(workers, len(now)))):
+                for first, second in pairs % count:
+                    if groups.join(int(first), int(second)):
+                        found.append((min(int(first), int(second)), max(int(first), int(second))))
+            if len(waiting):  # of a hundred photos in a row, as a film has them, not every pair has to be looked at
+                leaders = np.fromiter(map(groups.lead, range(count)), np.int64, count)
+                waiting = waiting[leaders[waiting[:, 0]] != leaders[waiting[:, 1] % count]]
+    return sorted(found)
 
 
 def candidates(hashes: Array) -> Array:
-    """Pairs of numbers (pairs, 2), the first of a photo itself, the second of a photo or of a mirror image.
+    """Pairs of numbers (pairs, 2), the nearest first: of a photo itself, and of a photo or of a mirror image.
 
     Args:
         hashes: uint64 (2 × photos, 2): of all photos, then of their mirror images.
@@ -90,23 +105,40 @@ def candidates(hashes: Array) -> Array:
     count = entries // 2
     drawn = np.random.default_rng(0)
     bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8).reshape(entries, -1), axis=1)
-    width = max(8, round(np.log2(max(count, 1))))  # so that few photos agree by chance
-    found = [np.empty((0, 2), np.int64)]
-    for _ in range(TABLES if count else 0):
-        chosen = drawn.choice(BITS, width, replace=False)
-        keys = bits[:, chosen] @ (1 << np.arange(width))
+    width = max(8, round(np.log2(count)))  # so that few photos agree by chance
+    found = np.empty(0, np.int64)
+    for _ in range(TABLES):
+        keys = bits[:, drawn.choice(BITS, width, replace=False)] @ (1 << np.arange(width))
         order = drawn.permutation(entries)
         order = order[np.argsort(keys[order], kind="stable")]
-        keys = keys[order]
+        keys, new = keys[order], [found]
         for step in range(1, NEIGHBOURS):
-            together = np.flatnonzero(keys[step:] == keys[:-step])
-            if not len(together):
+            agree = np.flatnonzero(keys[step:] == keys[:-step])
+            if not len(agree):
                 break
-            pairs = np.sort(np.stack([order[together], order[together + step]], axis=1), axis=1)
-            differing = np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]).sum(axis=1)
-            near = (pairs[:, 0] < count) & (pairs[:, 1] - pairs[:, 0] != count) & (differing <= APART)
-            found.append(pairs[near])
-    return np.unique(np.concatenate(found), axis=0)
+            one, other = order[agree], order[agree + step]
+            one, other = np.minimum(one, other), np.maximum(one, other)
+            chosen = (one < count) & (other - one != count)
+            one, other = one[chosen], other[chosen]
+            chosen = _apart(hashes, one, other) <= APART
+            new.append(one[chosen] * entries + other[chosen])
+        ranked = np.sort(np.concatenate(new))
+        found = ranked[np.diff(ranked, prepend=-1) > 0]  # np.unique takes seconds for what has many repetitions
+    one, other = found // entries, found % entries
+    order = np.lexsort((_apart(hashes, one, other), one))
+    one, other = one[order], other[order]
+    place = np.arange(len(one)) - np.searchsorted(one, one)  # how many candidates of the same photo are nearer
+    order = np.argsort(_apart(hashes, one, other), kind="stable")
+    pairs = np.stack([one[order], other[order]], axis=1)
+    return pairs[place[order] < NEAREST]
+
+
+def _apart(hashes: Array, one: Array, other: Array) -> Array:
+    """In how many bits they differ."""
+    import numpy as np
+
+    found: Array = np.bitwise_count(hashes[one] ^ hashes[other]).sum(axis=1)
+    return found
 
 
 def same(one: Array, other: Array) -> Array:
@@ -195,20 +227,30 @@ def _fit(one: Array, other: Array) -> Array:
     return place
 
 
-def together(count: int, pairs: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
-    """Numbers below `count` that pairs connect, in order; those that nothing connects are left out."""
-    leader = list(range(count))
+class Groups:
+    """Numbers that pairs connect."""
 
-    def lead(number: int) -> int:
+    def __init__(self, count: int) -> None:
+        """Each number below `count` alone."""
+        self._leader = list(range(count))
+
+    def lead(self, number: int) -> int:
+        """The smallest number that it is connected with."""
+        leader = self._leader
         while leader[number] != number:
             leader[number] = leader[leader[number]]
             number = leader[number]
         return number
 
-    for first, second in pairs:
-        low, high = sorted((lead(first), lead(second)))
-        leader[high] = low
-    groups: dict[int, list[int]] = {}
-    for number in sorted({number for pair in pairs for number in pair}):
-        groups.setdefault(lead(number), []).append(number)
-    yield from groups.values()
+    def join(self, one: int, other: int) -> bool:
+        """Connect two; whether they were not yet."""
+        low, high = sorted((self.lead(one), self.lead(other)))
+        self._leader[high] = low
+        return low != high
+
+    def several(self) -> list[list[int]]:
+        """The groups of more than one, in order."""
+        found: dict[int, list[int]] = {}
+        for number in range(len(self._leader)):
+            found.setdefault(self.lead(number), []).append(number)
+        return [group for group in found.values() if len(group) > 1]

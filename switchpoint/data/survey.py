@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
 from switchpoint.cores import cores
 from switchpoint.data.converters import Converters
-from switchpoint.data.duplicates import near, read_prints, together
+from switchpoint.data.duplicates import Groups, near, read_prints
 from switchpoint.data.manifest import SPLITS
 from switchpoint.data.photos import quality
 from switchpoint.data.split import cut
@@ -141,11 +141,13 @@ def _duplicates(photos: list[Kept], prints: IO[bytes]) -> list[Duplicates]:
         by_content[photo.content].append(index)
     of = read_prints(prints, len(photos))
     firsts = [same[0] for same in by_content.values()]
-    alike = near(of[[photos[index].number for index in firsts]])
-    pairs = [pair for same in by_content.values() for pair in pairwise(same)]
-    pairs += [(firsts[one], firsts[other]) for one, other in alike]
+    prints_of_firsts = of[[photos[index].number for index in firsts]]
+    alike = [(firsts[one], firsts[other]) for one, other in near(prints_of_firsts)]
+    groups = Groups(len(photos))
+    for one, other in [*(pair for same in by_content.values() for pair in pairwise(same)), *alike]:
+        groups.join(one, other)
     found: list[Duplicates] = []
-    for group in together(len(photos), pairs):
+    for group in groups.several():
         same = [photos[index] for index in group]
         if len({photo.label for photo in same}) > 1:
             found.append(_told(same, "across classes"))
@@ -186,7 +188,11 @@ def dropped(photos: Sequence[Kept], duplicates: Sequence[Duplicates]) -> list[Le
 
 
 def leaked(photos: Sequence[Kept], duplicates: Sequence[Duplicates]) -> set[str]:
-    """Test photos of which train or validation has a copy, too."""
+    """Test photos of which train or validation has a copy, too, among `photos`."""
     split = {photo.name: photo.split for photo in photos}
-    across = (entry["photos"] for entry in duplicates if entry["kind"] == "across splits")
-    return {name for names in across for name in names if split[name] == "test"}
+    found = set[str]()
+    for entry in duplicates:
+        names = [name for name in entry["photos"] if name in split]
+        if len({split[name] for name in names}) > 1:
+            found |= {name for name in names if split[name] == "test"}
+    return found

@@ -156,6 +156,7 @@ class Study:
         self.held_out = 400  # validation photos
         self.corrupted = False  # whether evaluate tried that
         self.left_out, self.duplicates = 0, dict[str, int]()
+        self.leaked: list[int] = []
 
     def add(
         self, switch_epoch: int, accuracies: list[float], test: float, seed: int = 1, rate: float = RATE, **changes: Any
@@ -217,6 +218,7 @@ class Study:
         outputs = Outputs(*(self.directory / name / kind for kind in Outputs._fields))
         source = self.directory / "source"
         counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
+        counts |= {"dropped": 0, "leaked": self.leaked}
         source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, **counts}))
         self.digests = report(trainings, source, outputs, ReportConfig(meanings()))
         return outputs.page.read_text(), json.loads(outputs.results.read_text()), outputs.model.read_bytes()

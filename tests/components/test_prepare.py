@@ -266,6 +266,53 @@ def test_the_same_photo_in_two_places_is_reported(official: Make, tmp_path: Path
     assert counted == Counter(entry["kind"] for entry in duplicates)
 
 
+@pytest.fixture
+def leaky(official: Make) -> Path:
+    """A test photo that trains, too, and a photo in two classes."""
+    photos = official("a", "b") / "images"
+    shutil.copy(photos / "a" / "5.jpg", photos / "a" / "1.jpg")
+    shutil.copy(photos / "a" / "3.jpg", photos / "b" / "2.jpg")
+    return photos.parent
+
+
+def test_leaked_photos_are_told_to_the_report(leaky: Path, tmp_path: Path) -> None:
+    manifest = run(tmp_path / "out", leaky)
+    source = json.loads((tmp_path / "out" / "source").read_text())
+    assert [names(tmp_path / "out", "test")[number] for number in source["leaked"]] == ["a/5.jpg"]
+    assert (source["dropped"], manifest["dropped"]) == (0, [])
+    look = (tmp_path / "out" / "look").read_text()
+    assert look.count("<img") == 4 + 2  # the copies, and a photo of each class
+    assert "Validation: cut from the training photos, of each class; test: the dataset's own." in html.unescape(look)
+
+
+def test_leaks_are_dropped_when_asked(leaky: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = run(tmp_path / "out", leaky, leaks="drop")
+    gone = [entry["photo"] for entry in manifest["dropped"]]
+    assert gone == ["a/1.jpg", "a/3.jpg", "b/2.jpg"]
+    found = {name for split in SPLITS for name in names(tmp_path / "out", split)}
+    assert len(found) == 9 and not found & set(gone)
+    source = json.loads((tmp_path / "out" / "source").read_text())
+    assert (source["dropped"], source["leaked"], source["left_out"]) == (3, [], 0)
+    assert "prepare: dropped 'a/1.jpg': a copy of a/5.jpg, which is in test" in capsys.readouterr().out
+    assert "Copies that are not used: 3" in (tmp_path / "out" / "look").read_text()
+
+
+def test_leaks_are_refused_when_asked(leaky: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"3 photos have a copy .*\(leaks=fail\); first: a/1\.jpg .*leaks=drop"):
+        run(tmp_path / "out", leaky, leaks="fail")
+    assert files(tmp_path / "out") == {}
+
+
+def test_a_validation_split_of_the_datasets_own_is_kept(folder: Make, tmp_path: Path) -> None:
+    root = folder(**{f"{split}/{name}": 3 for split in ("train", "val", "test") for name in ("a", "b")})
+    manifest = run(tmp_path / "out", root)
+    assert set(manifest["split_from"].values()) == {"dataset"}
+    for split, place in (("validation", "val"), ("test", "test")):
+        assert names(tmp_path / "out", split) == [
+            f"{place}/{name}/00{number}.jpg" for name in "ab" for number in range(3)
+        ]
+
+
 def test_a_dataset_that_changed_is_refused(folder: Make, tmp_path: Path) -> None:
     root = folder(a=5, b=5)
     expected = digest(str(root))

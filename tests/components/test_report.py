@@ -1,5 +1,6 @@
 """The report: its numbers, its choice, what it refuses."""
 
+import json
 import re
 from html import unescape
 from pathlib import Path
@@ -147,6 +148,26 @@ def test_the_first_screen_tells_of_photos_that_are_there_twice_or_left_out(tmp_p
     assert "1 photo is more than once in the same class and split." in first
     assert "7 of 1,300 photos could not be read and were left out." in first
     assert 'href="look.html"' in first
+
+
+def test_what_leaked_photos_do_to_test_accuracy_is_said(tmp_path: Path) -> None:
+    study = whole_study(tmp_path)
+    before, results, _ = study.report()
+    assert results["leaked"] is None and "--leaks" not in before
+    evaluation = json.loads(study.files(4).evaluation.read_text())
+    right = [label == said for label, said in zip(evaluation["labels"], evaluation["predicted"], strict=True)]
+    study.leaked = [number for number, hit in enumerate(right) if hit][:30]
+    page, results, _ = study.report("leaked")
+    row = next(each for each in results["leaked"]["starts"] if each["switch_epoch"] == 4)
+    assert results["leaked"]["photos"] == 30 and len(results["leaked"]["starts"]) == 6
+    assert row["without"] == pytest.approx((sum(right) - 30) / 270)
+    change = f"{(row['without'] - row['test_accuracy']) * 100:.1f}".replace("-", "−")
+    first = unescape(page.split("</h1>")[1].split("<table")[0]).replace("\N{NO-BREAK SPACE}", " ")
+    assert "30 of 300 test photos are in training or validation, too. Without them fine-tuning from epoch 4" in first
+    assert f"({change} points)" in first
+    study.leaked = list(range(300))
+    page, results, _ = study.report("all")
+    assert results["leaked"]["starts"][0]["without"] is None and "the test figures say nothing" in page
 
 
 def test_order_changes_nothing_and_bytes_repeat(tmp_path: Path) -> None:

@@ -183,6 +183,8 @@ def about_photos(document: Run) -> list[str]:
     if duplicates := document.get("duplicates"):
         counts = Counter(same["kind"] for same in duplicates)
         said.append(f"The same photo more than once: {repeated(counts)}; look.html names them.")
+    if dropped := document.get("dropped"):
+        said.append(f"{len(dropped)} copies were dropped; prepare's log and look.html name them.")
     return said + [f"{note}." for note in document.get("notes", [])]
 
 

@@ -30,8 +30,10 @@ def fill_in(document: Run, report: Path) -> None:
     document["best"] = results["best"]
     document["verdict"] = results["verdict"]
     document["differences"] = results["differences"]
+    document["leaked"] = results["leaked"]
     document["left_out"] = manifest["left_out"]
     document["duplicates"] = manifest["duplicates"]
+    document["dropped"] = manifest["dropped"]
     document["notes"] = manifest["notes"]
     # Beside each other: the report links to the other page by this name.
     copy(Path(outputs["prepare"]["look"]), report.with_name("look.html"))

@@ -158,6 +158,48 @@ def test_links_are_followed_and_broken_ones_named(folder: Make, tmp_path: Path) 
         digest(str(root))
 
 
+# Folders of train, validation and test
+
+
+@pytest.mark.parametrize("validation", ["val", "validation"])
+def test_a_split_in_folders_is_kept_and_photos_are_called_by_their_paths(folder: Make, validation: str) -> None:
+    root = folder(**{f"{split}/{name}": 2 for split in ("train", validation, "test") for name in ("b", "a")})
+    source = open_source(str(root), 1)
+    assert (source.classes, source.own) == (["a", "b"], {"train", "validation", "test"})
+    split = {"train": "train", validation: "validation", "test": "test"}
+    assert listing(source) == [
+        (f"{place}/{name}/00{number}.jpg", label, split[place])
+        for place in sorted(split)
+        for label, name in enumerate("ab")
+        for number in range(2)
+    ]
+
+
+def test_a_missing_test_split_is_cut_from_train_and_never_from_validation(folder: Make) -> None:
+    root = folder(**{"train/a": 10, "train/b": 5, "val/a": 4, "val/b": 4})
+    source = open_source(str(root), 1)
+    assert source.own == {"train", "validation"}
+    assert Counter((label, split) for _, label, split in listing(source)) == {
+        (0, "train"): 8, (0, "test"): 2, (1, "train"): 4, (1, "test"): 1, (0, "validation"): 4, (1, "validation"): 4,
+    }  # fmt: skip
+    assert open_source(str(folder("plain", a=5, b=5)), 1).own == set()
+
+
+def test_what_is_wrong_with_a_split_in_folders_is_told(folder: Make) -> None:
+    root = folder(**{"train/a": 3, "train/b": 3, "test/c": 3})
+    with pytest.raises(DatasetError, match="no training photo in 1 classes, first 'c'"):
+        open_source(str(root), 0)
+    root = folder("both", **{"train/a": 3, "val/a": 3, "validation/a": 3})
+    with pytest.raises(DatasetError, match="has both val/ and validation/"):
+        open_source(str(root), 0)
+    root = folder("deep", **{"train/a": 3, "train/b/old": 3})
+    with pytest.raises(DatasetError, match=r"train/b/old/000\.jpg lies too deep"):
+        open_source(str(root), 0)
+    root = folder("loose", **{"train/a": 3, "train/b": 3})
+    (root / "train" / "x.jpg").touch()
+    assert "('train/x.jpg')" in open_source(str(root), 0).notes[0]
+
+
 # Food-101's layout
 
 

@@ -21,12 +21,13 @@ def test_a_run_tells_what_was_found_about_its_photos_and_what_was_chosen(tmp_pat
     manifest = {
         "left_out": [{"photo": "a/3.jpg", "reason": "empty"}],
         "duplicates": duplicates,
+        "dropped": [],
         "notes": ["1 files lie"],
     }
     verdict = {"kind": "no gain shown", "starts": [None, 2], "recommended": 2}
     differences = [{"start": 2, "against": None, "points": -20.0, "low": -30.0, "high": -10.0}]
     results = {"results": [ALONE, FIRST, SECOND], "starts": [ALONE, FIRST], "best": BEST, "conclusion": "…"}
-    results |= {"verdict": verdict, "differences": differences}
+    results |= {"verdict": verdict, "differences": differences, "leaked": None}
     files = {"look": "<html>look", "page": "<html>page", "results": json.dumps(results)}
     for name, content in files.items():
         (tmp_path / name).write_text(content)

@@ -1,0 +1,77 @@
+"""What test accuracy is without the test photos that are in training or validation, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.report.style import details, table
+from components.report.wording import capital, percent, points, start, unbroken
+
+if TYPE_CHECKING:
+    from components.report.starts import Comparison, Start
+    from switchpoint.documents import Leaked
+
+
+def without(starts: Sequence[Start], leaked: Sequence[int]) -> Leaked | None:
+    """Each start's test accuracy with and without them, meant over the seeds.
+
+    Args:
+        starts: Transfer learning alone first.
+        leaked: Their places among the test photos.
+
+    Returns:
+        None where there are none.
+    """
+    if not leaked:
+        return None
+    kept = np.ones(starts[0].trainings[0].evaluation["photos"], bool)
+    kept[list(leaked)] = False
+
+    def accuracy(each: Start) -> float | None:
+        answers = (training.evaluation for training in each.trainings)
+        return mean(float(np.equal(one["labels"], one["predicted"])[kept].mean()) for one in answers)
+
+    return {
+        "photos": len(leaked),
+        "starts": [
+            {
+                "switch_epoch": each.switch_epoch,
+                "test_accuracy": mean(training.evaluation["top_1"] for training in each.trainings),
+                "without": accuracy(each) if kept.any() else None,
+            }
+            for each in starts
+        ],
+    }
+
+
+def told(compared: Comparison) -> str:
+    """A sentence of the recommended start, and all of them for who asks; nothing where no test photo leaked."""
+    found = compared.document["leaked"]
+    if found is None:
+        return ""
+    row, count, every = found["starts"][compared.chosen], found["photos"], compared.document["photos"]["test"]
+    which = f"{count:,} of {every:,} test photos {'is' if count == 1 else 'are'} in training or validation, too"
+    if row["without"] is None:
+        return f'<p class="prose"><strong>{unbroken(capital(which))}: the test figures say nothing.</strong></p>'
+    change = points((row["without"] - row["test_accuracy"]) * 100)
+    sentence = (
+        f"{which}. Without {'it' if count == 1 else 'them'} {start(row['switch_epoch'])} names "
+        f"{percent(row['without'])} right, not {percent(row['test_accuracy'])} ({change} points)."
+    )
+    body = [
+        (
+            capital(start(each["switch_epoch"])),
+            percent(each["test_accuracy"]),
+            percent(each["without"]),
+            points(((each["without"] or 0.0) - each["test_accuracy"]) * 100),
+        )
+        for each in found["starts"]
+    ]
+    head = ("Start", "All test photos", "Without the leaked ones", "Difference (points)")
+    numbers = details("Every start with and without them", table(head, body))
+    return f"""<p class="prose"><strong>{unbroken(capital(sentence))}</strong> All other figures count them;
+<code>--leaks drop</code> trains without their copies.</p>{numbers}"""

@@ -1,0 +1,96 @@
+"""A dataset looked at from the terminal."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from switchpoint.command.cli.main import main
+from switchpoint.provenance.digests import ROOT
+
+Make = Callable[..., Path]
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["check", *map(str, arguments)], catch_exceptions=False)
+
+
+def test_a_clean_dataset_needs_no_decision(folder: Make) -> None:
+    result = call(folder(cats=10, dogs=15))
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[1:] == [
+        "train              18  what is left",
+        "validation          2  cut: 10% of each class's training photos (--validation-fraction, --seed 1)",
+        "test                5  cut: 20% of each class (--seed 1)",
+        "Smallest classes: cats 10, dogs 15",
+        "Nothing needs a decision.",
+    ]
+
+
+@pytest.fixture
+def troubled(folder: Make) -> Path:
+    """A leak, a photo in two classes, one twice, one that can't be read, and a class that is in no test."""
+    root = folder(**{f"{split}/{name}": 4 for split in ("train", "validation", "test") for name in ("a", "b")})
+    shutil.copytree(root / "train" / "a", root / "train" / "c")
+    for number, path in enumerate(sorted((root / "train" / "c").iterdir())):
+        path.write_bytes((root / "train" / "c" / "000.jpg").read_bytes() if number else b"no photo")
+    shutil.copy(root / "validation" / "b" / "000.jpg", root / "train" / "c" / "001.jpg")
+    shutil.copy(root / "test" / "b" / "001.jpg", root / "train" / "b" / "leak.jpg")
+    for name in ("002", "003"):
+        shutil.copy(root / "train" / "a" / "000.jpg", root / "train" / "a" / f"{name}.jpg")
+        (root / "train" / "c" / f"{name}.jpg").unlink()
+    return root
+
+
+def test_what_needs_a_decision_is_said_and_is_the_exit_code(troubled: Path) -> None:
+    result = call(troubled)
+    assert result.exit_code == 3
+    lines = result.output.splitlines()
+    assert "train              10  the dataset's own" in lines
+    assert "Smallest classes: c 1, a 12, b 13" in lines
+    assert any(line.startswith("1 can't be read: not an image") and "train/c/000.jpg" in line for line in lines)
+    assert "  test/b/001.jpg = train/b/leak.jpg" in lines
+    decide = lines[lines.index("To be decided:") + 1 :]
+    assert [line.split(":")[0].split(",")[0].strip() for line in decide] == [
+        "2 photos are in more than one of train",
+        "1 photo is in more than one class",
+        "1 of 27 photos can't be read",
+        "1 classes have no photo in validation (c)",
+        "1 classes have no photo in test (c)",
+    ]
+    assert call(troubled, "--max-left-out", "0.1").output.count("can't be read") == 1
+
+
+def test_programs_read_the_same(troubled: Path) -> None:
+    result = call(troubled, "--json")
+    assert result.exit_code == 3
+    found = json.loads(result.stdout)
+    assert (found["photos"], len(found["digest"]), len(found["decide"])) == (26, 64, 5)
+    assert found["classes"][2] == {"class": "c", "train": 1, "validation": 0, "test": 0}
+    assert found["splits"]["test"] == {"photos": 8, "from": "dataset"}
+    assert found["smallest"][0] == {"class": "c", "photos": 1}
+    assert found["without"] == {"train": [], "validation": ["c"], "test": ["c"]}
+    assert [entry["photo"] for entry in found["left_out"]] == ["train/c/000.jpg"]
+    assert {"photos": ["test/b/001.jpg", "train/b/leak.jpg"], "kind": "across splits", "exact": True} in found[
+        "duplicates"
+    ]
+
+
+def test_what_is_no_dataset_is_an_error(folder: Make) -> None:
+    missing = call("nowhere")
+    assert missing.exit_code == 2 and "does not exist" in missing.stderr
+    single = call(folder(only=3))
+    assert single.exit_code == 1 and "has 1 classes (only)" in single.stderr
+
+
+def test_it_needs_no_tensorflow(folder: Make, tmp_path: Path) -> None:
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('check is not to need it')")
+    command = [sys.executable, "-m", "switchpoint.command", "check", str(folder(cats=5, dogs=5))]
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
