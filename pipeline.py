@@ -65,8 +65,9 @@ def switchpoint(
     have, braces are the words to choose from.
 
     Args:
-        dataset: Photos: `sample` (drawn dishes), a folder with one sub-folder a class, Food-101's folder or .tar.gz,
-            tfds:NAME, gs://…, s3://…, or pvc://CLAIM/PATH on a cluster.
+        dataset: Photos: `sample` (drawn dishes), a folder with one sub-folder a class or with train/, val/ and test/
+            of such, a CSV or Parquet file of paths and labels, Food-101's folder or .tar.gz, tfds:NAME, gs://…, s3://…,
+            or pvc://CLAIM/PATH on a cluster.
         dataset_digest: SHA-256 of the dataset, which prepare checks; empty = taken when the run starts, of a volume
             from sizes and times; `contents` = of a volume from its files' contents.
         backbone: Network that sees the photos, such as efficientnet_b0 or efficientnet_lite0.

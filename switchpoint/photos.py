@@ -21,7 +21,7 @@ def read(photo: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
     """Read a photo as prepare does: upright (EXIF), transparency on white, 16 bits scaled to 8.
 
     Args:
-        photo: A file's path, or its content: JPEG, PNG, GIF, WebP, BMP, TIFF or PPM.
+        photo: A file's path, or its content: JPEG, PNG, GIF, WebP, BMP, TIFF, PPM or HEIC.
 
     Returns:
         uint8 (height, width, 3), RGB; `model.predict(read("photo.jpg")[None])` is a batch of one.

@@ -90,7 +90,7 @@ def test_the_bytes_do_not_depend_on_the_workers(
 
 def test_a_process_that_dies_says_so() -> None:
     with Converters((43, 37)) as converters:
-        assert converters.convert(b"broken") == (b"", b"", "not an image (JPEG, PNG, GIF, WEBP, BMP, TIFF, PPM)")
+        assert converters.convert(b"broken") == (b"", b"", "not an image (JPEG, PNG, GIF, WEBP, BMP, TIFF, PPM, HEIF)")
         converters._processes[0].kill()
         with pytest.raises(SwitchpointError, match=r"exit code -9 .*Give prepare more memory"):
             converters.convert(b"broken")

@@ -5,7 +5,9 @@
 `gs://BUCKET/NAME`   a folder or an archive as below, in object storage; `s3://BUCKET/NAME` and `minio://…` too
 `pvc://CLAIM/PATH`   the same on a volume of the cluster
 a `.tar.gz`          Food-101 as it is published, read as a stream
-a folder             one sub-folder a class, or Food-101's layout: `images/CLASS/ID.jpg`, split and classes in `meta/`
+a `.csv`, `.parquet` paths and labels of photos, and where there is such a column their splits
+a folder             one sub-folder a class; `train/`, `val/` and `test/` with such sub-folders; or Food-101's layout:
+                     `images/CLASS/ID.jpg`, split and classes in `meta/`
 
 A new source is a file here with `find(address)`, which gives a `source.Reader` or None, and its place in `SOURCES`.
 """
@@ -14,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchpoint.data.sources import archive, bucket, folder, sample, tfds, volume
+from switchpoint.data.sources import archive, bucket, folder, sample, table, tfds, volume
 from switchpoint.data.sources.source import Opened, Photo, Reader
 from switchpoint.errors import DatasetError
 
-SOURCES = (sample, tfds, bucket, volume, archive, folder)  # the first that knows an address has it
+SOURCES = (sample, tfds, bucket, volume, table, archive, folder)  # the first that knows an address has it
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,10 @@ def find(address: str) -> Reader:
     readers: Iterator[Reader | None] = (source.find(address) for source in SOURCES)
     if found := next(filter(None, readers), None):
         return found
-    what = "is a file, but no tar archive" if Path(address).expanduser().is_file() else "does not exist"
+    what = "is a file, but no tar archive, CSV or Parquet" if Path(address).expanduser().is_file() else "does not exist"
     raise DatasetError(
-        f"Dataset {address!r} {what}. Pass sample, a folder with one sub-folder a class, "
-        "Food-101 as a folder or .tar.gz, gs://…, s3://…, pvc://CLAIM/…, or tfds:NAME."
+        f"Dataset {address!r} {what}. Pass sample, a folder with one sub-folder a class, a CSV or Parquet "
+        "file of paths and labels, Food-101 as a folder or .tar.gz, gs://…, s3://…, pvc://CLAIM/…, or tfds:NAME."
     )
 
 

@@ -1,11 +1,12 @@
-"""Object storage: `gs://BUCKET/NAME` or `s3://BUCKET/NAME`, a folder or an archive there."""
+"""Object storage: `gs://BUCKET/NAME` or `s3://BUCKET/NAME`, a folder, an archive or a table there."""
 
+import hashlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from switchpoint import addresses, storage
-from switchpoint.data.sources import archive, folder
+from switchpoint.data.sources import archive, folder, table
 from switchpoint.data.sources.source import Opened
 from switchpoint.errors import DatasetError
 
@@ -16,24 +17,31 @@ def find(address: str) -> "Bucket | None":
 
 
 class Bucket:
-    """A folder or an archive in object storage, fetched once to a temporary directory and read there."""
+    """What lies in object storage, fetched once to a temporary directory and read there; a table with its folder."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        path = PurePosixPath(uri)
+        self.table = path.name if path.suffix.lower() in table.SUFFIXES else ""
+        self.root = uri.rpartition("/")[0] if self.table else uri
         self.fetched = ""
 
     def digest(self) -> str:
         """Hex SHA-256 over what a listing has: names, versions, checksums."""
-        return self.fetched or storage.digest(self.uri)
+        return self.fetched or self._digest(storage.digest(self.root))
+
+    def _digest(self, listed: str) -> str:
+        return hashlib.sha256(f"{self.table} in {listed}".encode()).hexdigest() if self.table else listed
 
     def open(self, seed: int) -> Opened:
         """Fetch it, then read it as what it is."""
         self.directory = tempfile.TemporaryDirectory()
-        target = Path(self.directory.name, PurePosixPath(self.uri).name)
-        self.fetched = storage.download(self.uri, target)
-        reader = archive.find(str(target)) or folder.find(str(target))
+        target = Path(self.directory.name, PurePosixPath(self.root).name)
+        self.fetched = self._digest(storage.download(self.root, target))
+        found = str(target / self.table)
+        reader = table.find(found) or archive.find(found) or folder.find(found)
         if reader is None:
-            raise DatasetError(f"{self.uri} is neither a folder of photos nor a tar archive.")
+            raise DatasetError(f"{self.uri} is neither a folder of photos nor a tar archive, CSV or Parquet.")
         opened = reader.open(seed)
         kept = self.directory  # for as long as the photos may be read
         return replace(opened, photos=lambda: (photo for _ in [kept] for photo in opened.photos()))

@@ -10,7 +10,7 @@ from switchpoint.data.sources.source import TEST_FRACTION, Split
 from switchpoint.data.split import cut
 from switchpoint.errors import DatasetError
 
-# By their names: nothing is read before it is known to be of use. HEIC and AVIF are photos too, though none is decoded.
+# By their names: nothing is read before it is known to be of use. AVIF are photos too, though none is decoded.
 PHOTO = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|p[bgpn]m|heic|heif|avif)$", re.IGNORECASE)
 JUNK = {"Thumbs.db", "desktop.ini", "__MACOSX"}  # what file managers leave behind, beside hidden files
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from switchpoint import addresses
-from switchpoint.data.sources import archive, folder
+from switchpoint.data.sources import archive, folder, table
 from switchpoint.data.sources.source import Opened
 from switchpoint.errors import DatasetError
 
@@ -26,13 +26,14 @@ class Volume:
     def digest(self) -> str:
         """Hex SHA-256 over paths, sizes and times of change, as fine as the file system has them: nothing is read."""
         reader = self._reader()
-        names = (
-            [name for name in reader.paths() if not name.endswith("/")] if isinstance(reader, folder.Folder) else [""]
-        )
+        root = self.path if isinstance(reader, folder.Folder) else self.path.parent
+        names = [self.path.name]
+        if not isinstance(reader, archive.Archive):
+            names = [name for name in reader.paths() if not name.endswith("/")]
         hashed = hashlib.sha256()
         try:
             for name in names:
-                found = (self.path / name).stat()
+                found = (root / name).stat()
                 hashed.update(json.dumps([name, found.st_size, found.st_mtime_ns]).encode() + b"\n")
         except OSError as error:
             raise DatasetError(f"{self.address} can't be read: {error}.") from error
@@ -46,15 +47,15 @@ class Volume:
         """Read it as what it is."""
         return self._reader().open(seed)
 
-    def _reader(self) -> "archive.Archive | folder.Folder":
+    def _reader(self) -> "archive.Archive | folder.Folder | table.Table":
         if not self.mount.is_dir():
             raise DatasetError(
                 f"{self.address} is on a volume of a cluster, and none is mounted at {self.mount}. `switchpoint submit "
                 f"--dataset {self.address}` mounts it; a run started in the UI has the volumes that its profile names "
                 f"(claims: [{self.mount.name}]). On this machine give a path."
             )
-        found = archive.find(str(self.path)) or folder.find(str(self.path))
+        found = table.find(str(self.path)) or archive.find(str(self.path)) or folder.find(str(self.path))
         if found is None:
-            what = "neither a folder of photos nor a tar archive" if self.path.exists() else "not there"
+            what = "neither a folder of photos nor a tar archive, CSV or Parquet" if self.path.exists() else "not there"
             raise DatasetError(f"{self.address} is {what}: it is {self.path} where the volume is mounted.")
         return found

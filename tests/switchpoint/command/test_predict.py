@@ -65,7 +65,7 @@ def test_batches_say_what_the_model_says_of_each_photo(model: Path, photos: Path
         *(f"nested/{number:02d}.jpg" for number in range(BATCH + 3)), "turned é.jpg",
     ]  # fmt: skip
     assert result.stderr.splitlines() == [
-        f"{photos / 'broken.jpg'} can't be read: not an image (JPEG, PNG, GIF, WEBP, BMP, TIFF, PPM)"
+        f"{photos / 'broken.jpg'} can't be read: not an image (JPEG, PNG, GIF, WEBP, BMP, TIFF, PPM, HEIF)"
     ]
     whole = keras.models.load_model(model, compile=False)
     assert np.ptp([each["probability"] for each in found]) > 0.01  # else the photos would make no difference

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageFile
 
@@ -85,6 +86,20 @@ def test_exif_turns_the_photo_upright(orientation: int) -> None:
     image = images.decode(saved(stored, "PNG", exif=exif))
     assert image.size == (24, 16)
     np.testing.assert_array_equal(np.asarray(image), np.asarray(upright))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_heic_is_read_upright(orientation: int) -> None:
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    left = left_half(ORANGE, (255, 255, 255), "RGB").resize((96, 64))
+    found = images.decode(saved(left, "HEIF", quality=95, exif=exif.tobytes()))
+    assert found.size == ((96, 64) if orientation == 1 else (64, 96))
+    corner = found.getpixel((4, 4))  # turned by a quarter to the right, left is above
+    assert all(abs(is_ - was) < 12 for is_, was in zip(corner, ORANGE, strict=True))
+    with pytest.raises(images.UnreadablePhotoError):
+        images.decode(saved(left, "HEIF")[:300])
 
 
 def tiff(bits: int, photometric: int, strip: bytes) -> bytes:

@@ -128,7 +128,7 @@ def test_what_is_no_dataset_says_what_to_do(folder: Make, tmp_path: Path) -> Non
     with pytest.raises(DatasetError, match=r"'nowhere' does not exist\. Pass sample, a folder"):
         open_source("nowhere", 0)
     (tmp_path / "notes.txt").write_text("x" * 2000)
-    with pytest.raises(DatasetError, match="is a file, but no tar archive"):
+    with pytest.raises(DatasetError, match="is a file, but no tar archive, CSV or Parquet"):
         digest(str(tmp_path / "notes.txt"))
     with pytest.raises(DatasetError, match=r"has 1 classes \(only\); a classifier needs two"):
         open_source(str(folder("one", only=3)), 0)
