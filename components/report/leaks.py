@@ -48,30 +48,41 @@ def without(starts: Sequence[Start], leaked: Sequence[int]) -> Leaked | None:
     }
 
 
-def told(compared: Comparison) -> str:
-    """A sentence of the recommended start, and all of them for who asks; nothing where no test photo leaked."""
-    found = compared.document["leaked"]
-    if found is None:
-        return ""
-    row, count, every = found["starts"][compared.chosen], found["photos"], compared.document["photos"]["test"]
+def sentence(found: Leaked, chosen: int, every: int) -> str:
+    """What it does to the recommended start.
+
+    Args:
+        found: From `without`.
+        chosen: The recommended start's number.
+        every: Test photos.
+    """
+    row, count = found["starts"][chosen], found["photos"]
     which = f"{count:,} of {every:,} test photos {'is' if count == 1 else 'are'} in training or validation, too"
     if row["without"] is None:
-        return f'<p class="prose"><strong>{unbroken(capital(which))}: the test figures say nothing.</strong></p>'
+        return f"{which}: the test figures say nothing."
     change = points((row["without"] - row["test_accuracy"]) * 100)
-    sentence = (
+    return (
         f"{which}. Without {'it' if count == 1 else 'them'} {start(row['switch_epoch'])} names "
         f"{percent(row['without'])} right, not {percent(row['test_accuracy'])} ({change} points)."
     )
+
+
+def told(compared: Comparison) -> str:
+    """That sentence, and all starts for who asks; nothing where no test photo leaked."""
+    found = compared.document["leaked"]
+    if found is None:
+        return ""
     body = [
         (
             capital(start(each["switch_epoch"])),
             percent(each["test_accuracy"]),
             percent(each["without"]),
-            points(((each["without"] or 0.0) - each["test_accuracy"]) * 100),
+            "–" if each["without"] is None else points((each["without"] - each["test_accuracy"]) * 100),
         )
         for each in found["starts"]
     ]
     head = ("Start", "All test photos", "Without the leaked ones", "Difference (points)")
     numbers = details("Every start with and without them", table(head, body))
-    return f"""<p class="prose"><strong>{unbroken(capital(sentence))}</strong> All other figures count them;
-<code>--leaks drop</code> trains without their copies.</p>{numbers}"""
+    said = unbroken(sentence(found, compared.chosen, compared.document["photos"]["test"]))
+    return f"""<p class="prose"><strong>{said}</strong> All other figures count them; <code>--leaks drop</code> trains
+without their copies.</p>{numbers}"""

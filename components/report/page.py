@@ -264,9 +264,11 @@ cases. {of}</p>{numbers}"""
 
 def of_photos(source: Source) -> str:
     """What a reader should know of the photos before believing a figure, and where they are to be seen."""
-    said = [f"The same photo more than once: {repeated(source['duplicates'])}."] if source["duplicates"] else []
+    said = []
     if dropped := source["dropped"]:
-        said.append(f"{dropped:,} copies were left out (--leaks drop).")
+        said.append(f"{dropped:,} photos that are in several splits or classes were left out (--leaks drop).")
+    if still := repeated(source["duplicates"], bool(dropped)):
+        said.append(f"The same photo more than once: {still}.")
     if left_out := source["left_out"]:
         said.append(f"{left_out:,} of {source['photos']:,} photos could not be read and were left out.")
     warned = f"<strong>{unbroken(' '.join(said))}</strong> " if said else ""

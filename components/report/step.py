@@ -172,6 +172,8 @@ def compare(starts: Sequence[Start], leaked: Sequence[int] = ()) -> Comparison:
         "photos": {"test": best.evaluation["photos"]},
     }
     document["conclusion"] = conclusion(starts, choice.start, judged)
+    if found := document["leaked"]:
+        document["conclusion"] += f" {leaks.sentence(found, choice.start, document['photos']['test'])}"
     return Comparison(document, choice.start, best, starts)
 
 

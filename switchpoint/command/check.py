@@ -59,7 +59,8 @@ def check(values: Parameters, tell: Callable[[Progress], None]) -> Checked:
 
 
 def of_manifest(manifest: Manifest) -> Checked:
-    """The same of records; nothing is left to be decided."""
+    """The same of records; nothing is left to be decided, and copies that were dropped are none any more."""
+    within = [same for same in manifest["duplicates"] if same["kind"] == "within a class"]
     return {
         **manifest["source"],
         **_counted(
@@ -68,7 +69,7 @@ def of_manifest(manifest: Manifest) -> Checked:
             manifest["split_from"],
         ),
         "left_out": manifest["left_out"],
-        "duplicates": manifest["duplicates"],
+        "duplicates": within if manifest["dropped"] else manifest["duplicates"],
         "notes": manifest["notes"],
         "decide": [],
     }
@@ -103,13 +104,13 @@ def decisions(found: Checked, max_left_out: float) -> list[str]:
     kinds = Counter(same["kind"] for same in found["duplicates"])
     if kinds["across splits"]:
         said.append(
-            f"{_photos(kinds['across splits'])} {KINDS['across splits']}, which flatters the result: remove the copies "
-            "that train, or run with --leaks drop."
+            f"{photos_are(kinds['across splits'])} {KINDS['across splits']}, which flatters the result: remove the "
+            "copies that train, or run with --leaks drop."
         )
     if kinds["across classes"]:
         said.append(
-            f"{_photos(kinds['across classes'])} {KINDS['across classes']}: remove the copies with the wrong label, or "
-            "run with --leaks drop, which leaves all of them out."
+            f"{photos_are(kinds['across classes'])} {KINDS['across classes']}: remove the copies with the wrong "
+            "label, or run with --leaks drop, which leaves all of them out."
         )
     every = found["photos"] + len(found["left_out"])
     if len(found["left_out"]) > max_left_out * every:
@@ -125,7 +126,8 @@ def decisions(found: Checked, max_left_out: float) -> list[str]:
     return said
 
 
-def _photos(count: int) -> str:
+def photos_are(count: int) -> str:
+    """How many, with their verb."""
     return f"{count:,} photo{'s are' if count > 1 else ' is'}"
 
 
@@ -137,7 +139,7 @@ def first(names: Sequence[str], count: int = 5) -> str:
 def summary(found: Checked) -> list[str]:
     """The same in a few lines, problems alone after the first."""
     numbers = ", ".join(
-        f"{entry['photos']:,} {split} ({'own' if entry['from'] == 'dataset' else 'cut'})"
+        f"{entry['photos']:,} {split} ({'own split' if entry['from'] == 'dataset' else 'cut'})"
         for split, entry in found["splits"].items()
     )
     said = [f"{len(found['classes']):,} classes, {found['photos']:,} photos: {numbers}"]
@@ -145,7 +147,7 @@ def summary(found: Checked) -> list[str]:
     if found["left_out"]:
         said.append(f"{len(found['left_out']):,} photos can't be read")
     kinds = Counter(same["kind"] for same in found["duplicates"])
-    return said + [f"{_photos(kinds[kind])} {words}" for kind, words in KINDS.items() if kinds[kind]]
+    return said + [f"{photos_are(kinds[kind])} {words}" for kind, words in KINDS.items() if kinds[kind]]
 
 
 def by_reason(left_out: Iterable[LeftOut]) -> dict[str, list[str]]:

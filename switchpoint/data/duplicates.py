@@ -74,10 +74,7 @@ def near(prints: Array) -> list[tuple[int, int]]:
     waiting = candidates(np.concatenate([prints["hash"], prints["mirrored"]]))
 
     def compared(pairs: Array) -> Array:
-        first, second = pairs.T
-        other = prints["pixels"][second % count]
-        other = np.where((second >= count)[:, None, None, None], other[:, :, ::-1], other)
-        return pairs[same(prints["pixels"][first], other)]
+        return pairs[differences(prints, pairs) <= DIFFERENT]
 
     workers = cores()
     with ThreadPoolExecutor(workers) as pool:
@@ -91,6 +88,16 @@ def near(prints: Array) -> list[tuple[int, int]]:
                 leaders = np.fromiter(map(groups.lead, range(count)), np.int64, count)
                 waiting = waiting[leaders[waiting[:, 0]] != leaders[waiting[:, 1] % count]]
     return sorted(found)
+
+
+def differences(prints: Array, pairs: Array) -> Array:
+    """The `difference` of each pair, as `candidates` gives them."""
+    import numpy as np
+
+    first, second = pairs.T
+    other = prints["pixels"][second % len(prints)]
+    mirrored = (second >= len(prints))[:, None, None, None]
+    return difference(prints["pixels"][first], np.where(mirrored, other[:, :, ::-1], other))
 
 
 def candidates(hashes: Array) -> Array:
@@ -141,8 +148,11 @@ def _apart(hashes: Array, one: Array, other: Array) -> Array:
     return found
 
 
-def same(one: Array, other: Array) -> Array:
-    """Whether pictures show the same, one laid over the other as well as it goes: bool (pairs,).
+def difference(one: Array, other: Array) -> Array:
+    """How far pictures are from showing the same, one laid over the other as well as it goes: float (pairs,).
+
+    It is the root mean square of what is left, in the one of 16 parts where that is most, in spreads of the picture:
+    two white plates are alike but for what lies on them.
 
     Args:
         one: uint8 (pairs, side, side, 3).
@@ -167,7 +177,7 @@ def same(one: Array, other: Array) -> Array:
     weights = np.broadcast_to(weight, left.shape).reshape(parts).sum(axis=(2, 4, 5))
     worst = np.sqrt((left**2).reshape(parts).sum(axis=(2, 4, 5)) / np.maximum(weights, 1)).max(axis=(1, 2))
     spread = np.sqrt((second**2).sum(axis=whole) / (3 * pixels[:, 0, 0, 0]))
-    found: Array = worst <= DIFFERENT * np.maximum(spread, 1)  # below one level there is nothing to go by
+    found: Array = worst / np.maximum(spread, 1)  # below one level there is nothing to go by
     return found
 
 

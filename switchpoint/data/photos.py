@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 # No others: Pillow also knows formats that start programs (EPS starts Ghostscript), and a dataset is not trusted.
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "HEIF")
+PILLOWS: tuple[str, ...] = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+FORMATS = (*PILLOWS, "HEIF")
 MAX_PIXELS = 89_478_485  # Pillow's default, which the program that reads photos may have changed
 
 
@@ -38,12 +39,14 @@ def decode(data: bytes, before: "Callable[[int], object]" = int) -> "Image":
 
     if not data:
         raise UnreadablePhotoError("empty file")
+    formats = PILLOWS
     if data[4:8] == b"ftyp":  # HEIC's beginning, and AVIF's
         import pillow_heif
 
         pillow_heif.register_heif_opener()
+        formats = FORMATS
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             pixels = image.width * image.height
             if pixels > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width}×{image.height} pixels are too many")

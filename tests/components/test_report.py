@@ -165,6 +165,7 @@ def test_what_leaked_photos_do_to_test_accuracy_is_said(tmp_path: Path) -> None:
     first = unescape(page.split("</h1>")[1].split("<table")[0]).replace("\N{NO-BREAK SPACE}", " ")
     assert "30 of 300 test photos are in training or validation, too. Without them fine-tuning from epoch 4" in first
     assert f"({change} points)" in first
+    assert f"({change} points)." in results["conclusion"].replace("\N{NO-BREAK SPACE}", " ")
     study.leaked = list(range(300))
     page, results, _ = study.report("all")
     assert results["leaked"]["starts"][0]["without"] is None and "the test figures say nothing" in page

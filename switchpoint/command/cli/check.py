@@ -65,7 +65,7 @@ def _watched(values: Parameters) -> Checked:
 
 def _lines(found: Checked, values: Parameters) -> list[str]:
     """What a person reads."""
-    from switchpoint.command.check import KINDS, by_kind, by_reason, first, origin
+    from switchpoint.command.check import KINDS, by_kind, by_reason, first, origin, photos_are
 
     lines = [f"{found['dataset']}: {len(found['classes']):,} classes, {found['photos']:,} photos"]
     for split, size in found["splits"].items():
@@ -75,7 +75,7 @@ def _lines(found: Checked, values: Parameters) -> list[str]:
     for reason, photos in by_reason(found["left_out"]).items():
         lines.append(f"{len(photos):,} can't be read: {reason}: {first(photos)}")
     for kind, entries in by_kind(found["duplicates"]).items():
-        lines.append(f"{len(entries):,} {KINDS[kind]} (= same bytes, ~ looks the same):")
+        lines.append(f"{photos_are(len(entries))} {KINDS[kind]} (= same bytes, ~ looks the same):")
         for entry in entries[:NAMED]:
             lines.append("  " + (" = " if entry["exact"] else " ~ ").join(entry["photos"]))
         if len(entries) > NAMED:

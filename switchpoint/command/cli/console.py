@@ -164,7 +164,8 @@ def of_records(records: str) -> list[str]:
         manifest = json.loads((Path(records) / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return summary(of_manifest(manifest))
+    dropped = len(manifest["dropped"])
+    return summary(of_manifest(manifest)) + [f"{dropped:,} copies were dropped (--leaks drop)"] * bool(dropped)
 
 
 def steps_table(steps: list[Step], loops: Loops) -> Table:
@@ -180,11 +181,12 @@ def about_photos(document: Run) -> list[str]:
     said = []
     if left_out := document.get("left_out"):
         said.append(f"{len(left_out)} photos were left out; prepare's log and look.html name them.")
-    if duplicates := document.get("duplicates"):
-        counts = Counter(same["kind"] for same in duplicates)
-        said.append(f"The same photo more than once: {repeated(counts)}; look.html names them.")
-    if dropped := document.get("dropped"):
+    dropped = document.get("dropped", [])
+    if dropped:
         said.append(f"{len(dropped)} copies were dropped; prepare's log and look.html name them.")
+    counts = Counter(same["kind"] for same in document.get("duplicates", []))
+    if still := repeated(counts, bool(dropped)):
+        said.append(f"The same photo more than once: {still}; look.html names them.")
     return said + [f"{note}." for note in document.get("notes", [])]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from kfp import local
 
+from switchpoint.data.sources import table
 from switchpoint.storage.s3_client import MINIO
 from switchpoint.training.resume import RESUME, RUN
 
@@ -15,7 +16,9 @@ def runner(parameters: dict[str, Any]) -> local.DockerRunner:
     """Kfp's runner of containers, as this user, with the dataset and the weights where the parameters say they are."""
     from docker.types import Mount
 
-    paths = [Path(parameters[key]) for key in ("dataset", "weights")]
+    dataset = Path(parameters["dataset"])
+    beside = dataset.parent if dataset.suffix.lower() in table.SUFFIXES else dataset  # a table's photos
+    paths = [beside, Path(parameters["weights"])]
     mounts = [
         Mount(target=str(path), source=str(path), type="bind", read_only=True)
         for path in paths

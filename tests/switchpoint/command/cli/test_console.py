@@ -1,7 +1,9 @@
 """What a person sees while a run goes: the lines are those that the steps print."""
 
 import io
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,6 +130,36 @@ def test_a_file_gets_a_line_an_epoch(said: Callable[..., str]) -> None:
     ]
 
 
+@pytest.mark.parametrize("dropped", [[], [{"photo": "a/1.jpg", "reason": "a copy"}]])
+def test_what_the_photos_are_is_said_before_anything_trains(tmp_path: Path, dropped: list[dict[str, str]]) -> None:
+    counts = {"train": [3, 4], "validation": [1, 1], "test": [1, 0]}
+    manifest = {
+        "classes": ["a", "b"], "source": {"dataset": "photos", "digest": "d"}, "notes": [], "dropped": dropped,
+        "splits": {name: {"photos": sum(per_class), "per_class": per_class} for name, per_class in counts.items()},
+        "split_from": {"train": "dataset", "validation": "cut", "test": "dataset"},
+        "left_out": [{"photo": "b/1.jpg", "reason": "empty"}],
+        "duplicates": [{"photos": ["a/1.jpg", "a/2.jpg"], "kind": "across splits", "exact": False}],
+    }  # fmt: skip
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    show = Show(Console(file=io.StringIO(), width=80), [1])
+    prepare = {"name": "prepare", "seed": None, "switch_epoch": None, "state": "cached"}
+    show.ended(prepare | {"outputs": {"records": str(tmp_path)}})
+    copies = (
+        "1 copies were dropped (--leaks drop)"
+        if dropped
+        else "1 photo is in more than one of train, validation and test"
+    )
+    assert printed(show).splitlines() == [
+        "prepare        cached",
+        "prepare        2 classes, 10 photos: 7 train (own split), 2 validation (cut), 1 test (own split)",
+        "prepare        1 classes have no photo in test",
+        "prepare        1 photos can't be read",
+        f"prepare        {copies}",
+    ]
+    show.ended(prepare | {"outputs": {"records": str(tmp_path / "gone")}})
+    assert printed(show).splitlines()[-1] == "prepare        cached"
+
+
 def test_steps_of_several_seeds_are_told_apart_in_a_column() -> None:
     show = Show(Console(file=io.StringIO(), width=80), {"seeds": [1, 12]})
     for step in (
@@ -223,5 +255,10 @@ def test_photos_that_are_there_twice_are_told() -> None:
         "the result; 1 photo is in more than one class, which no model can get right; "
         "1 photo is more than once in the same class and split; look.html names them.",
         "2 files lie beside the class folders: without a class they are not used ('x', 'y.jfif').",
+    ]
+    dropped = document | {"left_out": [], "notes": [], "dropped": [{"photo": "a/1.jpg", "reason": "a copy"}] * 4}
+    assert about_photos(dropped) == [
+        "4 copies were dropped; prepare's log and look.html name them.",
+        "The same photo more than once: 1 photo is more than once in the same class and split; look.html names them.",
     ]
     assert about_photos({"left_out": [], "duplicates": []}) == []  # type: ignore[typeddict-item]
