@@ -141,8 +141,8 @@ def test_what_the_photos_are_is_said_before_anything_trains(tmp_path: Path, drop
         "duplicates": [{"photos": ["a/1.jpg", "a/2.jpg"], "kind": "across splits", "exact": False}],
     }  # fmt: skip
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    show = Show(Console(file=io.StringIO(), width=80), [1])
-    prepare = {"name": "prepare", "seed": None, "switch_epoch": None, "state": "cached"}
+    show = Show(Console(file=io.StringIO(), width=80), {})
+    prepare = TRANSFER | {"name": "prepare", "state": "cached"}
     show.ended(prepare | {"outputs": {"records": str(tmp_path)}})
     copies = (
         "1 copies were dropped (--leaks drop)"
