@@ -105,7 +105,8 @@ def measure(photos: Sequence[Image.Image], originals: Sequence[bytes], change: C
     drawn, count = random.Random(0), len(photos)
     prints = prints_of([*originals, *(fingerprint(change(photo, drawn)) for photo in photos)])
     pairs = candidates(np.concatenate([prints["hash"], prints["mirrored"]]))
-    apart = np.concatenate([differences(prints, part) for part in np.array_split(pairs, len(pairs) // 256 + 1)])
+    numbers, parts = np.arange(len(prints)), np.array_split(pairs, len(pairs) // 256 + 1)
+    apart = np.concatenate([differences(prints, numbers, part) for part in parts])
     own: dict[int, float] = {}
     others: dict[tuple[int, int], float] = {}
     for (first, second), value in zip(pairs % (2 * count), apart, strict=True):
@@ -159,7 +160,7 @@ def seconds(folder: Path) -> str:
     make = partial(_part, drawn)
     prints = prints_of([fingerprint(make(photos[number % len(photos)])) for number in range(MANY)])
     start = time.monotonic()
-    found = near(prints)
+    found = near(prints, np.arange(len(prints)))
     return f"{MANY:,} prints: {time.monotonic() - start:.0f} s, {len(found):,} pairs."
 
 

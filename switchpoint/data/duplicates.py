@@ -60,21 +60,22 @@ def read_prints(file: IO[bytes], count: int) -> Array:
     return np.memmap(file, np.dtype(PRINT), "r", shape=(count,)) if count else np.empty(0, PRINT)
 
 
-def near(prints: Array) -> list[tuple[int, int]]:
+def near(prints: Array, numbers: Array) -> list[tuple[int, int]]:
     """Pairs of prints of one photo, the smaller number first: as many as it takes to connect all that are of one.
 
     Args:
-        prints: From `read_prints`. Of photos of the same bytes give one.
+        prints: From `read_prints`.
+        numbers: Those that are looked at, ascending: of photos of the same bytes one.
     """
     import numpy as np
 
-    if len(prints) < 2:
+    if len(numbers) < 2:
         return []
-    count, groups, found = len(prints), Groups(len(prints)), list[tuple[int, int]]()
-    waiting = candidates(np.concatenate([prints["hash"], prints["mirrored"]]))
+    count, groups, found = len(numbers), Groups(len(numbers)), list[tuple[int, int]]()
+    waiting = candidates(np.concatenate([prints["hash"][numbers], prints["mirrored"][numbers]]))
 
     def compared(pairs: Array) -> Array:
-        return pairs[differences(prints, pairs) <= DIFFERENT]
+        return pairs[differences(prints, numbers, pairs) <= DIFFERENT]
 
     workers = cores()
     with ThreadPoolExecutor(workers) as pool:
@@ -83,21 +84,22 @@ def near(prints: Array) -> list[tuple[int, int]]:
             for pairs in pool.map(compared, np.array_split(now, min(workers, len(now)))):
                 for first, second in pairs % count:
                     if groups.join(int(first), int(second)):
-                        found.append((min(int(first), int(second)), max(int(first), int(second))))
+                        low, high = sorted((int(numbers[first]), int(numbers[second])))
+                        found.append((low, high))
             if len(waiting):  # of a hundred photos in a row, as a film has them, not every pair has to be looked at
                 leaders = np.fromiter(map(groups.lead, range(count)), np.int64, count)
                 waiting = waiting[leaders[waiting[:, 0]] != leaders[waiting[:, 1] % count]]
     return sorted(found)
 
 
-def differences(prints: Array, pairs: Array) -> Array:
-    """The `difference` of each pair, as `candidates` gives them."""
+def differences(prints: Array, numbers: Array, pairs: Array) -> Array:
+    """The `difference` of each pair of `numbers`, as `candidates` gives them."""
     import numpy as np
 
     first, second = pairs.T
-    other = prints["pixels"][second % len(prints)]
-    mirrored = (second >= len(prints))[:, None, None, None]
-    return difference(prints["pixels"][first], np.where(mirrored, other[:, :, ::-1], other))
+    other = prints["pixels"][numbers[second % len(numbers)]]
+    mirrored = (second >= len(numbers))[:, None, None, None]
+    return difference(prints["pixels"][numbers[first]], np.where(mirrored, other[:, :, ::-1], other))
 
 
 def candidates(hashes: Array) -> Array:

@@ -136,16 +136,18 @@ def _duplicates(photos: list[Kept], prints: IO[bytes]) -> list[Duplicates]:
 
     The first confuses training, the second flatters the result, the third only counts a photo twice.
     """
+    import numpy as np
+
+    index = {photo.number: place for place, photo in enumerate(photos)}
     by_content: dict[bytes, list[int]] = defaultdict(list)
-    for index, photo in enumerate(photos):
-        by_content[photo.content].append(index)
-    of = read_prints(prints, len(photos))
-    firsts = [same[0] for same in by_content.values()]
-    prints_of_firsts = of[[photos[index].number for index in firsts]]
-    alike = [(firsts[one], firsts[other]) for one, other in near(prints_of_firsts)]
+    for photo in photos:
+        by_content[photo.content].append(photo.number)
+    firsts = np.array(sorted(same[0] for same in by_content.values()))
+    pairs = near(read_prints(prints, len(photos)), firsts)
+    pairs += [pair for same in by_content.values() for pair in pairwise(same)]
     groups = Groups(len(photos))
-    for one, other in [*(pair for same in by_content.values() for pair in pairwise(same)), *alike]:
-        groups.join(one, other)
+    for one, other in pairs:
+        groups.join(index[one], index[other])
     found: list[Duplicates] = []
     for group in groups.several():
         same = [photos[index] for index in group]

@@ -62,12 +62,12 @@ def test_a_containers_limit_counts(tmp_path: Path, files: dict[str, str], expect
 def test_prepare_takes_no_more_processes_than_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: object
 ) -> None:
-    from components.prepare import step
+    from switchpoint.data import survey
     from tests.components.trainings import prepared
 
     seen = []
-    in_order = step._in_order
-    monkeypatch.setattr(step, "cores", lambda: 3)
-    monkeypatch.setattr(step, "_in_order", lambda *given: seen.append(given[-1]) or in_order(*given))
+    in_order = survey._in_order
+    monkeypatch.setattr(survey, "cores", lambda: 3)
+    monkeypatch.setattr(survey, "_in_order", lambda *given: seen.append(given[-1]) or in_order(*given))
     prepared(tmp_path / "out", folder(a=9, b=9))  # type: ignore[operator]
     assert seen == [3]

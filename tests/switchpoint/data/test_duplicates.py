@@ -38,7 +38,7 @@ COPIES: dict[str, Callable[[Photo], Photo]] = {
 def pairs(photos: Sequence[Photo]) -> list[tuple[int, int]]:
     with tempfile.TemporaryFile() as file:
         file.write(b"".join(map(fingerprint, photos)))
-        return near(read_prints(file, len(photos)))
+        return near(read_prints(file, len(photos)), np.arange(len(photos)))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_film_is_one_photo_and_takes_no_square_of_time(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(duplicates, "difference", difference)
     groups = Groups(frames)
-    for pair in near(prints):
+    for pair in near(prints, np.arange(frames)):
         groups.join(*pair)
     assert groups.several() == [list(range(frames))]
     assert sum(compared) <= duplicates.NEAREST * frames

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from switchpoint import addresses
-from switchpoint.data.sources import digest, open_source
+from switchpoint import addresses, storage
+from switchpoint.data.sources import Source, digest, open_source
+from switchpoint.data.sources.bucket import Bucket
 from switchpoint.errors import DatasetError
 from tests.switchpoint.data.listings import contents, listing
 
@@ -83,6 +85,27 @@ def test_a_table_on_a_volume_is_read_there(rows: list[Row], tmp_path: Path, monk
     (tmp_path / "set" / rows[0]["path"]).write_bytes(b"a photo of another size")
     assert digest("pvc://set/photos.csv") != source.digest
     assert digest("pvc://set/photos.csv", contents=True) == digest(str(path))
+
+
+def test_a_table_in_a_bucket_is_fetched_with_its_folder(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "set" / "photos.csv", rows)
+    seen: list[str] = []
+
+    def download(uri: str, target: Path) -> str:
+        seen.append(uri)
+        shutil.copytree(tmp_path / "set", target)
+        return "d" * 64
+
+    monkeypatch.setattr(storage, "download", download)
+    monkeypatch.setattr(storage, "digest", lambda uri: seen.append(uri) or "d" * 64)
+    bucket = Bucket("gs://bucket/food/photos.csv")
+    before, opened = bucket.digest(), bucket.open(1)
+    assert listing(Source(opened, before)) == listing(open_source(str(path), 1))
+    assert bucket.digest() == before != digest("gs://bucket/food/others.csv")
+    bucket.directory.cleanup()
+    assert set(seen) == {"gs://bucket/food"}
 
 
 @pytest.mark.parametrize(
