@@ -3,9 +3,9 @@
 Types alone, like those: import this under `if TYPE_CHECKING`.
 """
 
-from typing import NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
-from switchpoint.documents import Apart, Best, Duplicates, LeftOut, Parameters, Result, StartResult, Verdict
+from switchpoint.documents import Apart, Best, Duplicates, Gain, LeftOut, Parameters, Result, StartResult, Verdict
 
 
 class RememberedFile(TypedDict):
@@ -17,7 +17,7 @@ class RememberedFile(TypedDict):
 
 
 class RememberedOutput(TypedDict):
-    """runs/ID/STEP/files.json, for each output: the digest in its metadata, and its files by their names inside."""
+    """artifacts/ID/STEP/files.json, for each output: the digest in its metadata, its files by their names inside."""
 
     digest: str | None
     files: dict[str, RememberedFile]
@@ -55,6 +55,8 @@ class Step(TypedDict):
 class Run(TypedDict):
     """runs/ID/run.json, and what `switchpoint runs --json` shows. Times are ISO 8601 in UTC.
 
+    Paths are whole here and relative to the runs' directory in the file: see `switchpoint.command.runs.store`.
+
     `state` is running, succeeded, failed (a step did) or interrupted (Ctrl-C, SIGTERM, or its process is gone: the same
     command goes on from there); on a cluster in the API's words, except that canceled is no failure. Of a run on a
     cluster some keys are not known, and it has a `name` and a `url`.
@@ -83,6 +85,55 @@ class Run(TypedDict):
     commit: NotRequired[str | None]
     name: NotRequired[str]
     url: NotRequired[str]
+
+
+class ComparedRun(TypedDict):
+    """A run that is compared: its recommended start's figures, means over its seeds, and validation accuracy an epoch.
+
+    `training_seconds` are those of all its trainings, also of those that it took from other runs.
+    """
+
+    id: str
+    name: str | None
+    recommended: int | None
+    test_accuracy: float
+    validation_accuracy: float
+    test_photos: int
+    seeds: list[int]
+    training_seconds: float
+    curves: dict[str, list[float]]
+
+
+class ComparedStart(TypedDict):
+    """A start of runs, in their order; None where a run does not have it, and as `switch_epoch` for transfer alone."""
+
+    switch_epoch: int | None
+    test_accuracy: list[float | None]
+    validation_accuracy: list[float | None]
+
+
+class RunsApart(Gain):
+    """Test accuracy of `run` less that of `against`, in points, for one start: of each the recommended, or the same."""
+
+    start: int | Literal["recommended"] | None
+    run: str
+    against: str
+
+
+class Compared(TypedDict):
+    """`switchpoint compare --json`; `parameters` are those that differ, by name, a value a run.
+
+    The intervals of `differences` hold all at once, over the `seeds` that all runs have; where the test photos are not
+    the same there are none, and `why_not` says why.
+    """
+
+    runs: list[ComparedRun]
+    parameters: dict[str, list[Any]]
+    starts: list[ComparedStart]
+    paired: bool
+    why_not: str
+    seeds: list[int]
+    differences: list[RunsApart]
 
 
 class Node(TypedDict):

@@ -15,6 +15,10 @@ class RunsDirectoryError(SwitchpointError):
     """The runs' directory can't be written, or holds what is no run."""
 
 
+class RunUnderWayError(SwitchpointError):
+    """The run is under way: what it has can't be removed."""
+
+
 class NoModelError(SwitchpointError):
     """The run has no model to show or to publish, or what was given is none."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -12,7 +13,8 @@ from switchpoint import addresses
 from switchpoint.command.compilation import environment
 from switchpoint.command.errors import RunnerError, RunsDirectoryError
 from switchpoint.command.local import containers
-from switchpoint.command.local.orchestrator import Outputs, Task, orchestrate, started_by
+from switchpoint.command.local.interfaces import Outputs, Task
+from switchpoint.command.local.orchestrator import orchestrate, started_by
 from switchpoint.command.local.plan import plan
 from switchpoint.command.local.processes import Processes
 from switchpoint.command.local.why import explain
@@ -67,8 +69,11 @@ def run(
             step["state"] == "will run" and step["name"] not in ("collect", "report") for step in expected
         ):
             processes.warm_up()
-        document = store.create(runs_directory, parameters, runner)
-        with store.alive(runs_directory, document):
+        with contextlib.ExitStack() as living:
+            with store.held(runs_directory):
+                document = store.create(runs_directory, parameters, runner)
+                living.enter_context(store.alive(runs_directory, document))
+                store.write(runs_directory, document)
             _run(document, runs_directory, watcher, verify, expected, processes)
         return document
 
@@ -79,11 +84,10 @@ def _run(
     """Run what `plan` expects, with the server there or warming up if one is needed."""
     parameters, runner = document["parameters"], document["runner"]
     going = _Run(document, runs_directory, watcher, processes)
-    going.save()
-    states = os.environ.get(RESUME) or str(runs_directory / ".resume")
+    states = os.environ.get(RESUME) or str(runs_directory / store.STATES)
     try:
-        with started_by(going, document["id"]), environment({RESUME: states, RUN: document["id"]}):
-            orchestrate(parameters, runs_directory, runs_directory / ".cache", runner, going, verify=verify)
+        with started_by(going, runs_directory, document["id"]), environment({RESUME: states, RUN: document["id"]}):
+            orchestrate(parameters, runs_directory, runs_directory / store.CACHE, runner, going, verify=verify)
         going.gather()
         document["state"] = "succeeded"
     except KeyboardInterrupt:
@@ -169,6 +173,9 @@ class _Run:
     def _others(self) -> list[Run]:
         """The other runs, newest first, as they are now: one may be at work."""
         return [each for each in store.every(self.runs_directory) if each["id"] != self.document["id"]]
+
+    def took(self, step: Step) -> None:
+        self.save()
 
     def ended(self, step: Step) -> None:
         if step["state"] == "ran" and step["error"]:
