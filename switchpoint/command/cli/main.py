@@ -15,6 +15,7 @@ from switchpoint import addresses
 from switchpoint.command import kfp_alone
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli import cluster as cli_cluster
+from switchpoint.command.cli import compare as cli_compare
 from switchpoint.command.cli import housekeeping as cli_housekeeping
 from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import predict as cli_predict
@@ -250,6 +251,7 @@ for command in (
     cli_lineage.tensorboard,
     cli_show.show,
     cli_predict.predict,
+    cli_compare.compare,
     cli_housekeeping.rm,
     cli_housekeeping.gc,
 ):
