@@ -59,7 +59,8 @@ class Run(TypedDict):
 
     `state` is running, succeeded, failed (a step did) or interrupted (Ctrl-C, SIGTERM, or its process is gone: the same
     command goes on from there); on a cluster in the API's words, except that canceled is no failure. Of a run on a
-    cluster some keys are not known, and it has a `name` and a `url`.
+    cluster some keys are not known, and it has a `url`. `name` and `note` are what a person said of it, `disk` the
+    bytes that removing it would free; `runs` alone counts them.
     """
 
     id: str
@@ -84,7 +85,16 @@ class Run(TypedDict):
     versions: NotRequired[dict[str, str]]
     commit: NotRequired[str | None]
     name: NotRequired[str]
+    note: NotRequired[str]
+    disk: NotRequired[int]
     url: NotRequired[str]
+
+
+class About(TypedDict, total=False):
+    """runs/ID/about.json: what a person says of a run, at its start or later. A document has it as its own."""
+
+    name: str
+    note: str
 
 
 class ComparedRun(TypedDict):

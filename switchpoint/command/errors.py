@@ -27,6 +27,10 @@ class NoPhotosError(SwitchpointError):
     """There is no photo to look at."""
 
 
+class NoLogError(SwitchpointError):
+    """The run has no such step."""
+
+
 class ArtifactGoneError(SwitchpointError):
     """What a run made is not where it was."""
 

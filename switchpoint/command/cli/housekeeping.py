@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from switchpoint.command.cli.flags import as_json, no_host, runs_dir
+from switchpoint.command.cli.flags import about_flags, as_json, no_host, runs_dir
+from switchpoint.command.cli.quantities import size
 
 if TYPE_CHECKING:
+    from switchpoint.command.documents import About
     from switchpoint.command.runs.housekeeping import Removed
 
 _HERE_ALONE = no_host(
@@ -43,6 +45,25 @@ def gc(keep: int | None, dry_run: bool, runs_dir: Path, as_json: bool) -> None:
     _tell(housekeeping.collect(runs_dir, keep, dry_run), as_json, "Would remove" if dry_run else "Removed")
 
 
+@click.command()
+@click.argument("run")
+@about_flags
+@runs_dir
+@no_host("A run on a cluster has the name that it was submitted with.")
+def note(run: str, name: str | None, note: str | None, runs_dir: Path) -> None:
+    """Say something of RUN, or something else: its name, a note. An empty text takes back what was said."""
+    from switchpoint.command.runs import store
+
+    if name is None and note is None:
+        raise click.UsageError("Give --name, --note, or both.")
+    about: About = {}
+    if name is not None:
+        about["name"] = name
+    if note is not None:
+        about["note"] = note
+    store.describe(runs_dir, store.find(runs_dir, run)["id"], about)
+
+
 def _tell(removed: Removed, as_json: bool, done: str) -> None:
     if as_json:
         click.echo(json.dumps(removed._asdict(), indent=1))
@@ -53,13 +74,3 @@ def _tell(removed: Removed, as_json: bool, done: str) -> None:
         (len(removed.runs), "run"), (len(removed.artifacts), "step")
     ))  # fmt: skip
     click.echo(f"{done} {runs} and what {steps} made: {size(removed.bytes)}.")
-
-
-def size(count: int) -> str:
-    """Bytes as a person reads them: 1.2 GB; powers of 1,000, as disks are sold."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit in ("B", "kB") else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"

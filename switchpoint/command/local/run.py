@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses
 from switchpoint.command.compilation import environment
@@ -25,24 +25,12 @@ from switchpoint.command.runs.steps import log_name, order, place
 from switchpoint.training.resume import RESUME, RUN, forget
 
 if TYPE_CHECKING:
-    from switchpoint.command.documents import Run, Step
+    from switchpoint.command.documents import About, Run, Step
+    from switchpoint.command.runs.following import Watcher
     from switchpoint.documents import Parameters
 
 
 AT_ONCE = 2  # steps, as kfp runs rounds of one loop; of a loop in a loop it would run four
-
-
-class Watcher(Protocol):
-    """What wants to know how a run goes; switchpoint.command.cli.console shows it to a person."""
-
-    def started(self, step: Step) -> None:
-        """A step runs from now on."""
-
-    def line(self, step: Step, text: str) -> None:
-        """A step printed a line."""
-
-    def ended(self, step: Step) -> None:
-        """A step has its final state."""
 
 
 def run(
@@ -51,6 +39,7 @@ def run(
     watcher: Watcher,
     runner: str = "subprocess",
     verify: bool = False,
+    about: About | None = None,
 ) -> Run:
     """Run the pipeline and return the run's document, whether it succeeded, failed or was interrupted.
 
@@ -60,6 +49,7 @@ def run(
         watcher: Told of every step and every line.
         runner: `subprocess`, or `docker` for a container a step.
         verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
+        about: What a person says of the run.
     """
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner, verify)
@@ -71,7 +61,7 @@ def run(
             processes.warm_up()
         with contextlib.ExitStack() as living:
             with store.held(runs_directory):
-                document = store.create(runs_directory, parameters, runner)
+                document = store.create(runs_directory, parameters, runner, about)
                 living.enter_context(store.alive(runs_directory, document))
                 store.write(runs_directory, document)
             _run(document, runs_directory, watcher, verify, expected, processes)

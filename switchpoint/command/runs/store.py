@@ -3,6 +3,7 @@
 runs/20261124-101502-3f9a/run.json      the manifest, rewritten whenever a step changes state
                          /lock          held with flock by the command for as long as it lives
                          /logs/         a file a step
+                         /about.json    what a person says of the run; its command, which rewrites the manifest, doesn't
 runs/artifacts/20261124-101502-3f9a/finetune-04-0.0003-seed-1/…  what a step made: of every run that has it
 runs/.cache/                            kfp's cache entries
 runs/.resume/                           states of trainings that were killed
@@ -32,11 +33,12 @@ from switchpoint.provenance.digests import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from switchpoint.command.documents import Run, Step
+    from switchpoint.command.documents import About, Run, Step
     from switchpoint.documents import Parameters
 
 MANIFEST = "run.json"
 LOCK = "lock"
+ABOUT = "about.json"
 CACHE = ".cache"
 STATES = ".resume"
 PACKAGES = ("switchpoint", "kfp", "keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow")
@@ -47,13 +49,14 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def create(runs_directory: Path, parameters: Parameters, runner: str) -> Run:
-    """A new run's document, with a directory that no other run has."""
+def create(runs_directory: Path, parameters: Parameters, runner: str, about: About | None = None) -> Run:
+    """A new run's document, with a directory that no other run has, and what a person says of it."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     run = f"{stamp}-{secrets.token_hex(2)}"
     with _writable(runs_directory):
         (runs_directory / run / "logs").mkdir(parents=True)
-    return {
+    describe(runs_directory, run, about or {})
+    document: Run = {
         "id": run,
         "state": "running",
         "parameters": parameters,
@@ -69,6 +72,7 @@ def create(runs_directory: Path, parameters: Parameters, runner: str) -> Run:
         "versions": _versions(),
         "commit": commit(),
     }
+    return {**document, **_about(runs_directory / run / ABOUT)}
 
 
 @contextmanager
@@ -79,6 +83,24 @@ def _writable(runs_directory: Path) -> Iterator[None]:
         raise RunsDirectoryError(
             f"{runs_directory} can't be written: {error.strerror}. Name another directory with --runs-dir."
         ) from error
+
+
+def describe(runs_directory: Path, run: str, about: About) -> None:
+    """Say something of a run, or something else; an empty text takes back what was said."""
+    path = runs_directory / run / ABOUT
+    said = {name: text for name, text in {**_about(path), **about}.items() if text}
+    if said or path.exists():
+        write_json(path, said)
+
+
+def _about(path: Path) -> About:
+    try:
+        found: About = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunsDirectoryError(f"{path} can't be read ({error}). Remove it.") from error
+    return found
 
 
 def _versions() -> dict[str, str]:
@@ -224,11 +246,13 @@ def _read(path: Path) -> Run:
             raise ValueError("an earlier version wrote it")
     except (OSError, ValueError) as error:
         raise RunsDirectoryError(f"{path} is no manifest of a run ({error}). Remove its directory.") from error
-    return document
+    document.pop("name", None)  # as it was when the run started
+    document.pop("note", None)
+    return {**document, **_about(path.with_name(ABOUT))}
 
 
 def find(runs_directory: Path, run: str | None) -> Run:
-    """One run by its id or the start of it; without one the newest.
+    """One run by its id, the start of it, or its name; without one the newest.
 
     Raises:
         RunNotFoundError: There is none, or more than one.
@@ -236,7 +260,9 @@ def find(runs_directory: Path, run: str | None) -> Run:
     documents = every(runs_directory)
     if not documents:
         raise RunNotFoundError(f"There is no run in {runs_directory} yet. Start one with: switchpoint run")
-    matches = [document for document in documents if document["id"].startswith(run)] if run else documents[:1]
+    matches = (
+        [each for each in documents if each["id"].startswith(run) or each.get("name") == run] if run else documents[:1]
+    )
     if len(matches) != 1:
         names = ", ".join(document["id"] for document in (matches or documents)[:5])
         raise RunNotFoundError(f"{len(matches)} runs in {runs_directory} are called {run}. Give one of: {names}.")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from switchpoint.command.cli.housekeeping import size
 from switchpoint.command.cli.main import main
+from switchpoint.command.cli.quantities import lasting, size
 from switchpoint.command.errors import RunNotFoundError, RunUnderWayError
 from switchpoint.command.runs import artifacts, housekeeping, store
 
@@ -193,3 +193,8 @@ def test_an_empty_folder_is_not_written(tmp_path: Path) -> None:
 )
 def test_bytes_are_read_by_people(count: int, text: str) -> None:
     assert size(count) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (95, "2 min"), (12_000, "3 h 20 min")])
+def test_times_are_read_by_people(seconds: float, text: str) -> None:
+    assert lasting(seconds) == text
