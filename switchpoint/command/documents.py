@@ -29,7 +29,8 @@ class Step(TypedDict):
     `packages` is a digest of what is installed on this machine, where a process runs the step and not a container.
     `state` is planned as cached or will run; a run's is pending (others run), running, then cached, ran, failed,
     interrupted or skipped; a cluster's also waiting (`why` says for what) or canceled, and there `node` is the
-    workflow's; `pod` is that of a step that failed.
+    workflow's; `pod` is that of a step that failed. `expected` of a planned step are the seconds that it would take
+    with the machine for itself: see `switchpoint.command.runs.estimate`.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Step(TypedDict):
     state: str
     seconds: float | None
     why: NotRequired[str]
+    expected: NotRequired[float]
+    expected_by: NotRequired[Literal["earlier runs", "rates"]]
     error: NotRequired[str | None]
     started: NotRequired[str]
     ended: NotRequired[str | None]
@@ -82,6 +85,7 @@ class Run(TypedDict):
     ended: str | None
     runner: NotRequired[str]
     process: NotRequired[int]
+    cores: NotRequired[int]
     versions: NotRequired[dict[str, str]]
     commit: NotRequired[str | None]
     name: NotRequired[str]

@@ -111,7 +111,7 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output, values)
     with show.live():
-        document = run(values, runs_directory, show, runner, verify, about)
+        document = run(values, runs_directory, show, runner, verify, about, show.planned)
     if as_json:
         click.echo(json.dumps(document, indent=1))
     for line in console.failures(document, runs_directory):
@@ -208,8 +208,10 @@ def plan(
     steps = plan(values, runs_dir.resolve(), runner, verify)
     if as_json:
         click.echo(json.dumps({"parameters": values, "steps": steps}, indent=1))
-    else:
-        console.wide().print(console.steps_table(steps, values))
+        return
+    output = console.wide()
+    output.print(console.steps_table(steps, values))
+    output.print(console.time_needed(steps), highlight=False)
 
 
 @main.command("runs")

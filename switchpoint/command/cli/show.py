@@ -144,8 +144,8 @@ def _conclude(document: Run, runs_directory: Path) -> None:
 def logs(run: str | None, step: str | None, follows: bool, runs_dir: Path) -> None:
     """Show what the steps of RUN (by default the newest) printed, or what STEP did.
 
-    STEP is what its log is called, such as finetune-04-0.0003-seed-1, or the start of it: finetune. Of a step that came from
-    the cache it is the log of the run that made it.
+    STEP is what its log is called, such as finetune-04-0.0003-seed-1, or the start of it: finetune. Of a step that came
+    from the cache it is the log of the run that made it.
     """
     from switchpoint.command.runs import following, store
     from switchpoint.command.runs.steps import log_name

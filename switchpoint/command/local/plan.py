@@ -13,6 +13,7 @@ from switchpoint.command.local.interfaces import Outputs, Task
 from switchpoint.command.local.orchestrator import orchestrate
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
+from switchpoint.command.runs.estimate import expect
 from switchpoint.command.runs.steps import order
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess", verify: bool = False) -> list[Step]:
-    """What a run with these parameters would do: for each step `cached` or `will run`, and why.
+    """What a run with these parameters would do: for each step `cached` or `will run`, why, and how long.
 
     Nothing is run and nothing is written.
 
@@ -37,6 +38,7 @@ def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess
         # LocalCache would make the directory, and a plan leaves nothing behind.
         usable = cache_directory if cache_directory.exists() else Path(empty)
         orchestrate(parameters, runs_directory, usable, runner, planner, writes=False, verify=verify)
+    expect(planner.steps, parameters, planner.earlier)
     return sorted(planner.steps, key=order)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ def run(
     runner: str = "subprocess",
     verify: bool = False,
     about: About | None = None,
+    planned: Callable[[list[Step]], None] = lambda _: None,
 ) -> Run:
     """Run the pipeline and return the run's document, whether it succeeded, failed or was interrupted.
 
@@ -50,9 +52,11 @@ def run(
         runner: `subprocess`, or `docker` for a container a step.
         verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
         about: What a person says of the run.
+        planned: Told what will run, before anything does.
     """
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner, verify)
+    planned(expected)
     with Processes() as processes:
         # The report is drawn without TensorFlow: alone it has ended before the server would be warm.
         if runner == "subprocess" and any(

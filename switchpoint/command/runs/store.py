@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from switchpoint.command.errors import RunNotFoundError, RunsDirectoryError
 from switchpoint.command.runs.steps import RATES
+from switchpoint.cores import cores
 from switchpoint.files import write_json
 from switchpoint.provenance.digests import ROOT
 
@@ -69,6 +70,7 @@ def create(runs_directory: Path, parameters: Parameters, runner: str, about: Abo
         "ended": None,
         "runner": runner,
         "process": os.getpid(),
+        "cores": cores(),
         "versions": _versions(),
         "commit": commit(),
     }
