@@ -119,9 +119,13 @@ class ComparedRun(TypedDict):
 
 
 class ComparedStart(TypedDict):
-    """A start of runs, in their order; None where a run does not have it, and as `switch_epoch` for transfer alone."""
+    """A start of runs, in their order, each at the learning rate that its validation prefers.
+
+    None where a run does not have it, and as `switch_epoch` and `learning_rate` for transfer learning alone.
+    """
 
     switch_epoch: int | None
+    learning_rate: list[float | None]
     test_accuracy: list[float | None]
     validation_accuracy: list[float | None]
 

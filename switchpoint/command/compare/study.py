@@ -99,6 +99,7 @@ def compare(sides: Sequence[Side]) -> Compared:
         "starts": [
             {
                 "switch_epoch": epoch or None,
+                "learning_rate": [row["learning_rate"] if row else None for row in _row(sides, epoch or None)],
                 "test_accuracy": [row["test_accuracy"] if row else None for row in _row(sides, epoch or None)],
                 "validation_accuracy": [
                     row["validation_accuracy"] if row else None for row in _row(sides, epoch or None)
@@ -128,7 +129,9 @@ def _run(side: Side) -> ComparedRun:
         "validation_accuracy": summary["validation_accuracy"],
         "test_photos": test,
         "seeds": summary["seeds"],
-        "training_seconds": round(sum(each.result["seconds"] for one in side.starts for each in one.trainings), 1),
+        "training_seconds": round(
+            sum(each.result["seconds"] for one in side.starts for tried in one.tried for each in tried), 1
+        ),
         "curves": {"transfer": _curve(side.starts[0]), "finetune": _curve(start) if start and side.recommended else []},
     }
 

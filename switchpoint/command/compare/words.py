@@ -64,14 +64,21 @@ def _value(value: Any) -> str:
 
 
 def results(compared: Compared) -> Rows:
-    """Test accuracy of each start, a column a run; the recommended one is marked."""
+    """Test accuracy of each start, a column a run; the recommended one is marked, and rates told where they differ."""
     recommended = [run["recommended"] for run in compared["runs"]]
+    rates = {rate for each in compared["starts"] for rate in each["learning_rate"] if rate is not None}
+
+    def cell(accuracy: float | None, rate: float | None, chosen: bool) -> str:
+        if accuracy is None:
+            return "–"
+        return "* " * chosen + percent(accuracy) + (f" at {rate:g}" if rate is not None and len(rates) > 1 else "")
+
     rows = [
         [
             _start(each["switch_epoch"]),
             *(
-                "–" if value is None else "* " * (each["switch_epoch"] == chosen) + percent(value)
-                for value, chosen in zip(each["test_accuracy"], recommended, strict=True)
+                cell(accuracy, rate, each["switch_epoch"] == own)
+                for accuracy, rate, own in zip(each["test_accuracy"], each["learning_rate"], recommended, strict=True)
             ),
         ]
         for each in compared["starts"]

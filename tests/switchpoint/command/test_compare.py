@@ -25,18 +25,18 @@ class Sides:
 
     def add(
         self, name: str, test: float, seeds: tuple[int, ...] = (1,), models: str = "", recommended: int | None = 4,
-        records: dict[str, Any] | None = None, **parameters: Any,
+        records: dict[str, Any] | None = None, rate: float = studies.RATE, **parameters: Any,
     ) -> Side:  # fmt: skip
         """A run whose fine-tuned models are right on `test` of the photos; `models` tells them from others'."""
         digests = studies.digest_of
         with self.monkeypatch.context() as patched:
-            patched.setattr(studies, "digest_of", lambda *start: f"{models or name} {digests(*start)}")
+            patched.setattr(studies, "digest_of", lambda *start, **more: f"{models or name} {digests(*start, **more)}")
             place = self.place / name
             place.mkdir()
             written = studies.Study(place)
             for seed in seeds:
                 for switch_epoch, share in ((0, 0.6), (2, test), (4, test)):
-                    written.add(switch_epoch, [0.5, 0.6], share + 0.002 * seed, seed)
+                    written.add(switch_epoch, [0.5, 0.6], share + 0.002 * seed, seed, rate)
             starts = read(written.collect())
         document: Any = store.create(self.place, PARAMETERS | {"seeds": list(seeds)} | parameters, "subprocess")
         document |= {"name": name, "state": "succeeded", "verdict": {"recommended": recommended}}
@@ -62,6 +62,13 @@ def test_a_difference_on_the_same_photos_is_told_with_its_interval(sides: Sides)
     assert compared["parameters"] == {"image_size": [64, 128], "code of transfer": ["low", "high"]}
     assert {each["start"] for each in compared["differences"]} == {"recommended", None, 2, 4}
     assert words.results(compared)[2][0] == "from epoch 4" and words.results(compared)[2][1].startswith("* ")
+
+
+def test_rates_are_told_where_they_differ(sides: Sides) -> None:
+    one, other = sides.add("one", 0.6), sides.add("other", 0.7, rate=0.001)
+    alone, from_2, _ = words.results(compare([one, other]))[:3]
+    assert from_2[2].endswith(" at 0.001") and " at " not in alone[2]
+    assert " at " not in words.results(compare([one, sides.add("alike", 0.7)]))[1][2]
 
 
 def test_a_small_difference_is_not_told_apart(sides: Sides) -> None:

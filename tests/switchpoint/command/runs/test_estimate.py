@@ -104,7 +104,7 @@ def test_corruptions_are_work() -> None:
 
 def test_a_long_run_says_so_before_it_starts() -> None:
     def said(seconds: float) -> str:
-        show = Show(Console(file=io.StringIO(), width=80), [1])
+        show = Show(Console(file=io.StringIO(), width=80), {"seeds": [1]})
         show.planned([{"state": "will run", "expected": seconds, "expected_by": "earlier runs"}])  # type: ignore[list-item]
         return show.console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 

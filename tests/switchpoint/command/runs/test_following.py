@@ -25,7 +25,14 @@ class Going:
     def write(self, **steps: str) -> None:
         """Steps by their names, in these states; a run of which all have ended is over."""
         for name, state in steps.items():
-            step = {"name": name, "seed": None, "switch_epoch": None, "state": state, "why": "first run"}
+            step = {
+                "name": name,
+                "seed": None,
+                "switch_epoch": None,
+                "learning_rate": None,
+                "state": state,
+                "why": "first run",
+            }
             step |= {"seconds": 1.0, "inputs": {}, "outputs": {}}
             self.document["steps"] = [each for each in self.document["steps"] if each["name"] != name] + [step]
         store.write(self.place, self.document)
