@@ -160,3 +160,5 @@ def logs(run: str | None, step: str | None, follows: bool, runs_dir: Path) -> No
             click.echo(line)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    if before is None:
+        click.echo("Nothing was printed yet, or the log went with the run that made it.", err=True)

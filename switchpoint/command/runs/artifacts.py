@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from switchpoint.command.documents import Step
 
 ARTIFACTS = "artifacts"
-_RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
 def directory(runs_directory: Path, run: str, step: Step) -> Path:
@@ -23,7 +23,7 @@ def directory(runs_directory: Path, run: str, step: Step) -> Path:
 
 def maker(uri: str) -> str | None:
     """The run that made an artifact: it lies under its name."""
-    return next((part for part in Path(uri).parts if _RUN.fullmatch(part)), None)
+    return next((part for part in Path(uri).parts if RUN.fullmatch(part)), None)
 
 
 def metadata(path: Path) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from switchpoint.command.errors import RunUnderWayError
 from switchpoint.command.runs import store
-from switchpoint.command.runs.artifacts import ARTIFACTS
+from switchpoint.command.runs.artifacts import ARTIFACTS, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -119,7 +119,8 @@ def _cleared(runs_directory: Path, runs: set[str], artifacts: set[Path], dry_run
     needed = set().union(*(_places(runs_directory, document) for document in staying))
     at_work = {document["id"] for document in staying if document["state"] == "running"}
     lost = sorted(place for place in artifacts - needed if place.parent.name not in at_work)
-    going = [*(runs_directory / run for run in sorted(runs)), *lost, *_states(runs_directory, staying)]
+    own = [*(runs_directory / run for run in sorted(runs)), *_unborn(runs_directory)]
+    going = [*own, *lost, *_states(runs_directory, staying)]
     trash = runs_directory / TRASH
     found = Removed(
         sorted(runs), [str(place.relative_to(runs_directory)) for place in lost], freed([*going, *trash.glob("*")])
@@ -135,6 +136,12 @@ def _cleared(runs_directory: Path, runs: set[str], artifacts: set[Path], dry_run
             if not any(place.iterdir()):
                 place.rmdir()
     return found
+
+
+def _unborn(runs_directory: Path) -> list[Path]:
+    """Directories of runs that were killed before they were written down: while `held` alone, none is about to be."""
+    found = (path for path in runs_directory.iterdir() if RUN.fullmatch(path.name))
+    return sorted(path for path in found if not (path / store.MANIFEST).exists())
 
 
 def _states(runs_directory: Path, staying: Iterable[Run]) -> list[Path]:

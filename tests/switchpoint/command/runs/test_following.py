@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from switchpoint.command.cli.main import main
 from switchpoint.command.errors import NoLogError
-from switchpoint.command.runs import following, store
+from switchpoint.command.runs import following, housekeeping, store
 from switchpoint.progress import Progress
 
 
@@ -148,6 +148,8 @@ def test_the_log_of_a_cached_step_is_that_of_the_run_that_made_it(going: Going) 
     again.document["steps"][0]["outputs"] = {"records": str(path)}
     again.ends()
     assert said(again, "logs", again.document["id"]).output == "==> prepare <==\nmade here\n"
+    housekeeping.remove(going.place, [going.document["id"]])
+    assert "went with the run that made it" in said(again, "logs", again.document["id"]).output
 
 
 def test_a_name_and_a_note_may_come_later_and_go_again(going: Going) -> None:

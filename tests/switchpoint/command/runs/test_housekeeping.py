@@ -158,6 +158,15 @@ def test_killed_anywhere_it_leaves_nothing_half_and_the_next_ends_it(
     assert not (runs.place / housekeeping.TRASH).exists()
 
 
+def test_what_a_run_left_that_was_killed_at_its_birth_goes(runs: Runs) -> None:
+    (runs.place / "20260101-000000-abcd" / "logs").mkdir(parents=True)
+    (runs.place / "my own notes").mkdir()
+    housekeeping.collect(runs.place, keep=None, dry_run=True)
+    assert (runs.place / "20260101-000000-abcd").is_dir()
+    housekeeping.collect(runs.place, keep=None, dry_run=False)
+    assert not (runs.place / "20260101-000000-abcd").exists() and (runs.place / "my own notes").is_dir()
+
+
 def test_a_mistyped_run_removes_none(runs: Runs) -> None:
     first = runs.add(prepare=None)["id"]
     with pytest.raises(RunNotFoundError, match="are called 1999"):
