@@ -88,7 +88,8 @@ def drawn(name: str, label: str, draw: Callable[[Any], None], height: float = HE
     return _inline(text.getvalue(), name, f"{label}: the numbers are in the table below")
 
 
-def _epochs(axes: Any) -> None:
+def epoch_axis(axes: Any) -> None:
+    """Whole epochs, from 1."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlim(left=0.5)
@@ -134,7 +135,7 @@ def curves(name: str, starts: Sequence[Start], metric: str) -> str:
                     low, high = ([unit * end(each) for each in values.values()] for end in (min, max))
                     axes.fill_between(list(values), low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
             heights += _marks(axes, start, means, colour, metric, unit)
-        _epochs(axes)
+        epoch_axis(axes)
         axes.set_ylabel("Accuracy (%)" if accuracy else "Loss (nats)")
         if not accuracy and heights and max(heights) > 30 * min(heights) > 0:
             axes.set_yscale("log")
@@ -184,7 +185,7 @@ def an_epoch(name: str, starts: Sequence[Start], values: Sequence[Sequence[float
         for colour, (start, each) in enumerate(zip(starts, values, strict=True), first):
             epochs = [(start.switch_epoch or 0) + epoch for epoch in range(1, len(each) + 1)]
             axes.plot(epochs, each, marker="o", markersize=5, linewidth=2.2, color=f"#0a0b{colour:02x}", zorder=3)
-        _epochs(axes)
+        epoch_axis(axes)
         axes.set_ylim(bottom=0, top=1.08 * max((max(each, default=0) for each in values), default=0) or 1)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_ylabel(unit)
@@ -256,62 +257,63 @@ def reliability(name: str, bins: Sequence[Bin]) -> str:
     return drawn(name, "Reliability diagram", draw, 400, nrows=2, sharex=True, height_ratios=[3, 1])
 
 
-def _key(mark: str, text: str, colour: str = "text") -> str:
+def key(mark: str, text: str, colour: str = "text") -> str:
+    """An entry of a legend: shapes in a box of 26 by 12."""
     return f'<li><svg viewBox="0 0 26 12" style="color:var(--{colour})">{mark}</svg>{text}</li>'
 
 
 _LINE = '<path d="M1 6h24" stroke="currentColor" stroke-width="{}" stroke-dasharray="{}"/>'
-_SOLID = _LINE.format(3, "none")
+SOLID = _LINE.format(3, "none")
 
 
-def _legend(items: Sequence[str]) -> str:
+def legend_of(items: Sequence[str]) -> str:
     """Text of the page, so that it never covers a curve."""
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
 def _series(starts: Sequence[Start]) -> list[str]:
     names = [f"from epoch {start.switch_epoch}" if start.switch_epoch else "transfer learning" for start in starts]
-    return [_key(_SOLID, name, f"s{number}") for number, name in enumerate(names)]
+    return [key(SOLID, name, f"s{number}") for number, name in enumerate(names)]
 
 
 def legend(starts: Sequence[Start]) -> str:
     """What colours, lines and marks of the curves mean."""
     items = _series(starts) if len(starts) > 1 else []
-    items += [_key(_LINE.format(2.2, "none"), "validation"), _key(_LINE.format(1.4, "4 3"), "training")]
+    items += [key(_LINE.format(2.2, "none"), "validation"), key(_LINE.format(1.4, "4 3"), "training")]
     if len(starts[0].trainings) > 1:
         band = '<path d="M1 1h24v10h-24z" fill="currentColor" opacity=".25"/>'
-        items.append(_key(band, "validation, lowest to highest seed"))
+        items.append(key(band, "validation, lowest to highest seed"))
     else:
-        items.append(_key('<circle cx="13" cy="6" r="4.5" fill="currentColor"/>', "kept epoch"))
+        items.append(key('<circle cx="13" cy="6" r="4.5" fill="currentColor"/>', "kept epoch"))
     if any(start.diverged for start in starts):
-        items.append(_key('<path d="M8 1l10 10M18 1l-10 10" stroke="currentColor" stroke-width="3"/>', "diverged"))
-    return _legend(items)
+        items.append(key('<path d="M8 1l10 10M18 1l-10 10" stroke="currentColor" stroke-width="3"/>', "diverged"))
+    return legend_of(items)
 
 
 def series_legend(starts: Sequence[Start]) -> str:
     """What the colours mean, where lines are all alike."""
-    return _legend(_series(starts))
+    return legend_of(_series(starts))
 
 
 def forest_legend(seeds: int) -> str:
     """What the forest plot's marks mean."""
     items = [
-        _key('<path d="M8 1h10v10h-10z" fill="currentColor"/>', "gain" + ", mean of the seeds" * (seeds > 1)),
-        _key(_SOLID, "95 % interval, all at once"),
+        key('<path d="M8 1h10v10h-10z" fill="currentColor"/>', "gain" + ", mean of the seeds" * (seeds > 1)),
+        key(SOLID, "95 % interval, all at once"),
     ]
     if seeds > 1:
         ring = '<circle cx="13" cy="6" r="4" stroke="currentColor" stroke-width="1.5"/>'
-        items.append(_key(ring, "each seed"))
-    return _legend(items)
+        items.append(key(ring, "each seed"))
+    return legend_of(items)
 
 
 def reliability_legend() -> str:
     """What the reliability diagram's shapes mean."""
     box = '<rect x="7" y="1" width="12" height="10" {}="currentColor" stroke-width="2"/>'
-    return _legend(
+    return legend_of(
         [
-            _key(box.format("fill"), "accuracy of the photos in the bin", "accent"),
-            _key(box.format("stroke"), "gap to their mean confidence", "gap"),
-            _key(_LINE.format(1.4, "4 3"), "where they would be equal"),
+            key(box.format("fill"), "accuracy of the photos in the bin", "accent"),
+            key(box.format("stroke"), "gap to their mean confidence", "gap"),
+            key(_LINE.format(1.4, "4 3"), "where they would be equal"),
         ]
     )

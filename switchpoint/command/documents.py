@@ -3,9 +3,20 @@
 Types alone, like those: import this under `if TYPE_CHECKING`.
 """
 
-from typing import NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
-from switchpoint.documents import Apart, Best, Duplicates, Leaked, LeftOut, Parameters, Result, StartResult, Verdict
+from switchpoint.documents import (
+    Apart,
+    Best,
+    Duplicates,
+    Gain,
+    Leaked,
+    LeftOut,
+    Parameters,
+    Result,
+    StartResult,
+    Verdict,
+)
 
 
 class RememberedFile(TypedDict):
@@ -17,7 +28,7 @@ class RememberedFile(TypedDict):
 
 
 class RememberedOutput(TypedDict):
-    """runs/ID/STEP/files.json, for each output: the digest in its metadata, and its files by their names inside."""
+    """artifacts/ID/STEP/files.json, for each output: the digest in its metadata, its files by their names inside."""
 
     digest: str | None
     files: dict[str, RememberedFile]
@@ -29,7 +40,8 @@ class Step(TypedDict):
     `packages` is a digest of what is installed on this machine, where a process runs the step and not a container.
     `state` is planned as cached or will run; a run's is pending (others run), running, then cached, ran, failed,
     interrupted or skipped; a cluster's also waiting (`why` says for what) or canceled, and there `node` is the
-    workflow's; `pod` is that of a step that failed.
+    workflow's; `pod` is that of a step that failed. `expected` of a planned step are the seconds that it would take
+    with the machine for itself: see `switchpoint.command.runs.estimate`.
     """
 
     name: str
@@ -39,6 +51,8 @@ class Step(TypedDict):
     state: str
     seconds: float | None
     why: NotRequired[str]
+    expected: NotRequired[float]
+    expected_by: NotRequired[Literal["earlier runs", "rates"]]
     error: NotRequired[str | None]
     started: NotRequired[str]
     ended: NotRequired[str | None]
@@ -55,9 +69,12 @@ class Step(TypedDict):
 class Run(TypedDict):
     """runs/ID/run.json, and what `switchpoint runs --json` shows. Times are ISO 8601 in UTC.
 
+    Paths are whole here and relative to the runs' directory in the file: see `switchpoint.command.runs.store`.
+
     `state` is running, succeeded, failed (a step did) or interrupted (Ctrl-C, SIGTERM, or its process is gone: the same
     command goes on from there); on a cluster in the API's words, except that canceled is no failure. Of a run on a
-    cluster some keys are not known, and it has a `name` and a `url`.
+    cluster some keys are not known, and it has a `url`. `name` and `note` are what a person said of it, `disk` the
+    bytes that removing it would free; `runs` alone counts them.
     """
 
     id: str
@@ -81,9 +98,12 @@ class Run(TypedDict):
     ended: str | None
     runner: NotRequired[str]
     process: NotRequired[int]
+    cores: NotRequired[int]
     versions: NotRequired[dict[str, str]]
     commit: NotRequired[str | None]
     name: NotRequired[str]
+    note: NotRequired[str]
+    disk: NotRequired[int]
     url: NotRequired[str]
 
 
@@ -111,6 +131,66 @@ class Checked(TypedDict):
     duplicates: list[Duplicates]
     notes: list[str]
     decide: list[str]
+
+
+class About(TypedDict, total=False):
+    """runs/ID/about.json: what a person says of a run, at its start or later. A document has it as its own."""
+
+    name: str
+    note: str
+
+
+class ComparedRun(TypedDict):
+    """A run that is compared: its recommended start's figures, means over its seeds, and validation accuracy an epoch.
+
+    `training_seconds` are those of all its trainings, also of those that it took from other runs.
+    """
+
+    id: str
+    name: str | None
+    recommended: int | None
+    test_accuracy: float
+    validation_accuracy: float
+    test_photos: int
+    seeds: list[int]
+    training_seconds: float
+    curves: dict[str, list[float]]
+
+
+class ComparedStart(TypedDict):
+    """A start of runs, in their order, each at the learning rate that its validation prefers.
+
+    None where a run does not have it, and as `switch_epoch` and `learning_rate` for transfer learning alone.
+    """
+
+    switch_epoch: int | None
+    learning_rate: list[float | None]
+    test_accuracy: list[float | None]
+    validation_accuracy: list[float | None]
+
+
+class RunsApart(Gain):
+    """Test accuracy of `run` less that of `against`, in points, for one start: of each the recommended, or the same."""
+
+    start: int | Literal["recommended"] | None
+    run: str
+    against: str
+
+
+class Compared(TypedDict):
+    """`switchpoint compare --json`; `parameters` are those that differ, by name, a value a run.
+
+    The intervals of `differences` hold all at once, over the `seeds` that all runs have; where the test photos are not
+    the same there are none, and `why_not` says why.
+    """
+
+    runs: list[ComparedRun]
+    parameters: dict[str, list[Any]]
+    starts: list[ComparedStart]
+    paired: bool
+    why_not: str
+    seeds: list[int]
+    differences: list[RunsApart]
 
 
 class Node(TypedDict):

@@ -15,12 +15,20 @@ class RunsDirectoryError(SwitchpointError):
     """The runs' directory can't be written, or holds what is no run."""
 
 
+class RunUnderWayError(SwitchpointError):
+    """The run is under way: what it has can't be removed."""
+
+
 class NoModelError(SwitchpointError):
     """The run has no model to show or to publish, or what was given is none."""
 
 
 class NoPhotosError(SwitchpointError):
     """There is no photo to look at."""
+
+
+class NoLogError(SwitchpointError):
+    """The run has no such step."""
 
 
 class ArtifactGoneError(SwitchpointError):

@@ -150,7 +150,6 @@ def model_of(given: str, runs_directory: Path) -> Path:
         NoModelError: It is none of these.
     """
     from switchpoint.command.runs import store
-    from switchpoint.command.runs.artifacts import located
 
     path = Path(given).expanduser()
     if path.is_dir() and (path / "model.keras").is_file():
@@ -159,7 +158,7 @@ def model_of(given: str, runs_directory: Path) -> Path:
         return path
     with contextlib.suppress(RunNotFoundError):
         document = store.find(runs_directory, given)
-        if (model := document.get("model")) and (found := located(model, runs_directory)).is_file():
+        if (model := document.get("model")) and (found := Path(model)).is_file():
             return found
         raise NoModelError(f"Run {document['id']} {document['state']} and has no model here. Give another run.")
     raise NoModelError(

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from rich.text import Text
 from components.report.wording import repeated
 from switchpoint import progress
 from switchpoint.command.check import of_manifest, summary
+from switchpoint.command.cli import quantities
 from switchpoint.command.runs.results import chosen
 from switchpoint.command.runs.steps import RATES, Loops, several
 from switchpoint.data.manifest import MANIFEST
@@ -114,6 +116,11 @@ class Show:
         with self.progress if self.console.is_terminal else contextlib.nullcontext():
             yield
 
+    def planned(self, steps: list[Step]) -> None:
+        """A run that takes long says so before it starts."""
+        if text := long_ahead(steps):
+            self._say(text)
+
     def started(self, step: Step) -> None:
         """A step runs from now on."""
         self._say(f"{self._name(step)} runs: {step['why']}")
@@ -169,11 +176,36 @@ def of_records(records: str) -> list[str]:
 
 
 def steps_table(steps: list[Step], loops: Loops) -> Table:
-    """Steps with their state and the reason for it."""
-    table = Table("step", "state", "why")
+    """Steps with their state, the reason for it and about how long they take, each by itself."""
+    table = Table("step", "state", "why", "about")
     for step in steps:
-        table.add_row(title(step, loops), step["state"], step["why"])
+        time = step.get("expected")
+        table.add_row(title(step, loops), step["state"], step["why"], "" if time is None else quantities.lasting(time))
     return table
+
+
+LONG = 600  # seconds
+
+
+def time_needed(steps: list[Step]) -> str:
+    """About how long a plan takes, and how that is known; empty where nothing is."""
+    running = [step for step in steps if step["state"] == "will run"]
+    times = [step["expected"] for step in running if "expected" in step]
+    if not times:
+        return "" if running else "Nothing will run."
+    if all(step["expected_by"] == "earlier runs" for step in running):
+        return f"It takes about {quantities.lasting(sum(times))}, as earlier runs did here."
+    return (
+        f"It takes about {quantities.lasting(sum(times))} on this machine's cores, by rates that were measured with "
+        "EfficientNet-Lite0 (no earlier run here is like it): a larger backbone takes longer, a GPU less."
+    )
+
+
+def long_ahead(steps: list[Step]) -> str:
+    """What a person should know before a run that takes long; empty where it does not."""
+    if sum(step.get("expected", 0.0) for step in steps) < LONG:
+        return ""
+    return f"{time_needed(steps)} A smaller --image-size or fewer --switch-epochs take less; what is done stays done."
 
 
 def about_photos(document: Run) -> list[str]:
@@ -247,7 +279,19 @@ def conclude(output: Console, found: Mapping[str, Any]) -> None:
     output.print(f"Report: {found['report']}\nModel:  {found['model']}", markup=False, highlight=False, soft_wrap=True)
 
 
-ROOM = 44  # columns that a table of runs needs beside the ids
+ROOM = 86  # columns that a table of runs needs beside the ids
+COLUMNS = (
+    "run",
+    "name",
+    "state",
+    "dataset",
+    "backbone",
+    "size",
+    "switch epochs",
+    "chosen: its test accuracy",
+    "time",
+    "disk",
+)
 
 
 def print_runs(output: Console, documents: list[Run]) -> None:
@@ -256,31 +300,50 @@ def print_runs(output: Console, documents: list[Run]) -> None:
         output.print(runs_table(documents))
         return
     for document in documents:
-        first, *others = _about(document)
+        first, name, *others = _about(document)
         # The terminal itself breaks a line that is too long for it, and copies it whole.
-        output.print(first, markup=False, highlight=False, soft_wrap=True)
+        output.print(f"{first}  {name}".rstrip(), markup=False, highlight=False, soft_wrap=True)
         output.print("  " + " · ".join(filter(None, others)), markup=False, highlight=False, soft_wrap=True)
 
 
-def _about(document: Run) -> tuple[str, str, str, str, str]:
+def _about(document: Run) -> list[str]:
+    """What a table of runs says of one: `COLUMNS`; empty where it is not known."""
     parameters, best = document["parameters"], chosen(document)
     # Other versions run on a cluster, too.
     loops = {"rates": RATES, "seeds": "seeds"}
     counts = "".join(f"; {len(parameters[name])} {word}" for word, name in loops.items() if several(parameters, name))
-    return (
+    size = parameters.get("image_size")
+    disk = document.get("disk")
+    name = "" if "url" in document else document.get("name")
+    return [
         document["id"],
+        name or "",
         document["state"],
         str(parameters["dataset"]),
+        str(parameters.get("backbone", "")),
+        f"{size} px" if size else "",
         ", ".join(map(str, parameters["switch_epochs"])) + counts,
         "" if best is None else f"{start(best['switch_epoch'])}: {best['test_accuracy']:.1%}",
-    )
+        _time(document),
+        "" if disk is None else quantities.size(disk),
+    ]
+
+
+def _time(document: Run) -> str:
+    """How long a run took; of one under way nothing, for it may be of a clock elsewhere."""
+    began, ended = document.get("started"), document.get("ended")
+    if not began or not ended:
+        return ""
+    return quantities.lasting((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
 
 
 def runs_table(documents: list[Run]) -> Table:
     """Runs, as given."""
-    table = Table("run", "state", "dataset", "switch epochs", "chosen: its test accuracy")
-    for document in documents:
-        table.add_row(*map(Text, _about(document)))
+    rows = [dict(zip(COLUMNS, _about(document), strict=True)) for document in documents]
+    shown = [name for name in COLUMNS if name != "name" or any(row["name"] for row in rows)]
+    table = Table(*shown)
+    for row in rows:
+        table.add_row(*(Text(row[name]) for name in shown))
     # Nothing is cut: on a narrow terminal the id, which one copies, stays in one piece and the others are wrapped.
     for column in table.columns:
         column.overflow = "fold"

@@ -126,6 +126,32 @@ def local_flags(command: Command) -> Command:
     return command
 
 
+class Line(click.ParamType[str]):
+    """A text of one line, as a name is."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text without space around it."""
+        text = str(value).strip()
+        if len(text) > LONGEST or not text.isprintable():
+            self.fail(f"{value!r}: give one line of up to {LONGEST} characters.", param, ctx)
+        return text
+
+
+LONGEST = 100
+
+
+def about_flags(command: Command) -> Command:
+    """What a person says of a run."""
+    for option in (
+        click.option("--note", metavar="TEXT", help="What you want to know of the run later."),
+        click.option("--name", type=Line(), help="What the run is called, wherever a RUN is asked for."),
+    ):
+        command = option(command)
+    return command
+
+
 def given(flags: Parameters) -> Parameters:
     """The flags that were given, by the parameters' names."""
     return {name: value for name, value in flags.items() if value is not None}
@@ -163,6 +189,7 @@ def pipeline_root_flag(said: str) -> Callable[[Command], Command]:
 
 
 READ_FROM = "With --host: where artifacts go, if the run does not say it."
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 WHICH_RUN = "With --host give the id of a run, or its start; `switchpoint runs --host …` lists them."
 
 

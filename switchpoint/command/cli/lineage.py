@@ -92,7 +92,7 @@ def _graphs(
         raise click.UsageError(f"{target!r} is an address: fetch the model, then give its path.")
     if target and (target.endswith(".keras") or Path(target).is_file()):
         return [lineage_graph.of_file(Path(target), runs_directory)]
-    return lineage_graph.of_run(runs.find(runs_directory, target), runs_directory)
+    return lineage_graph.of_run(runs.find(runs_directory, target))
 
 
 def _show(graphs: list[Graph]) -> None:

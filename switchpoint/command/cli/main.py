@@ -16,13 +16,17 @@ from switchpoint.command import kfp_alone
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli import check as cli_check
 from switchpoint.command.cli import cluster as cli_cluster
+from switchpoint.command.cli import compare as cli_compare
+from switchpoint.command.cli import housekeeping as cli_housekeeping
 from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import predict as cli_predict
 from switchpoint.command.cli import publish as cli_publish
 from switchpoint.command.cli import show as cli_show
 from switchpoint.command.cli.flags import (
+    INTERRUPTED,
     WHICH_RUN,
     LocalPath,
+    about_flags,
     as_json,
     connection_flags,
     follow_flags,
@@ -39,11 +43,11 @@ from switchpoint.command.cli.flags import (
 from switchpoint.errors import ParameterError, SwitchpointError
 
 if TYPE_CHECKING:
+    from switchpoint.command.documents import About
     from switchpoint.documents import Parameters
 
 # What write() says, which knows of no file.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class Commands(click.Group):
@@ -93,7 +97,7 @@ def changed(runs_directory: Path, run: str | None, flags: Parameters) -> Paramet
     return located(pipeline_parameters.checked(base | given(flags)))
 
 
-def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool, as_json: bool) -> None:
+def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool, as_json: bool, about: About) -> None:
     """Run, show, and exit 1 when a step failed, 130 when it was interrupted."""
     from rich.console import Console
 
@@ -111,7 +115,7 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output, values)
     with show.live():
-        document = run(values, runs_directory, show, runner, verify)
+        document = run(values, runs_directory, show, runner, verify, about, show.planned)
     if as_json:
         click.echo(json.dumps(document, indent=1))
     for line in console.failures(document, runs_directory):
@@ -129,16 +133,25 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
 @main.command()
 @recipe_flag
 @parameter_flags
+@about_flags
 @local_flags
 @as_json
 def run(recipe: str, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any) -> None:
     """Run the pipeline on this machine."""
-    execute(located(pipeline_parameters.resolve(recipe, given(flags))), runs_dir, runner, verify, as_json)
+    about = said_of_it(flags)
+    execute(located(pipeline_parameters.resolve(recipe, given(flags))), runs_dir, runner, verify, as_json, about)
+
+
+def said_of_it(flags: Parameters) -> About:
+    """Take out of the flags what a person says of the run."""
+    name, note = flags.pop("name"), flags.pop("note")
+    return {"name": name or "", "note": note or ""}
 
 
 @main.command()
 @click.argument("run", required=False)
 @parameter_flags
+@about_flags
 @local_flags
 @connection_flags
 @profile_flag(default=None)
@@ -156,8 +169,11 @@ def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: b
         given_options = [name for name, value in options.items() if value and name not in ("token", "cookies")]
         if given_options:
             raise click.UsageError(f"--{given_options[0].replace('_', '-')} goes with --host.")
-        execute(changed(runs_dir, run, flags), runs_dir, runner, verify, as_json)
+        about = said_of_it(flags)
+        execute(changed(runs_dir, run, flags), runs_dir, runner, verify, as_json, about)
         return
+    if any(said_of_it(flags).values()):
+        raise click.UsageError("--name and --note are for runs of this machine.")
     if not run:
         raise click.UsageError(WHICH_RUN)
     cli_cluster.rerun(run, given(flags), as_json=as_json, **options)
@@ -196,8 +212,10 @@ def plan(
     steps = plan(values, runs_dir.resolve(), runner, verify)
     if as_json:
         click.echo(json.dumps({"parameters": values, "steps": steps}, indent=1))
-    else:
-        console.wide().print(console.steps_table(steps, values))
+        return
+    output = console.wide()
+    output.print(console.steps_table(steps, values))
+    output.print(console.time_needed(steps), highlight=False)
 
 
 @main.command("runs")
@@ -208,12 +226,15 @@ def plan(
 def list_runs(pipeline_root: str | None, runs_dir: Path, as_json: bool, **connection: Any) -> None:
     """List the runs, newest first; with --host those on Kubeflow Pipelines."""
     from switchpoint.command.cli import console
+    from switchpoint.command.runs import housekeeping
     from switchpoint.command.runs import store as runs
 
     if connection["host"]:
         documents = cli_cluster.runs(connection, pipeline_root, with_steps=as_json)
     else:
         documents = runs.every(runs_dir)
+        disk = housekeeping.sizes(runs_dir, documents)
+        documents = [{**document, "disk": disk[document["id"]]} for document in documents]
     if as_json:
         click.echo(json.dumps(documents, indent=1))
     else:
@@ -253,7 +274,12 @@ for command in (
     cli_lineage.lineage,
     cli_lineage.tensorboard,
     cli_show.show,
+    cli_show.logs,
     cli_predict.predict,
+    cli_compare.compare,
+    cli_housekeeping.rm,
+    cli_housekeeping.gc,
+    cli_housekeeping.note,
 ):
     main.add_command(command)
 

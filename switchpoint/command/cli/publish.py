@@ -58,7 +58,7 @@ def export(run: str, uri: str, kind: str, pipeline_root: str | None, runs_dir: P
             document = fetched.best(kubeflow, kubeflow.find(run), pipeline_root, runs_dir)
         else:
             document = store.find(runs_dir, run)
-        click.echo(exporting.export(document, runs_dir, uri, kind, checked=bool(connection["host"])))
+        click.echo(exporting.export(document, uri, kind, checked=bool(connection["host"])))
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from switchpoint.command.errors import ArtifactGoneError, NoModelError
 from switchpoint.command.lineage.index import Artifacts
 from switchpoint.command.runs import store
-from switchpoint.command.runs.artifacts import located, metadata
+from switchpoint.command.runs.artifacts import metadata
 from switchpoint.provenance.metadata import MODEL, embedded, entry
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from switchpoint.documents import CheckpointEntry, Entry, RecordsEntry
 
 
-def of_run(document: Run, runs_directory: Path) -> list[Graph]:
+def of_run(document: Run) -> list[Graph]:
     """A graph for each model of a run, the best one first.
 
     Raises:
         NoModelError: The run has no model yet.
         ArtifactGoneError: Its artifacts are gone.
     """
-    artifacts = Artifacts(runs_directory, [document])
-    best = _best(document, runs_directory)
+    artifacts = Artifacts([document])
+    best = _best(document)
     graphs = []
     for step in document["steps"]:
         # What a failed run only planned has outputs in the documents of earlier versions.
         made = step["state"] in ("ran", "cached") and "model" in step["outputs"]
         if step["name"] in ("transfer", "finetune") and made:
-            own, records, checkpoints = _origin(step, artifacts, runs_directory)
+            own, records, checkpoints = _origin(step, artifacts)
             graph = build(own, records, checkpoints, artifacts)
             graph["run"], graph["best"] = document["id"], own["digest"] == best
             graphs.append(graph)
@@ -48,26 +48,24 @@ def of_run(document: Run, runs_directory: Path) -> list[Graph]:
 
 def of_file(model: Path, runs_directory: Path) -> Graph:
     """The graph of a model file, wherever it lies, with the runs that made its parts where they are found."""
-    artifacts = Artifacts(runs_directory, store.every(runs_directory) if runs_directory.is_dir() else [])
+    artifacts = Artifacts(store.every(runs_directory) if runs_directory.is_dir() else [])
     content = embedded(model)
     graph = build(content["model"], content["records"], content.get("checkpoints"), artifacts)
     graph["nodes"][0]["path"] = str(model)
     return graph
 
 
-def _best(document: Run, runs_directory: Path) -> str | None:
+def _best(document: Run) -> str | None:
     for step in document["steps"]:
         if step["name"] == "report" and "model" in step["outputs"]:
-            described = metadata(located(step["outputs"]["model"], runs_directory))
+            described = metadata(Path(step["outputs"]["model"]))
             return described.get("digest") if described else None
     return None
 
 
-def _origin(
-    step: Step, artifacts: Artifacts, runs_directory: Path
-) -> tuple[Entry, RecordsEntry | None, CheckpointEntry | None]:
+def _origin(step: Step, artifacts: Artifacts) -> tuple[Entry, RecordsEntry | None, CheckpointEntry | None]:
     """What a training's model, its records and its checkpoints say of themselves; None for what is gone or was not."""
-    path = located(step["outputs"]["model"], runs_directory)
+    path = Path(step["outputs"]["model"])
     if (described := metadata(path)) is None:
         raise ArtifactGoneError(f"{path} is gone, or says nothing of where it came from. Run the pipeline again.")
     own = entry(described)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from switchpoint.command.runs.artifacts import located, maker, metadata
+from switchpoint.command.runs.artifacts import maker, metadata
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run
@@ -23,12 +23,12 @@ class Index(Protocol):
 class Artifacts:
     """Artifacts of the runs of this machine, by step, output and digest."""
 
-    def __init__(self, runs_directory: Path, documents: list[Run]) -> None:
+    def __init__(self, documents: list[Run]) -> None:
         self.found: dict[tuple[str, str, str], tuple[Path, dict[str, Any], str | None]] = {}
         for document in documents:
             for step in document["steps"]:
                 for output, uri in step["outputs"].items():
-                    path = located(uri, runs_directory)
+                    path = Path(uri)
                     if described := metadata(path):
                         key = (described["step"], output, described.get("digest", ""))
                         self.found.setdefault(key, (path, described, maker(uri)))

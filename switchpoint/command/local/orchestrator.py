@@ -7,15 +7,16 @@ This reaches into kfp.local, and nothing else of the project does: kfp is pinned
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kfp import dsl, local
 from kfp.compiler import pipeline_spec_builder
@@ -26,57 +27,17 @@ from kfp.local.orchestrator import orchestrator_utils, task_executor, task_spec_
 from components.digest.step import DigestConfig, digest
 from pipeline import switchpoint as pipeline
 from switchpoint.command.local import containers, packages
+from switchpoint.command.local.interfaces import Observer, Outputs, Starter, Task
 from switchpoint.command.runs import outputs
-from switchpoint.command.runs.store import now
+from switchpoint.command.runs.artifacts import directory
+from switchpoint.command.runs.store import held, now, relative, whole
 from switchpoint.provenance.digests import SEEDED_STEPS
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Step
     from switchpoint.documents import Parameters
 
-Outputs = dict[str, Any]
-
 _this_thread = threading.local()
-
-
-class Task(NamedTuple):
-    """What is not cached, and so has to be done.
-
-    Attributes:
-        step: The task as the run's document shows it.
-        outputs: Names of the artifacts it makes.
-        begin: Notes that it runs from now on: until then it waits for others.
-        run: Runs it the way kfp does; gives its outputs, or None when it failed.
-        broken: Why what is in the cache does not count, if anything is.
-    """
-
-    step: Step
-    outputs: list[str]
-    begin: Callable[[], None]
-    run: Callable[[], Outputs | None]
-    broken: str
-
-
-class Observer(Protocol):
-    """Sees each task that the orchestrator comes to, and does those that are not cached."""
-
-    steps: list[Step]
-
-    def execute(self, task: Task) -> Outputs | None:
-        """Do a task that is not cached; gives its outputs, or None when it failed."""
-
-    def ended(self, step: Step) -> None:
-        """A step has its final state."""
-
-
-class Starter(Protocol):
-    """Starts steps; gives their exit code, negative for a signal."""
-
-    def process(self, step: Step, command: list[str], variables: dict[str, str]) -> int:
-        """Run a step as a process of this machine, with these variables added to the environment."""
-
-    def container(self, step: Step, *arguments: Any, **keywords: Any) -> int:
-        """Run a step in a container; the arguments are those of `containers.run`, but for the first."""
 
 
 def orchestrate(
@@ -105,7 +66,7 @@ def orchestrate(
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
         _observed(observer),
-        _checked_cache(writes, verify, packages.digest() if runner == "subprocess" else None),
+        _checked_cache(runs_directory, observer, writes, verify, packages.digest() if runner == "subprocess" else None),
     ):
         warnings.simplefilter("ignore")
         workspace = runs_directory / ".workspace"
@@ -139,35 +100,56 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _checked_cache(writes: bool, verify: bool, installed: str | None) -> Iterator[None]:
+def _checked_cache(
+    runs_directory: Path, observer: Observer, writes: bool, verify: bool, installed: str | None
+) -> Iterator[None]:
     """A hit is what its step left behind: kfp's own takes whatever is there, and checks that the path exists.
 
+    Paths in keys and entries are relative to the runs' directory, which may be moved.
+
     Args:
+        runs_directory: Where runs write.
+        observer: Told of each hit.
         writes: Whether what is done goes to the cache.
         verify: Read every file of a hit.
         installed: Digest of the packages that run the steps; None: those of their images, whose names have it.
     """
     get, put, compute_key = cache.LocalCache.get, cache.LocalCache.put, cache.LocalCache.compute_key
+    serialize, deserialize = cache.LocalCache._serialize_artifact, cache.LocalCache._deserialize_artifact
 
-    def keyed(self: cache.LocalCache, *, env_vars: dict[str, str], **arguments: Any) -> str:
+    def keyed(self: cache.LocalCache, *, arguments: dict[str, Any], env_vars: dict[str, str], **others: Any) -> str:
+        arguments = {name: _relative(value, runs_directory) for name, value in arguments.items()}
         if installed:
             _this_thread.step["packages"] = installed
             env_vars = env_vars | {"SWITCHPOINT_PACKAGES": installed}
-        return str(compute_key(self, env_vars=env_vars, **arguments))
+        return str(compute_key(self, arguments=arguments, env_vars=env_vars, **others))
 
     def checked(self: cache.LocalCache, key: str) -> Outputs | None:
-        found = get(self, key)
-        if found is None:
-            return None
-        _this_thread.broken = outputs.changed(_described(found), contents=verify, refresh=writes)
-        return None if _this_thread.broken else found
+        with held(runs_directory) if writes else contextlib.nullcontext():
+            found: Outputs | None = get(self, key)
+            if found is None:
+                return None
+            _this_thread.broken = outputs.changed(_described(found), contents=verify, refresh=writes)
+            if _this_thread.broken:
+                return None
+            _this_thread.step["outputs"] = {name: artifact.uri for name, artifact in found.items()}
+            observer.took(_this_thread.step)
+            return found
 
     def remembered(self: cache.LocalCache, key: str, made: Outputs) -> None:
         if writes:
             outputs.remember(_described(made))
             put(self, key, made)
 
+    def written(artifact: dsl.Artifact) -> Outputs:
+        return dict(serialize(_relative(artifact, runs_directory)))
+
+    def read(entry: Outputs) -> dsl.Artifact:
+        return deserialize(entry | {"uri": whole(runs_directory, entry["uri"])})
+
     with (
+        _replaced(cache.LocalCache, "_serialize_artifact", written),
+        _replaced(cache.LocalCache, "_deserialize_artifact", read),
         _replaced(cache.LocalCache, "get", checked),
         _replaced(cache.LocalCache, "put", remembered),
         _replaced(cache.LocalCache, "compute_key", keyed),
@@ -175,13 +157,26 @@ def _checked_cache(writes: bool, verify: bool, installed: str | None) -> Iterato
         yield
 
 
+def _relative(value: Any, runs_directory: Path) -> Any:
+    """An artifact, or a list of them, with a path relative to the runs' directory; anything else as it is."""
+    if isinstance(value, list):
+        return [_relative(each, runs_directory) for each in value]
+    if isinstance(value, dsl.Artifact):
+        value = copy.copy(value)
+        value.uri = relative(runs_directory, value.uri)
+    return value
+
+
 def _described(made: Outputs) -> dict[str, outputs.Output]:
     return {name: outputs.Output(Path(each.uri), each.metadata.get("digest")) for name, each in made.items()}
 
 
 @contextlib.contextmanager
-def started_by(starter: Starter, run: str) -> Iterator[None]:
-    """Steps are started by `starter`, and write below a directory with the name `run`."""
+def started_by(starter: Starter, runs_directory: Path, run: str) -> Iterator[None]:
+    """Steps of a run are started by `starter`, and write where the run's steps do."""
+
+    def place(**_: str) -> str:
+        return str(directory(runs_directory, run, _this_thread.step))
 
     def process(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
         return starter.process(_this_thread.step, full_command, env_vars or {})
@@ -190,7 +185,7 @@ def started_by(starter: Starter, run: str) -> Iterator[None]:
         return starter.container(_this_thread.step, *arguments, **keywords)
 
     with (
-        _replaced(executor_input_utils, "get_local_pipeline_resource_name", lambda name: run),
+        _replaced(executor_input_utils, "construct_local_task_root", place),
         _replaced(subprocess_task_handler, "run_local_subprocess", process),
         _replaced(docker_task_handler, "run_docker_container", container),
     ):

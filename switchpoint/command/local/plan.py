@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from kfp import dsl
 
-from switchpoint.command.local.orchestrator import Outputs, Task, orchestrate
+from switchpoint.command.local.interfaces import Outputs, Task
+from switchpoint.command.local.orchestrator import orchestrate
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
+from switchpoint.command.runs.estimate import expect
 from switchpoint.command.runs.steps import order
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess", verify: bool = False) -> list[Step]:
-    """What a run with these parameters would do: for each step `cached` or `will run`, and why.
+    """What a run with these parameters would do: for each step `cached` or `will run`, why, and how long.
 
     Nothing is run and nothing is written.
 
@@ -32,10 +34,11 @@ def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess
     """
     planner = _Planner(store.every(runs_directory))
     with tempfile.TemporaryDirectory() as empty:
-        cache_directory = runs_directory / ".cache"
+        cache_directory = runs_directory / store.CACHE
         # LocalCache would make the directory, and a plan leaves nothing behind.
         usable = cache_directory if cache_directory.exists() else Path(empty)
         orchestrate(parameters, runs_directory, usable, runner, planner, writes=False, verify=verify)
+    expect(planner.steps, parameters, planner.earlier)
     return sorted(planner.steps, key=order)
 
 
@@ -49,6 +52,9 @@ class _Planner:
     def execute(self, task: Task) -> Outputs:
         task.step["why"] = task.broken or explain(task.step, self.earlier)
         return {name: dsl.Artifact(name=name, uri=f"planned://{uuid.uuid4()}") for name in task.outputs}
+
+    def took(self, step: Step) -> None:
+        """Nothing is written down."""
 
     def ended(self, step: Step) -> None:
         step["state"] = "cached" if step["state"] == "cached" else "will run"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses
 from switchpoint.command.compilation import environment
 from switchpoint.command.errors import RunnerError, RunsDirectoryError
 from switchpoint.command.local import containers
-from switchpoint.command.local.orchestrator import Outputs, Task, orchestrate, started_by
+from switchpoint.command.local.interfaces import Outputs, Task
+from switchpoint.command.local.orchestrator import orchestrate, started_by
 from switchpoint.command.local.plan import plan
 from switchpoint.command.local.processes import Processes
 from switchpoint.command.local.why import explain
@@ -23,24 +26,12 @@ from switchpoint.command.runs.steps import log_name, order, place
 from switchpoint.training.resume import RESUME, RUN, forget
 
 if TYPE_CHECKING:
-    from switchpoint.command.documents import Run, Step
+    from switchpoint.command.documents import About, Run, Step
+    from switchpoint.command.runs.following import Watcher
     from switchpoint.documents import Parameters
 
 
 AT_ONCE = 2  # steps, as kfp runs rounds of one loop; of a loop in a loop it would run four
-
-
-class Watcher(Protocol):
-    """What wants to know how a run goes; switchpoint.command.cli.console shows it to a person."""
-
-    def started(self, step: Step) -> None:
-        """A step runs from now on."""
-
-    def line(self, step: Step, text: str) -> None:
-        """A step printed a line."""
-
-    def ended(self, step: Step) -> None:
-        """A step has its final state."""
 
 
 def run(
@@ -49,6 +40,8 @@ def run(
     watcher: Watcher,
     runner: str = "subprocess",
     verify: bool = False,
+    about: About | None = None,
+    planned: Callable[[list[Step]], None] = lambda _: None,
 ) -> Run:
     """Run the pipeline and return the run's document, whether it succeeded, failed or was interrupted.
 
@@ -58,17 +51,23 @@ def run(
         watcher: Told of every step and every line.
         runner: `subprocess`, or `docker` for a container a step.
         verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
+        about: What a person says of the run.
+        planned: Told what will run, before anything does.
     """
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner, verify)
+    planned(expected)
     with Processes() as processes:
         # The report is drawn without TensorFlow: alone it has ended before the server would be warm.
         if runner == "subprocess" and any(
             step["state"] == "will run" and step["name"] not in ("collect", "report") for step in expected
         ):
             processes.warm_up()
-        document = store.create(runs_directory, parameters, runner)
-        with store.alive(runs_directory, document):
+        with contextlib.ExitStack() as living:
+            with store.held(runs_directory):
+                document = store.create(runs_directory, parameters, runner, about)
+                living.enter_context(store.alive(runs_directory, document))
+                store.write(runs_directory, document)
             _run(document, runs_directory, watcher, verify, expected, processes)
         return document
 
@@ -79,11 +78,10 @@ def _run(
     """Run what `plan` expects, with the server there or warming up if one is needed."""
     parameters, runner = document["parameters"], document["runner"]
     going = _Run(document, runs_directory, watcher, processes)
-    going.save()
-    states = os.environ.get(RESUME) or str(runs_directory / ".resume")
+    states = os.environ.get(RESUME) or str(runs_directory / store.STATES)
     try:
-        with started_by(going, document["id"]), environment({RESUME: states, RUN: document["id"]}):
-            orchestrate(parameters, runs_directory, runs_directory / ".cache", runner, going, verify=verify)
+        with started_by(going, runs_directory, document["id"]), environment({RESUME: states, RUN: document["id"]}):
+            orchestrate(parameters, runs_directory, runs_directory / store.CACHE, runner, going, verify=verify)
         going.gather()
         document["state"] = "succeeded"
     except KeyboardInterrupt:
@@ -169,6 +167,9 @@ class _Run:
     def _others(self) -> list[Run]:
         """The other runs, newest first, as they are now: one may be at work."""
         return [each for each in store.every(self.runs_directory) if each["id"] != self.document["id"]]
+
+    def took(self, step: Step) -> None:
+        self.save()
 
     def ended(self, step: Step) -> None:
         if step["state"] == "ran" and step["error"]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchpoint.command.errors import ArtifactGoneError
-from switchpoint.command.runs.artifacts import located
 from switchpoint.provenance.metadata import MODEL
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from switchpoint.command.documents import Run
     from switchpoint.documents import Manifest
 
@@ -40,13 +38,13 @@ print(json.load(open("classes.json"))[probabilities.argmax()])
 '''
 
 
-def classes(document: Run, runs_directory: Path) -> list[str]:
+def classes(document: Run) -> list[str]:
     """The names of the model's outputs, in their order."""
-    return list(_manifest(document, runs_directory)["classes"])
+    return list(_manifest(document)["classes"])
 
 
-def _manifest(document: Run, runs_directory: Path) -> Manifest:
-    records = located(_outputs(document, "prepare")["records"], runs_directory)
+def _manifest(document: Run) -> Manifest:
+    records = Path(_outputs(document, "prepare")["records"])
     manifest: Manifest = _read(records / "manifest.json")
     return manifest
 
@@ -62,26 +60,25 @@ def _outputs(document: Run, name: str) -> dict[str, str]:
     return next(dict(step["outputs"]) for step in document["steps"] if step["name"] == name)
 
 
-def card(document: Run, runs_directory: Path, file: str = MODEL) -> str:
+def card(document: Run, file: str = MODEL) -> str:
     """The model card of a run's best model, in the form that the Hugging Face Hub and Vertex AI read too.
 
     Args:
         document: Of a run that succeeded.
-        runs_directory: Where the runs lie now.
         file: The model's file beside the card.
 
     Source:
         Mitchell et al., Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993
     """
     parameters = document["parameters"]
-    report = _read(located(_outputs(document, "report")["results"], runs_directory))
+    report = _read(Path(_outputs(document, "report")["results"]))
     best = next(row for row in document["results"] if row["model_digest"] == report["best"]["model_digest"])
     start = (
         "transfer learning alone"
         if best["switch_epoch"] is None
         else f"switch epoch {best['switch_epoch']} at {best['learning_rate']:g}"
     )
-    manifest = _manifest(document, runs_directory)
+    manifest = _manifest(document)
     rows = "\n".join(
         f"| {'never | –' if row['switch_epoch'] is None else '{switch_epoch} | {learning_rate:g}'.format(**row)} "
         f"| {row['seed']} "

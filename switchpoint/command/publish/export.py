@@ -17,7 +17,7 @@ from switchpoint.command.publish import card
 from switchpoint.command.publish.gcs_sending import crc32c
 from switchpoint.command.publish.upload import upload
 from switchpoint.command.runs import outputs
-from switchpoint.command.runs.artifacts import located, metadata
+from switchpoint.command.runs.artifacts import metadata
 from switchpoint.errors import StorageError
 from switchpoint.storage import read_json, write_json
 
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from switchpoint.command.documents import Run
 
 
-def export(document: Run, runs_directory: Path, destination: str, kind: str, checked: bool = False) -> str:
+def export(document: Run, destination: str, kind: str, checked: bool = False) -> str:
     """Write the best model of a run, its classes and its card; nothing is there before all of it is.
 
     Args:
         document: Of a run of this machine.
-        runs_directory: Where the runs lie now.
         destination: A folder that is not there yet, or an address such as gs://BUCKET/models/NAME.
         kind: keras or h5.
         checked: The model was compared with the report's already, as that of a cluster's run.
@@ -48,10 +47,10 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str, che
     remote = addresses.is_remote(destination)
     if not remote and Path(destination).exists():
         raise ExportError(f"{destination} exists and is not replaced. Name a folder that is not there yet.")
-    best = located(document["model"], runs_directory)
+    best = Path(document["model"])
     if not best.is_file():
         raise ArtifactGoneError(f"{best} is gone. Run the pipeline again to have it back.")
-    if why := "" if checked else _changed(document, runs_directory):
+    if why := "" if checked else _changed(document):
         raise ArtifactGoneError(
             f"{best} is not published: of the report that it belongs to, {why}. Run the pipeline again to have it back."
         )
@@ -63,8 +62,8 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str, che
             write_h5(best, model)
         else:
             shutil.copyfile(best, model)
-        classes.write_text(json.dumps(card.classes(document, runs_directory), indent=1) + "\n", encoding="utf-8")
-        text = card.card(document, runs_directory, model.name)
+        classes.write_text(json.dumps(card.classes(document), indent=1) + "\n", encoding="utf-8")
+        text = card.card(document, model.name)
         if remote:
             # A version never changes, so that the other format of a run is another version.
             version = document["id"] if kind == "keras" else f"{document['id']}-{kind}"
@@ -76,10 +75,10 @@ def export(document: Run, runs_directory: Path, destination: str, kind: str, che
     return f"Exported to {destination}."
 
 
-def _changed(document: Run, runs_directory: Path) -> str:
+def _changed(document: Run) -> str:
     """What is published is what the report left behind, byte for byte; else what is not."""
     (made,) = (step["outputs"] for step in document["steps"] if step["name"] == "report")
-    places = {name: located(made[name], runs_directory) for name in ("model", "results")}
+    places = {name: Path(made[name]) for name in ("model", "results")}
     found = {name: outputs.Output(path, (metadata(path) or {}).get("digest")) for name, path in places.items()}
     return outputs.changed(found, contents=True, refresh=False)
 

@@ -1,24 +1,29 @@
-"""Artifacts of the runs of this machine: where they lie now, who made them, what KFP wrote down of them."""
+"""Artifacts of the runs of this machine: who made them, what KFP wrote down of them."""
+
+from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+from switchpoint.command.runs.steps import log_name
+
+if TYPE_CHECKING:
+    from switchpoint.command.documents import Step
+
+ARTIFACTS = "artifacts"
+RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
-def located(uri: str, runs_directory: Path) -> Path:
-    """Where an artifact of a run lies now: runs may have been moved since they wrote down their paths."""
-    path = Path(uri)
-    start = next((number for number, part in enumerate(path.parts) if _RUN.fullmatch(part)), None)
-    moved = runs_directory.resolve().joinpath(*path.parts[start:]) if start is not None else path
-    return moved if moved.exists() or not path.exists() else path
+def directory(runs_directory: Path, run: str, step: Step) -> Path:
+    """Where a step of a run puts what it makes: runs/artifacts/RUN/finetune-04-0.0003-seed-1."""
+    return runs_directory / ARTIFACTS / run / log_name(step)
 
 
 def maker(uri: str) -> str | None:
-    """The run in whose directory an artifact lies: for a cached one, the run that made it."""
-    return next((part for part in Path(uri).parts if _RUN.fullmatch(part)), None)
+    """The run that made an artifact: it lies under its name."""
+    return next((part for part in Path(uri).parts if RUN.fullmatch(part)), None)
 
 
 def metadata(path: Path) -> dict[str, Any] | None:

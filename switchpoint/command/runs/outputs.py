@@ -1,8 +1,8 @@
 """What a step left behind, remembered when it ended: an artifact that has changed since is no hit (docs/adr/0003).
 
 A digest of an artifact's contents costs as much as reading them, some need TensorFlow, and logs have none. So each
-file's size, modification time and SHA-256 are remembered, beside the artifacts: RUN/STEP/files.json. A file whose size
-and time are as remembered counts as unchanged; only when they differ, or when asked, is it read.
+file's size, modification time and SHA-256 are remembered, beside the artifacts: artifacts/RUN/STEP/files.json. A file
+whose size and time are as remembered counts as unchanged; only when they differ, or when asked, is it read.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def order(step: Step) -> tuple[Any, ...]:
 
 
 def log_name(step: Step) -> str:
-    """What a step's log is called: `finetune-04-0.0003-seed-1`."""
+    """What a step's log is called, and the folder of what it makes, so no two alike: `finetune-04-0.0003-seed-1`."""
     name, seed, switch_epoch, rate = place(step)
-    candidate = "" if switch_epoch is None else f"-{switch_epoch:02d}-{rate:g}"
+    candidate = "" if switch_epoch is None else f"-{switch_epoch:02d}-{rate}"
     return name + candidate + ("" if seed is None else f"-seed-{seed}")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from switchpoint.command.errors import TensorBoardError
 from switchpoint.command.runs import store as runs
-from switchpoint.command.runs.artifacts import located
-from switchpoint.command.runs.steps import RATES, rounds, several
+from switchpoint.command.runs.artifacts import directory
+from switchpoint.command.runs.steps import RATES, several
 
 if TYPE_CHECKING:
-    from switchpoint.command.documents import Run, Step
+    from switchpoint.command.documents import Run
 
 REFRESH = 3  # seconds
 
@@ -67,48 +67,33 @@ def serve(renew: Callable[[], Path], run: str, port: int, say: Callable[[str], N
 def link(runs_directory: Path, run: str) -> Path:
     """Make or renew RUN/tensorboard: a link to each training's logs, wherever they lie; gives that directory."""
     runs_directory = runs_directory.resolve()
-    directory = runs_directory / run / "tensorboard"
-    directory.mkdir(exist_ok=True)
+    boards = runs_directory / run / "tensorboard"
+    boards.mkdir(exist_ok=True)
     for name, logs in directories(runs_directory, runs.find(runs_directory, run)).items():
-        target = os.path.relpath(logs, directory)
-        path = directory / name
+        target = os.path.relpath(logs, boards)
+        path = boards / name
         if path.is_symlink() and str(path.readlink()) == target:
             continue
         path.unlink(missing_ok=True)
         path.symlink_to(target)
-    return directory
+    return boards
 
 
 def directories(runs_directory: Path, document: Run) -> dict[str, Path]:
     """The logs of each training of a run that are there already, by a name that says what it is.
 
-    A step writes its outputs into the document when it ends; until then its logs are where kfp puts them.
+    A step writes its outputs into the document when it ends; until then its logs are where it puts them.
     """
     found: dict[str, Path] = {}
-    own = runs_directory / document["id"]
     parameters = document["parameters"]
-    candidates, seeds = rounds(parameters), parameters["seeds"]
     for step in document["steps"]:
         if step["name"] not in ("transfer", "finetune"):
             continue
-        if "logs" in step["outputs"]:
-            paths = [located(step["outputs"]["logs"], runs_directory)]
-        elif step["seed"] in seeds:
-            of_seed = f"for-loop-1-iteration-{seeds.index(step['seed'])}"
-            within = "" if step["name"] == "transfer" else f"for-loop-2-iteration-{_number(step, candidates)}/"
-            paths = [own / of_seed / f"{within}{step['name']}" / "logs"]
-        else:
-            paths = []
+        made = step["outputs"].get("logs") or directory(runs_directory, document["id"], step) / "logs"
         name = "transfer" if step["name"] == "transfer" else f"finetune-from-{step['switch_epoch']:02d}"
         if step["learning_rate"] is not None and several(parameters, RATES):
             name += f"-at-{step['learning_rate']:g}"
-        name += f"-seed-{step['seed']}" * (len(seeds) > 1)
-        for path in paths:
-            if path.is_dir():
-                found[name] = path
+        name += f"-seed-{step['seed']}" * several(parameters, "seeds")
+        if Path(made).is_dir():
+            found[name] = Path(made)
     return found
-
-
-def _number(step: Step, candidates: list[tuple[int, float]]) -> int | None:
-    own = step["switch_epoch"] or 0, step["learning_rate"] or 0.0
-    return candidates.index(own) if own in candidates else None

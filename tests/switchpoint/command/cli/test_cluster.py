@@ -140,7 +140,7 @@ def test_only_a_run_that_succeeded_is_exported(gcs: Any, run: dict[str, Any], tm
 
 
 def test_the_card_marks_the_model_it_is_about(run: dict[str, Any], tmp_path: Path) -> None:
-    lines = model_card.card(run, tmp_path / "runs").splitlines()
+    lines = model_card.card(run).splitlines()
     assert [line.startswith("| 2 | 0.0003 | 2 |") for line in lines if line.endswith("← this model")] == [True]
     assert len([line for line in lines if line.startswith(("| 2 | ", "| never | "))]) == 4
 

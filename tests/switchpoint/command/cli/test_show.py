@@ -24,10 +24,11 @@ def run(tmp_path: Path) -> Any:
         "conclusion": "Switch after epoch 2.", "report": "/somewhere/report.html", "model": "/somewhere/model.keras",
         "steps": [
             {"name": "prepare", "seed": None, "switch_epoch": None, "learning_rate": None,
-             "state": "cached", "seconds": None, "log": None},
+             "state": "cached", "seconds": None, "log": None,
+             "inputs": {}, "outputs": {"look": str(tmp_path / "artifacts" / "r" / "prepare" / "look")}},
             {"name": "finetune", "seed": 1, "switch_epoch": 2, "learning_rate": 0.0003,
              "state": "ran", "seconds": 12.34,
-             "log": "logs/finetune-02-seed-1.log"},
+             "log": "logs/finetune-02-seed-1.log", "inputs": {}, "outputs": {}},
         ],
     }  # fmt: skip
     store.write(tmp_path, document)

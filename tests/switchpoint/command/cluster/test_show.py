@@ -144,11 +144,6 @@ def test_an_id_is_whole_at_any_width(run: str, width: int) -> None:
     assert "".join(parameters["dataset"].split()) in "".join(text.split()) or width >= 60
 
 
-def test_waiting_goes_with_a_host() -> None:
-    result = call("show", "--wait")
-    assert result.exit_code == 2 and "--wait goes with --host" in result.output
-
-
 def test_steps_of_the_whole_pipeline_have_a_place_in_the_ui() -> None:
     from switchpoint.command.cli.following import place
     from switchpoint.command.runs.steps import rounds

@@ -84,7 +84,7 @@ def test_cached_steps_name_the_run_that_made_them(place: Path) -> None:
 
 
 def test_a_copied_model_tells_by_itself(place: Path, tmp_path: Path) -> None:
-    model = next((place / "runs").glob("*/for-loop-1-*/for-loop-2-*/finetune/model/model.keras"))
+    model = next((place / "runs").glob(MODEL))
     shutil.copy(model, tmp_path / "copied.keras")
     keras.models.load_model(tmp_path / "copied.keras", safe_mode=True)
     graph = document(tmp_path, "copied.keras")
@@ -141,9 +141,10 @@ def rewrite(old: str, new: str) -> Callable[[Path], None]:
     return act
 
 
-SHARD, HEAD = "*/prepare/records/train-00000-of-00001.tfrecord", "*/*/transfer/checkpoints/epoch-01.weights.h5"
-BACKBONE, MANIFEST = "*/*/transfer/checkpoints/backbone.keras", "*/*/transfer/checkpoints/checkpoints.json"
-MODEL = "*/for-loop-1-iteration-0/for-loop-2-iteration-0/finetune/model/model.keras"
+TRANSFER = "artifacts/*/transfer-seed-*"
+SHARD, HEAD = "artifacts/*/prepare/records/train-00000-of-00001.tfrecord", f"{TRANSFER}/checkpoints/epoch-01.weights.h5"
+BACKBONE, MANIFEST = f"{TRANSFER}/checkpoints/backbone.keras", f"{TRANSFER}/checkpoints/checkpoints.json"
+MODEL = "artifacts/*/finetune-01-*/model/model.keras"
 LINEAGE = r"model\.keras is not what was saved: its lineage \(switchpoint.json\) or its architecture was changed"
 
 
@@ -154,11 +155,11 @@ LINEAGE = r"model\.keras is not what was saved: its lineage \(switchpoint.json\)
         pytest.param(SHARD, cut, r"records .*00001\.tfrecord has \d+ bytes, not \d+", id="shard-cut"),
         pytest.param(SHARD, Path.unlink, r"records .*00001\.tfrecord is missing", id="shard-gone"),
         pytest.param(
-            "*/prepare/records/manifest.json", rewrite('"donut"', '"bagel"'),
+            "artifacts/*/prepare/records/manifest.json", rewrite('"donut"', '"bagel"'),
             r"records .*manifest\.json was changed after it was written", id="records-manifest",
         ),
         pytest.param(HEAD, flip, r"checkpoint .*the head of epoch 1 is not what transfer saved", id="head"),
-        pytest.param(HEAD, cut, r"checkpoint .*transfer/checkpoints can't be read", id="head-cut"),
+        pytest.param(HEAD, cut, r"checkpoint .*transfer-seed-1/checkpoints can't be read", id="head-cut"),
         pytest.param(BACKBONE, flip, r"checkpoint .*/checkpoints(: the backbone| can't be read)", id="backbone"),
         pytest.param(
             BACKBONE, replace("config.json", '"epsilon": 0.001', '"epsilon": 0.002'),
@@ -214,8 +215,8 @@ def test_the_path_that_run_prints_verifies(place: Path, copy: Path) -> None:
         assert done.exit_code == 0, done.stdout
         assert "DIFFERS" not in done.stdout
     # What lies there is another start's: intact, and not the one that the report wrote down.
-    (copied,) = copy.glob("*/report/model/model.keras")
-    (tuned,), (alone,) = copy.glob(MODEL), copy.glob("*/*/transfer/model/model.keras")
+    (copied,) = copy.glob("artifacts/*/report/model/model.keras")
+    (tuned,), (alone,) = copy.glob(MODEL), copy.glob(f"{TRANSFER}/model/model.keras")
     other = alone if copied.read_bytes() == tuned.read_bytes() else tuned
     shutil.copyfile(other, copied)
     done = call("lineage", copied, "--runs-dir", copy, "--verify")
@@ -335,9 +336,9 @@ def test_tensorboard_shows_a_training_while_it_goes(place: Path, copy: Path) -> 
 
 @pytest.mark.parametrize(("seeds", "end"), [([3], ""), ([1, 3], "-seed-3")])
 def test_logs_of_a_step_that_still_runs_are_found(tmp_path: Path, seeds: list[int], end: str) -> None:
-    of_seed = tmp_path / "r" / f"for-loop-1-iteration-{seeds.index(3)}"
-    logs = {f"transfer{end}": of_seed / "transfer" / "logs"}
-    logs[f"finetune-from-04{end}"] = of_seed / "for-loop-2-iteration-1" / "finetune" / "logs"
+    made = tmp_path / "artifacts" / "r"
+    logs = {f"transfer{end}": made / "transfer-seed-3" / "logs"}
+    logs[f"finetune-from-04{end}"] = made / "finetune-04-0.0003-seed-3" / "logs"
     for path in logs.values():
         path.mkdir(parents=True)
     steps = [{"name": "transfer", "switch_epoch": None, "learning_rate": None}]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from switchpoint.command.runs import store
 from switchpoint.command.runs.steps import place
 from switchpoint.data.sources import dishes as sample
 from tests.shallow import shallow_project
@@ -107,7 +108,10 @@ def test_a_run_is_what_its_document_says(project: Project, first: dict[str, Any]
     assert first["duplicates"] == [] and first["best"]["switch_epoch"] in (None, 1)
     assert Path(first["model"]).suffix == ".keras"
     manifest = project.place / "runs" / first["id"] / "run.json"
-    assert json.loads(manifest.read_text()) == first
+    (read,) = (run for run in store.every(project.place / "runs") if run["id"] == first["id"])
+    assert read == first and str(project.place) not in manifest.read_text().replace(str(project.photos), "")
+    made = {Path(path).relative_to(project.place / "runs").parts[:3] for path in first["steps"][3]["outputs"].values()}
+    assert made == {("artifacts", first["id"], "finetune-01-0.0003-seed-1")}
     assert first["versions"]["kfp"] == "2.17.0"
     for step in first["steps"]:
         assert (manifest.parent / step["log"]).read_text()
@@ -175,6 +179,21 @@ def test_nothing_is_warmed_up_when_nothing_needs_it(project: Project, first: dic
     assert states() == ["cached"] * 6 + ["ran"]
     report.write_text(as_it_was)
     assert not (tmp_path / "imported").exists()
+
+
+def test_runs_may_be_moved_and_those_go_that_others_were_cached_from(
+    project: Project, first: dict[str, Any], tmp_path: Path
+) -> None:
+    moved = ("--runs-dir", str(tmp_path / "moved"))
+    shutil.copytree(project.place / "runs", tmp_path / "copy")
+    (tmp_path / "copy").rename(tmp_path / "moved")
+    again = project.json("rerun", first["id"], *moved)
+    assert {step["state"] for step in again["steps"]} == {"cached"}
+    project.json("gc", "--keep", "1", *moved)
+    (kept,) = project.json("runs", *moved)
+    assert kept["id"] == again["id"]
+    assert all(Path(path).exists() for step in kept["steps"] for path in step["outputs"].values())
+    assert {step["state"] for step in project.json("plan", "--rerun", *moved)["steps"]} == {"cached"}
 
 
 def test_a_cached_artifact_that_was_changed_is_made_again(project: Project, first: dict[str, Any]) -> None:
