@@ -29,7 +29,7 @@ class Slow(_Planner):
 
 runs, slow = Path(sys.argv[1]), Slow([])
 try:
-    with started_by(slow, "run"):
+    with started_by(slow, runs, "run"):
         orchestrate(resolve("demo", {}), runs, runs, "subprocess", slow, writes=False)
 except KeyboardInterrupt:
     print("Interrupted.", flush=True)
