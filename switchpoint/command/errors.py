@@ -11,6 +11,10 @@ class RunNotFoundError(SwitchpointError):
     """No run of that name is here, or more than one."""
 
 
+class RunFailedError(SwitchpointError):
+    """A step of a run on this machine failed."""
+
+
 class RunsDirectoryError(SwitchpointError):
     """The runs' directory can't be written, or holds what is no run."""
 

@@ -9,6 +9,7 @@ import ast
 import functools
 import json
 import math
+import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -195,25 +196,28 @@ def checked(values: Mapping[str, Any], places: Mapping[str, str] = MappingProxyT
     unknown = sorted(set(values) - set(parameters()))
     if unknown:
         raise ParameterError(f"Unknown parameters: {', '.join(unknown)}. There are: {', '.join(parameters())}.")
-    result: Parameters = {}
-    for name, parameter in parameters().items():
-        value = values[name]
-        # A cluster gives numbers back as floats, and lists sometimes as JSON.
-        if name == "switch_epochs" and value == ALL:
-            value = range(1, int(values["transfer_epochs"]) + 1)
-        if parameter.kind is list:
-            items = json.loads(value) if isinstance(value, str) else value
-            items = [items] if isinstance(items, int | float) else items
-            value = sorted({parameter.item(item) for item in items})
-        elif parameter.kind in (int, float):
-            if parameter.kind is int and value != int(value):
-                raise ParameterError(f"{name}={value}: give a whole number.")
-            value = parameter.kind(value)
-        result[name] = value
+    if values["switch_epochs"] == ALL:
+        last = _typed(parameters()["transfer_epochs"], values["transfer_epochs"])
+        values = {**values, "switch_epochs": range(1, last + 1)}
+    result: Parameters = {name: _typed(parameter, values[name]) for name, parameter in parameters().items()}
     wrong = [f"{places[name]}: {fault}" if name in places else fault for name, fault in _faults(result)]
     if wrong:
         raise ParameterError("\n".join(wrong))
     return result
+
+
+def _typed(parameter: Parameter, value: Any) -> Any:
+    # A cluster gives numbers back as floats, and lists sometimes as JSON; a program may give other types than a flag.
+    try:
+        if parameter.kind is list:
+            items = json.loads(value) if isinstance(value, str) else value
+            items = [items] if isinstance(items, int | float) else items
+            return sorted({parameter.item(item) for item in items})
+        if parameter.kind is int and value != int(value):
+            raise ParameterError(f"{parameter.name}={value}: give a whole number.")
+        return os.fspath(value) if parameter.kind is str else parameter.kind(value)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{parameter.name}={value!r}: give {_wanted(parameter)}.") from None
 
 
 def _faults(values: Parameters) -> Iterator[tuple[str, str]]:
@@ -273,3 +277,12 @@ def with_digests(values: Parameters) -> Parameters:
     values["dataset_digest"] = sources.digest(values["dataset"])
     values["weights_digest"] = of_weights(values["backbone"], values["weights"])
     return values
+
+
+def located(values: Parameters) -> Parameters:
+    """Check that dataset and weights are there, make their paths absolute and take their digests."""
+    check_addresses(values)
+    for name in ("dataset", "weights"):
+        if addresses.is_local(values[name], name):
+            values[name] = str(Path(values[name]).expanduser().resolve())
+    return with_digests(values)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from switchpoint import addresses
 from switchpoint.command import kfp_alone
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli import check as cli_check
@@ -83,21 +82,12 @@ def main() -> None:
     """After how many epochs of transfer learning should fine-tuning start?"""
 
 
-def located(values: Parameters) -> Parameters:
-    """Check that dataset and weights are there, make their paths absolute and take their digests."""
-    pipeline_parameters.check_addresses(values)
-    for name in ("dataset", "weights"):
-        if addresses.is_local(values[name], name):
-            values[name] = str(Path(values[name]).expanduser().resolve())
-    return pipeline_parameters.with_digests(values)
-
-
 def changed(runs_directory: Path, run: str | None, flags: Parameters) -> Parameters:
     """An earlier run's parameters with what the flags change."""
     from switchpoint.command.runs import store as runs
 
     base = runs.find(runs_directory, run)["parameters"]
-    return located(pipeline_parameters.checked(base | given(flags)))
+    return pipeline_parameters.located(pipeline_parameters.checked(base | given(flags)))
 
 
 def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool, as_json: bool, about: About) -> None:
@@ -107,13 +97,7 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
     kfp_alone.load()
     from switchpoint.command.cli import console
     from switchpoint.command.local.run import run
-    from switchpoint.training import writable
-    from switchpoint.training.resume import RESUME
 
-    if states := os.environ.get(RESUME):
-        if why := addresses.unsupported(states):
-            raise ParameterError(f"${RESUME}: {why}")
-        writable.check(states, RESUME)
     # The stream is taken now: kfp's own talk is redirected while the run goes.
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output, values)
@@ -145,7 +129,7 @@ def run(
 ) -> None:
     """Run the pipeline on this machine, with what the flags say, or FILE.yaml (`switchpoint init` writes one)."""
     about = said_of_it(flags)
-    execute(located(resolved(file, recipe, flags)), runs_dir, runner, verify, as_json, about)
+    execute(pipeline_parameters.located(resolved(file, recipe, flags)), runs_dir, runner, verify, as_json, about)
 
 
 def said_of_it(flags: Parameters) -> About:
@@ -225,7 +209,7 @@ def plan(
     file = Path(which).expanduser() if which else None
     if file and not again and file.suffix not in (".yaml", ".yml") and not file.exists():
         raise click.UsageError(f"{which} is no file. RUN goes with --rerun.")
-    values = changed(runs_dir, which, flags) if again else located(resolved(file, recipe, flags))
+    values = changed(runs_dir, which, flags) if again else pipeline_parameters.located(resolved(file, recipe, flags))
     kfp_alone.load()
     from switchpoint.command.cli import console
     from switchpoint.command.local.plan import plan
