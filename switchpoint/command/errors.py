@@ -43,6 +43,10 @@ class ExportError(SwitchpointError):
     """The model can't be written there, or in that format."""
 
 
+class MissingPackageError(SwitchpointError):
+    """A library of an extra is not installed."""
+
+
 class RunnerError(SwitchpointError):
     """Kubeflow's local runner, or what it starts, stopped without a step's error."""
 
