@@ -1,11 +1,12 @@
 """The command's verbs for programs and notebooks.
 
 import switchpoint
+from switchpoint.photos import read
 
-run = switchpoint.run(recipe="demo", switch_epochs=[1, 2])    # says what it does, as the command does
-run.curves                                                    # a picture in a notebook; a list of histories
-run.results                                                   # a row a training: pandas.DataFrame(run.results)
-run.model().predict(switchpoint.photos.read("photo.jpg")[None])
+run = switchpoint.run(recipe="demo", switch_epochs=[1, 2])  # says what it does, as the command does
+run.curves                                                  # a picture in a notebook; a list of histories
+run.results                                                 # a row a training: pandas.DataFrame(run.results)
+run.model().predict(read("photo.jpg")[None])
 switchpoint.plan(recipe="demo", switch_epochs=[1, 2, 4])
 switchpoint.runs()
 

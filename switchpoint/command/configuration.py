@@ -6,7 +6,6 @@ whatever YAML 1.1 takes them for. Paths are relative to the file.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import textwrap
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from switchpoint import addresses
-from switchpoint.command.parameters import ALL, DIGESTS, parameters, parse
+from switchpoint.command.parameters import ALL, DIGESTS, nearest, parameters, parse
 from switchpoint.command.parameters import resolve as resolve_recipe
 from switchpoint.command.recipes import DEFAULT, RECIPES
 from switchpoint.errors import ParameterError
@@ -121,9 +120,8 @@ def _recipe(node: yaml.Node, place: str) -> str:
 def _value(name: str, node: yaml.Node, place: str) -> Any:
     names = [RECIPE, *(each for each in parameters() if each not in DIGESTS)]
     if name not in names:
-        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise ParameterError(f"{place}: {name!r} is no parameter.{hint} There are: {', '.join(names)}.")
+        near = nearest(str(name), names)
+        raise ParameterError(f"{place}: {name!r} is no parameter.{near} There are: {', '.join(names)}.")
     if isinstance(node, yaml.SequenceNode) and parameters()[name].kind is list:
         texts = [_text(name, item, place) for item in node.value]
         if ALL in texts:

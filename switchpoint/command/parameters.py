@@ -6,13 +6,14 @@ It is read as text, so that the command's flags and the checks need not wait for
 from __future__ import annotations
 
 import ast
+import difflib
 import functools
 import json
 import math
 import os
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -191,11 +192,18 @@ def resolve(recipe: str, given: Mapping[str, Any], places: Mapping[str, str] = M
     return checked(values, places)
 
 
+def nearest(name: str, names: Sequence[str]) -> str:
+    """For an error: which of the names may have been meant, if any is like it."""
+    found = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f" Did you mean {found[0]}?" if found else ""
+
+
 def checked(values: Mapping[str, Any], places: Mapping[str, str] = MappingProxyType({})) -> Parameters:
     """The values in their types, or a ParameterError that names everything wrong with them."""
     unknown = sorted(set(values) - set(parameters()))
     if unknown:
-        raise ParameterError(f"Unknown parameters: {', '.join(unknown)}. There are: {', '.join(parameters())}.")
+        near = "".join(nearest(name, list(parameters())) for name in unknown)
+        raise ParameterError(f"Unknown parameters: {', '.join(unknown)}.{near} There are: {', '.join(parameters())}.")
     if values["switch_epochs"] == ALL:
         last = _typed(parameters()["transfer_epochs"], values["transfer_epochs"])
         values = {**values, "switch_epochs": range(1, last + 1)}

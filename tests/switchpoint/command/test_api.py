@@ -119,7 +119,7 @@ def test_a_plan_takes_a_file_and_what_is_given_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"dropuot": 0.1}, "Unknown parameters: dropuot"),
+        ({"dropuot": 0.1}, r"Unknown parameters: dropuot. Did you mean dropout\?"),
         ({"switch_epochs": object}, "switch_epochs=<class 'object'>: give whole numbers"),
         ({"batch_size": "many"}, "batch_size='many': give a value of type int"),
         ({"dropout": None}, "dropout=None: give a value of type float"),
