@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import TYPE_CHECKING
 
 from switchpoint.command.formats import labels, package
@@ -23,25 +22,21 @@ def write(model_file: Path, directory: Path) -> None:
     Raises:
         MissingPackageError: tf2onnx is not installed.
     """
-    package("tf2onnx")
+    tf2onnx = package("tf2onnx")
     import keras
     import tensorflow as tf
 
     from switchpoint.training.saved_model import classifier
 
     model = keras.models.load_model(model_file, compile=False)
-    preprocessing = Preprocessing.inside(model)
+    preprocessing, network = Preprocessing.inside(model), classifier(model)
     pixels = tf.TensorSpec((None, preprocessing.size, preprocessing.size, 3), tf.float32, name="pixels")
-    logger, level = tf.get_logger(), tf.get_logger().level
-    logger.setLevel(logging.ERROR)  # it can't put Keras' own collections into a graph, and nobody asks for them
+    answers = tf.function(lambda pixels: {"probabilities": network(pixels, training=False)}, autograph=False)
+    logging.disable(logging.ERROR)  # TensorFlow and tf2onnx tell what they pass over; what comes out is compared
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras gives NumPy back an old name for tf2onnx
-            classifier(model).export(
-                str(directory / "model.onnx"), format="onnx", verbose=False, input_signature=[pixels]
-            )
+        tf2onnx.convert.from_function(answers, [pixels], output_path=str(directory / "model.onnx"))
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)
     preprocessing.write(directory)
 
 

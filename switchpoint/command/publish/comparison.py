@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from switchpoint.command.documents import Run
 
 PHOTOS = formats.BATCH
+SIDE = 2048  # pixels of a photo's height and width that are shown: all photos are in memory at once
 # Of a probability. Float32 in another order of operations moves the sharpest head by a thousandth; pixels that were
 # resized in another way move it by tenths.
 TOLERANCE = 0.01
@@ -123,4 +124,4 @@ def _readable(dataset: str) -> Iterator[NDArray[np.uint8]]:
     chosen: Iterator[Any] = itertools.islice(opened.photos(), 0, None, max(1, opened.count // (PHOTOS + 8)))
     for photo in chosen:
         with contextlib.suppress(UnreadablePhotoError, OSError):
-            yield read(photo.read())
+            yield read(photo.read())[:SIDE, :SIDE].copy()
