@@ -14,6 +14,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "docs" / "kubeflow.md",
     ROOT / "docs" / "lineage.md",
+    ROOT / "docs" / "exports.md",
     ROOT / "k8s" / "README.md",
     ROOT / "docker" / "README.md",
 ]

@@ -11,6 +11,10 @@ class RunNotFoundError(SwitchpointError):
     """No run of that name is here, or more than one."""
 
 
+class RunFailedError(SwitchpointError):
+    """A step of a run on this machine failed."""
+
+
 class RunsDirectoryError(SwitchpointError):
     """The runs' directory can't be written, or holds what is no run."""
 
@@ -37,6 +41,10 @@ class ArtifactGoneError(SwitchpointError):
 
 class ExportError(SwitchpointError):
     """The model can't be written there, or in that format."""
+
+
+class MissingPackageError(SwitchpointError):
+    """A library of an extra is not installed."""
 
 
 class RunnerError(SwitchpointError):

@@ -6,14 +6,17 @@ It is read as text, so that the command's flags and the checks need not wait for
 from __future__ import annotations
 
 import ast
+import difflib
 import functools
 import json
 import math
+import os
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from switchpoint import addresses
@@ -136,14 +139,18 @@ def _argument_helps(docstring: str) -> dict[str, str]:
     return helps
 
 
-def parse(name: str, text: str) -> Any:
-    """A flag's text as the parameter's value.
+def parse(name: str, text: str, place: str) -> Any:
+    """A text as the parameter's value.
+
+    Args:
+        name: Of the parameter.
+        text: What a flag or a file gives.
+        place: What to call it in an error: the flag, or the file's line.
 
     Raises:
         ParameterError: The text is no value of the parameter's type.
     """
     kind = parameters()[name].kind
-    flag = f"--{name.replace('_', '-')}"
     try:
         if name == "switch_epochs" and text == ALL:
             return ALL
@@ -153,15 +160,24 @@ def parse(name: str, text: str) -> Any:
             return {"true": True, "false": False}[text.lower()]
         return kind(text)
     except (ValueError, KeyError):
-        listed = "whole numbers separated by commas, such as 1,2,4"
-        if kind is list and parameters()[name].item is float:
-            listed = "numbers separated by commas, such as 1e-4,3e-4"
-        wanted = {list: listed, bool: "true or false"}
-        raise ParameterError(f"{flag} {text!r}: give {wanted.get(kind, f'a value of type {kind.__name__}')}.") from None
+        raise ParameterError(f"{place} {text!r}: give {_wanted(parameters()[name])}.") from None
 
 
-def resolve(recipe: str, given: Mapping[str, Any]) -> Parameters:
+def _wanted(parameter: Parameter) -> str:
+    """What a value may be, for an error."""
+    if parameter.kind is list and parameter.item is float:
+        return "numbers separated by commas, such as 1e-4,3e-4"
+    wanted = {list: "whole numbers separated by commas, such as 1,2,4", bool: "true or false"}
+    return wanted.get(parameter.kind, f"a value of type {parameter.kind.__name__}")
+
+
+def resolve(recipe: str, given: Mapping[str, Any], places: Mapping[str, str] = MappingProxyType({})) -> Parameters:
     """Every parameter's value: the signature's default, over it the recipe's, over it what was given; checked.
+
+    Args:
+        recipe: One of `RECIPES`.
+        given: Values by name.
+        places: Where a value was written, for errors.
 
     Returns:
         All values; lists sorted, each number once, so that equal sweeps have equal cache keys.
@@ -173,63 +189,74 @@ def resolve(recipe: str, given: Mapping[str, Any]) -> Parameters:
         raise ParameterError(f"Recipe {recipe!r} is unknown. There are: {', '.join(RECIPES)}.")
     values = {name: parameter.default for name, parameter in parameters().items()}
     values |= RECIPES[recipe] | dict(given)
-    return checked(values)
+    return checked(values, places)
 
 
-def checked(values: Mapping[str, Any]) -> Parameters:
+def nearest(name: str, names: Sequence[str]) -> str:
+    """For an error: which of the names may have been meant, if any is like it."""
+    found = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f" Did you mean {found[0]}?" if found else ""
+
+
+def checked(values: Mapping[str, Any], places: Mapping[str, str] = MappingProxyType({})) -> Parameters:
     """The values in their types, or a ParameterError that names everything wrong with them."""
     unknown = sorted(set(values) - set(parameters()))
     if unknown:
-        raise ParameterError(f"Unknown parameters: {', '.join(unknown)}. There are: {', '.join(parameters())}.")
-    result: Parameters = {}
-    for name, parameter in parameters().items():
-        value = values[name]
-        # A cluster gives numbers back as floats, and lists sometimes as JSON.
-        if name == "switch_epochs" and value == ALL:
-            value = range(1, int(values["transfer_epochs"]) + 1)
-        if parameter.kind is list:
-            items = json.loads(value) if isinstance(value, str) else value
-            items = [items] if isinstance(items, int | float) else items
-            value = sorted({parameter.item(item) for item in items})
-        elif parameter.kind in (int, float):
-            if parameter.kind is int and value != int(value):
-                raise ParameterError(f"{name}={value}: give a whole number.")
-            value = parameter.kind(value)
-        result[name] = value
-    wrong = list(_faults(result))
+        near = "".join(nearest(name, list(parameters())) for name in unknown)
+        raise ParameterError(f"Unknown parameters: {', '.join(unknown)}.{near} There are: {', '.join(parameters())}.")
+    if values["switch_epochs"] == ALL:
+        last = _typed(parameters()["transfer_epochs"], values["transfer_epochs"])
+        values = {**values, "switch_epochs": range(1, last + 1)}
+    result: Parameters = {name: _typed(parameter, values[name]) for name, parameter in parameters().items()}
+    wrong = [f"{places[name]}: {fault}" if name in places else fault for name, fault in _faults(result)]
     if wrong:
         raise ParameterError("\n".join(wrong))
     return result
 
 
-def _faults(values: Parameters) -> Iterator[str]:
+def _typed(parameter: Parameter, value: Any) -> Any:
+    # A cluster gives numbers back as floats, and lists sometimes as JSON; a program may give other types than a flag.
+    try:
+        if parameter.kind is list:
+            items = json.loads(value) if isinstance(value, str) else value
+            items = [items] if isinstance(items, int | float) else items
+            return sorted({parameter.item(item) for item in items})
+        if parameter.kind is int and value != int(value):
+            raise ParameterError(f"{parameter.name}={value}: give a whole number.")
+        return os.fspath(value) if parameter.kind is str else parameter.kind(value)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{parameter.name}={value!r}: give {_wanted(parameter)}.") from None
+
+
+def _faults(values: Parameters) -> Iterator[tuple[str, str]]:
     epochs, last = values["switch_epochs"], values["transfer_epochs"]
     if not epochs:
-        yield "switch_epochs is empty: give at least one epoch, such as 1,2,4."
+        yield "switch_epochs", "switch_epochs is empty: give at least one epoch, such as 1,2,4."
     if not values["finetune_learning_rate"]:
-        yield "finetune_learning_rate is empty: give at least one, such as 1e-4,3e-4."
+        yield "finetune_learning_rate", "finetune_learning_rate is empty: give at least one, such as 1e-4,3e-4."
     if not values["seeds"]:
-        yield "seeds is empty: give at least one, such as 1,2,3."
+        yield "seeds", "seeds is empty: give at least one, such as 1,2,3."
     outside = [epoch for epoch in epochs if not 1 <= epoch <= last]
     if outside:
         yield (
+            "switch_epochs",
             f"switch_epochs has {', '.join(map(str, outside))}: fine-tuning can start after epoch 1 to {last} "
-            f"(transfer_epochs={last}). Choose among these, or train transfer_epochs longer."
+            f"(transfer_epochs={last}). Choose among these, or train transfer_epochs longer.",
         )
     if values["backbone"] not in BACKBONES:
-        yield f"backbone={values['backbone']!r} is unknown. There are: {', '.join(BACKBONES)}."
+        yield "backbone", f"backbone={values['backbone']!r} is unknown. There are: {', '.join(BACKBONES)}."
     for name in ("dataset", "weights"):
         if name == "dataset" and addresses.is_volume(values[name]):
             continue
         if why := addresses.unsupported(values[name]):
-            yield f"{name}: {why}"
+            yield name, f"{name}: {why}"
     for name, parameter in parameters().items():
         value = values[name]
         for each in value if parameter.kind is list else [value]:
             if parameter.interval and each not in parameter.interval:
-                yield f"{name}={each}: give a value in {parameter.interval.text}."
+                yield name, f"{name}={each}: give a value in {parameter.interval.text}."
         if parameter.choices and value not in parameter.choices:
-            yield f"{name}={value!r}: give one of {', '.join(parameter.choices)}."
+            yield name, f"{name}={value!r}: give one of {', '.join(parameter.choices)}."
 
 
 def check_addresses(values: Parameters) -> None:
@@ -258,3 +285,12 @@ def with_digests(values: Parameters) -> Parameters:
     values["dataset_digest"] = sources.digest(values["dataset"])
     values["weights_digest"] = of_weights(values["backbone"], values["weights"])
     return values
+
+
+def located(values: Parameters) -> Parameters:
+    """Check that dataset and weights are there, make their paths absolute and take their digests."""
+    check_addresses(values)
+    for name in ("dataset", "weights"):
+        if addresses.is_local(values[name], name):
+            values[name] = str(Path(values[name]).expanduser().resolve())
+    return with_digests(values)

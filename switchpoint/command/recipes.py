@@ -2,6 +2,7 @@
 
 from typing import Any
 
+DEFAULT = "better"
 RECIPES: dict[str, dict[str, Any]] = {
     # What the field does today, as cross-validation chose it (docs/better.md): the defaults of pipeline.py.
     "better": {},

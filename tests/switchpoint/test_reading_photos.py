@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from switchpoint.command.publish.card import USE
+from switchpoint.command.publish.use import use
 from switchpoint.data.photos import UnreadablePhotoError, decode
 from switchpoint.photos import read
 from switchpoint.provenance.digests import ROOT
@@ -23,7 +23,7 @@ README = next(
     block for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     if "load_model" in block
 )  # fmt: skip
-CARD = USE.format(file="model.keras")
+CARD = use("keras")
 
 
 def saved(image: Image.Image, format: str, **options: Any) -> bytes:

@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli.flags import (
     as_json,
     connection_flags,
+    file_argument,
     follow_flags,
-    given,
     package_flags,
     parameter_flags,
     pipeline_root_flag,
     profile_flag,
     recipe_flag,
+    resolved,
 )
 from switchpoint.command.cli.following import finish
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from switchpoint.command.documents import Run
     from switchpoint.documents import Parameters
 
@@ -29,6 +31,7 @@ RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_
 
 
 @click.command()
+@file_argument
 @recipe_flag
 @parameter_flags
 @connection_flags
@@ -45,7 +48,8 @@ RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_
 @follow_flags
 @as_json
 def submit(
-    recipe: str,
+    file: Path | None,
+    recipe: str | None,
     profile: str,
     registry: str | None,
     device: str | None,
@@ -59,9 +63,9 @@ def submit(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Run the pipeline on Kubeflow Pipelines."""
+    """Run the pipeline on Kubeflow Pipelines, with what the flags say, or FILE.yaml."""
     connection = {name: flags.pop(name) for name in CONNECTION}
-    values = pipeline_parameters.resolve(recipe, given(flags))
+    values = resolved(file, recipe, flags)
     from components.digest.step import CONTENTS
     from switchpoint.command import profiles
     from switchpoint.command.cluster import submission

@@ -255,6 +255,12 @@ def results_table(starts: list[StartResult], best: Best | None = None, rates: bo
     return table
 
 
+def outcome(found: Mapping[str, Any]) -> Table:
+    """What a run came to, as a table of its starts."""
+    tried = {row["learning_rate"] for row in found["results"] if row["learning_rate"]}
+    return results_table(found["starts"], found.get("best"), len(tried) > 1)
+
+
 def gained(gain: Gain | None) -> str:
     """A gain with its interval in a table: `+2.1 [+0.3, +3.9]`."""
     return "" if gain is None else "{points:+.1f} [{low:+.1f}, {high:+.1f}]".format(**gain)
@@ -272,8 +278,7 @@ def failures(document: Run, runs_directory: Path) -> list[str]:
 
 def conclude(output: Console, found: Mapping[str, Any]) -> None:
     """What a run came to: table, conclusion, where the report and the model are."""
-    tried = {row["learning_rate"] for row in found["results"] if row["learning_rate"]}
-    output.print(results_table(found["starts"], found.get("best"), len(tried) > 1))
+    output.print(outcome(found))
     # On a terminal between words; in a file it stays one line.
     output.print(found["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
     output.print(f"Report: {found['report']}\nModel:  {found['model']}", markup=False, highlight=False, soft_wrap=True)

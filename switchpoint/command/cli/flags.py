@@ -10,7 +10,7 @@ import click
 
 from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
-from switchpoint.command.recipes import RECIPES
+from switchpoint.command.recipes import DEFAULT, RECIPES
 from switchpoint.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ParameterType(click.ParamType[Any]):
         if not isinstance(value, str):
             return value
         try:
-            return pipeline_parameters.parse(self.parameter.name, value)
+            return pipeline_parameters.parse(self.parameter.name, value, f"--{self.parameter.name.replace('_', '-')}")
         except ParameterError as error:
             self.fail(str(error), param, ctx)
 
@@ -94,11 +94,19 @@ def parameter_flags(command: Command) -> Command:
 
 
 def recipe_flag(command: Command) -> Command:
-    """The recipe whose numbers hold where no flag is given."""
-    option = click.option(
-        "--recipe", type=click.Choice(list(RECIPES)), default="better", show_default=True, help="Numbers to start from."
-    )
-    return option(command)
+    """The recipe whose numbers hold where neither a flag nor a file says otherwise."""
+    said = f"Numbers to start from; by default the file's, or {DEFAULT}."
+    return click.option("--recipe", type=click.Choice(list(RECIPES)), help=said)(command)
+
+
+def resolved(file: Path | None, recipe: str | None, flags: Parameters) -> Parameters:
+    """Every parameter's value, checked: flags win over the file, the file over the recipe."""
+    from switchpoint.command import configuration
+
+    return configuration.resolve(file, recipe, given(flags))
+
+
+file_argument = click.argument("file", metavar="[FILE.yaml]", required=False, type=LocalPath())
 
 
 runs_dir = click.option(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from switchpoint import addresses
 from switchpoint.command import kfp_alone
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli import check as cli_check
@@ -29,6 +29,7 @@ from switchpoint.command.cli.flags import (
     about_flags,
     as_json,
     connection_flags,
+    file_argument,
     follow_flags,
     given,
     local_flags,
@@ -38,6 +39,7 @@ from switchpoint.command.cli.flags import (
     pipeline_root_flag,
     profile_flag,
     recipe_flag,
+    resolved,
     runs_dir,
 )
 from switchpoint.errors import ParameterError, SwitchpointError
@@ -80,21 +82,12 @@ def main() -> None:
     """After how many epochs of transfer learning should fine-tuning start?"""
 
 
-def located(values: Parameters) -> Parameters:
-    """Check that dataset and weights are there, make their paths absolute and take their digests."""
-    pipeline_parameters.check_addresses(values)
-    for name in ("dataset", "weights"):
-        if addresses.is_local(values[name], name):
-            values[name] = str(Path(values[name]).expanduser().resolve())
-    return pipeline_parameters.with_digests(values)
-
-
 def changed(runs_directory: Path, run: str | None, flags: Parameters) -> Parameters:
     """An earlier run's parameters with what the flags change."""
     from switchpoint.command.runs import store as runs
 
     base = runs.find(runs_directory, run)["parameters"]
-    return located(pipeline_parameters.checked(base | given(flags)))
+    return pipeline_parameters.located(pipeline_parameters.checked(base | given(flags)))
 
 
 def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool, as_json: bool, about: About) -> None:
@@ -104,13 +97,7 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
     kfp_alone.load()
     from switchpoint.command.cli import console
     from switchpoint.command.local.run import run
-    from switchpoint.training import writable
-    from switchpoint.training.resume import RESUME
 
-    if states := os.environ.get(RESUME):
-        if why := addresses.unsupported(states):
-            raise ParameterError(f"${RESUME}: {why}")
-        writable.check(states, RESUME)
     # The stream is taken now: kfp's own talk is redirected while the run goes.
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output, values)
@@ -131,21 +118,38 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
 
 
 @main.command()
+@file_argument
 @recipe_flag
 @parameter_flags
 @about_flags
 @local_flags
 @as_json
-def run(recipe: str, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any) -> None:
-    """Run the pipeline on this machine."""
+def run(
+    file: Path | None, recipe: str | None, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any
+) -> None:
+    """Run the pipeline on this machine, with what the flags say, or FILE.yaml (`switchpoint init` writes one)."""
     about = said_of_it(flags)
-    execute(located(pipeline_parameters.resolve(recipe, given(flags))), runs_dir, runner, verify, as_json, about)
+    execute(pipeline_parameters.located(resolved(file, recipe, flags)), runs_dir, runner, verify, as_json, about)
 
 
 def said_of_it(flags: Parameters) -> About:
     """Take out of the flags what a person says of the run."""
     name, note = flags.pop("name"), flags.pop("note")
     return {"name": name or "", "note": note or ""}
+
+
+@main.command()
+@click.argument("file", type=LocalPath(dir_okay=False), default="experiment.yaml")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@recipe_flag
+@parameter_flags
+def init(file: Path, force: bool, recipe: str | None, **flags: Any) -> None:
+    """Write FILE (by default experiment.yaml) for `run`, `plan` and `submit`: every parameter, and what it is."""
+    from switchpoint.command import configuration
+    from switchpoint.command.recipes import DEFAULT
+
+    configuration.init(file, recipe or DEFAULT, given(flags), replace=force)
+    click.echo(f"Wrote {file}. Run it with: switchpoint run {shlex.quote(str(file))}")
 
 
 @main.command()
@@ -181,7 +185,7 @@ def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: b
 
 @main.command()
 @click.option("--rerun", "again", is_flag=True, help="Plan what `rerun [RUN]` would do.")
-@click.argument("run", required=False)
+@click.argument("which", metavar="[FILE.yaml|RUN]", required=False)
 @recipe_flag
 @parameter_flags
 @local_flags
@@ -193,8 +197,8 @@ def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: b
 @as_json
 def plan(
     again: bool,
-    run: str | None,
-    recipe: str,
+    which: str | None,
+    recipe: str | None,
     runner: str,
     runs_dir: Path,
     verify: bool,
@@ -202,9 +206,10 @@ def plan(
     **flags: Any,
 ) -> None:
     """Say for each step whether it is cached or will run, and why. Takes the flags of `run`."""
-    if run and not again:
-        raise click.UsageError("RUN goes with --rerun.")
-    values = changed(runs_dir, run, flags) if again else located(pipeline_parameters.resolve(recipe, given(flags)))
+    file = Path(which).expanduser() if which else None
+    if file and not again and file.suffix not in (".yaml", ".yml") and not file.exists():
+        raise click.UsageError(f"{which} is no file. RUN goes with --rerun.")
+    values = changed(runs_dir, which, flags) if again else pipeline_parameters.located(resolved(file, recipe, flags))
     kfp_alone.load()
     from switchpoint.command.cli import console
     from switchpoint.command.local.plan import plan

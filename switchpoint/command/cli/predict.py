@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="A JSON document a line, one for each photo.")
 @runs_dir
 def predict(model: str, photos: tuple[str, ...], top: int, as_csv: bool, as_json: bool, runs_dir: Path) -> None:
-    """Say what is on photos, by a model file or the best model of a run of this machine.
+    """Say what is on photos, by a model's file, an export of any format, or the best model of a run of this machine.
 
     Photos are read as training read them: upright, transparency on white. Those that can't be read are named on
     standard error; exit code 1 where that is so of all.
     """
     if as_csv and as_json:
         raise click.UsageError("Give --csv or --json, not both.")
+    from switchpoint.command import formats
     from switchpoint.command import predict as predicting
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, which else says what it can
@@ -41,7 +42,7 @@ def predict(model: str, photos: tuple[str, ...], top: int, as_csv: bool, as_json
     found = predicting.files(photos)
     show = _rows if as_csv else _documents if as_json else _table
     unreadable: list[Prediction] = []
-    show(_readable(predicting.Classifier(file).predict(found, top), unreadable))
+    show(_readable(predicting.predict(formats.load(file), found, top), unreadable))
     if len(unreadable) == len(found):
         sys.exit(1)
 

@@ -1,6 +1,7 @@
 """The commands that put something where others see it: photos in a bucket, a model in a bucket or a folder."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from switchpoint.command.cli.flags import READ_FROM, Address, connection_flags, pipeline_root_flag, runs_dir
+from switchpoint.command.formats import FORMATS
 
 
 @click.command()
@@ -32,20 +34,22 @@ def upload(source: Path, uri: str) -> None:
 @click.argument("run", required=True)
 @click.argument("uri", metavar="gs://BUCKET/models/NAME|s3://…|FOLDER", type=Address())
 @click.option(
-    "--format", "kind", type=click.Choice(["keras", "h5"]), default="keras", show_default=True,
-    help="h5 is Keras' older format.",
+    "--format", "kind", type=click.Choice(FORMATS), default="keras", show_default=True,
+    help="h5 is Keras' older format; savedmodel is for TensorFlow Serving, onnx for ONNX Runtime, tflite for phones. "
+    "What is written is loaded again and compared with Keras.",
 )  # fmt: skip
 @pipeline_root_flag(READ_FROM)
 @runs_dir
 @connection_flags
 def export(run: str, uri: str, kind: str, pipeline_root: str | None, runs_dir: Path, **connection: Any) -> None:
-    """Publish the best model of a run: the model, its classes, a card.
+    """Publish the best model of a run: the model, its classes, a card that says how to use it.
 
     RUN is a run of this machine or, with --host, the id of one on Kubeflow Pipelines. In a bucket `latest.json` moves
     last; a FOLDER of this machine must be new.
     """
     from rich.console import Console
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, which else says what it can
     from switchpoint.command.publish import export as exporting
     from switchpoint.command.runs import store
 

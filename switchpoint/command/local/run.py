@@ -23,6 +23,8 @@ from switchpoint.command.runs import store
 from switchpoint.command.runs.failures import own_error
 from switchpoint.command.runs.results import fill_in
 from switchpoint.command.runs.steps import log_name, order, place
+from switchpoint.errors import ParameterError
+from switchpoint.training import writable
 from switchpoint.training.resume import RESUME, RUN, forget
 
 if TYPE_CHECKING:
@@ -53,7 +55,14 @@ def run(
         verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
         about: What a person says of the run.
         planned: Told what will run, before anything does.
+
+    Raises:
+        ParameterError: Trainings' states can't be kept where the environment says.
     """
+    if states := os.environ.get(RESUME):
+        if why := addresses.unsupported(states):
+            raise ParameterError(f"${RESUME}: {why}")
+        writable.check(states, RESUME)
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner, verify)
     planned(expected)

@@ -7,35 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchpoint.command.errors import ArtifactGoneError
-from switchpoint.provenance.metadata import MODEL
+from switchpoint.command.publish.use import takes, use
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run
     from switchpoint.documents import Manifest
-
-# What `switchpoint.photos.read` does, for who has no Switchpoint.
-USE = '''\
-import json
-import keras, numpy
-from PIL import Image, ImageOps
-
-def read(path):
-    """A photo with the pixels that training saw: upright, transparency on white, 16 bits scaled to 8."""
-    image = Image.open(path)
-    if image.mode == "F" or (image.format == "TIFF" and image.mode.startswith("I")):
-        raise ValueError(f"{{path}} has more than 8 bits: save it as a PNG, or as a TIFF of 8 bits.")
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits
-        image = image.convert("F").point(lambda level: level * (255 / 65535) + 0.5).convert("L")
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return numpy.array(image.convert("RGB"))
-
-model = keras.models.load_model("{file}", compile=False)
-probabilities = model.predict(read("photo.jpg")[None])[0]
-print(json.load(open("classes.json"))[probabilities.argmax()])
-'''
 
 
 def classes(document: Run) -> list[str]:
@@ -60,12 +36,13 @@ def _outputs(document: Run, name: str) -> dict[str, str]:
     return next(dict(step["outputs"]) for step in document["steps"] if step["name"] == name)
 
 
-def card(document: Run, file: str = MODEL) -> str:
+def card(document: Run, kind: str, compared: str) -> str:
     """The model card of a run's best model, in the form that the Hugging Face Hub and Vertex AI read too.
 
     Args:
         document: Of a run that succeeded.
-        file: The model's file beside the card.
+        kind: The model's format, one of `switchpoint.command.formats.FORMATS`.
+        compared: How it answers beside the run's own model, in a sentence; empty: it is that.
 
     Source:
         Mitchell et al., Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993
@@ -91,14 +68,15 @@ def card(document: Run, file: str = MODEL) -> str:
         for name, image in sorted({step["name"]: step["image"] for step in document["steps"]}.items())
     )
     settings = "\n".join(f"| {name} | {value} |" for name, value in parameters.items())
+    said = f"\n{compared.strip()}\n" if compared else ""
     return f"""# {parameters["backbone"]}, {start}
 
-An image classifier for {len(manifest["classes"])} classes. Input: RGB photos of any size, values from 0 to 255. \
+An image classifier for {len(manifest["classes"])} classes. {takes(kind)} \
 Output: a probability a class, in the order of `classes.json`.
 
 ```python
-{USE.format(file=file)}```
-
+{use(kind)}```
+{said}
 ## How good it is
 {document["conclusion"]}
 

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses
+from switchpoint.command import formats
 from switchpoint.command.errors import ArtifactGoneError, ExportError, NoModelError
-from switchpoint.command.publish import card
+from switchpoint.command.publish import card, comparison
 from switchpoint.command.publish.gcs_sending import crc32c
 from switchpoint.command.publish.upload import upload
 from switchpoint.command.runs import outputs
 from switchpoint.command.runs.artifacts import metadata
 from switchpoint.errors import StorageError
+from switchpoint.provenance.digests import content_digest
 from switchpoint.storage import read_json, write_json
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def export(document: Run, destination: str, kind: str, checked: bool = False) ->
     Args:
         document: Of a run of this machine.
         destination: A folder that is not there yet, or an address such as gs://BUCKET/models/NAME.
-        kind: keras or h5.
+        kind: One of `switchpoint.command.formats.FORMATS`.
         checked: The model was compared with the report's already, as that of a cluster's run.
 
     Returns:
@@ -40,7 +42,8 @@ def export(document: Run, destination: str, kind: str, checked: bool = False) ->
     Raises:
         NoModelError: The run did not succeed.
         ArtifactGoneError: The model is no longer there, or not as the run left it.
-        ExportError: The folder is there or can't be made, or Keras can't hold the network in H5.
+        ExportError: The folder is there or can't be made, or the format can't hold the network.
+        MissingPackageError: A library of the format is not installed.
     """
     if document["state"] != "succeeded" or not document["model"]:
         raise NoModelError(f"Run {document['id']} {document['state']}: only a run that succeeded has a best model.")
@@ -55,24 +58,26 @@ def export(document: Run, destination: str, kind: str, checked: bool = False) ->
             f"{best} is not published: of the report that it belongs to, {why}. Run the pipeline again to have it back."
         )
     with tempfile.TemporaryDirectory() as directory:
-        model, classes = Path(directory, f"model.{kind}"), Path(directory, "classes.json")
-        if kind == "h5":
-            from switchpoint.command.publish.h5 import write_h5
-
-            write_h5(best, model)
-        else:
-            shutil.copyfile(best, model)
-        classes.write_text(json.dumps(card.classes(document), indent=1) + "\n", encoding="utf-8")
-        text = card.card(document, model.name)
+        model = Path(directory, f"model.{kind}")
+        names = json.dumps(card.classes(document), indent=1)
+        Path(directory, formats.CLASSES).write_text(names + "\n", encoding="utf-8")
+        formats.write(kind, best, Path(directory))
+        compared, cost = "", ""
+        if kind != "keras":  # which is the run's, byte for byte
+            agreement = comparison.compare(document, best, model)
+            compared, cost = f" {agreement.said}", f" {agreement.cost}"
+        text = card.card(document, kind, compared)
         if remote:
             # A version never changes, so that the other format of a run is another version.
             version = document["id"] if kind == "keras" else f"{document['id']}-{kind}"
-            publish({path.name: path for path in (model, classes)}, text, destination, version)
+            if kind in ("savedmodel", "onnx"):  # other bytes each time that they are written
+                version += f"-{content_digest(Path(directory))[:8]}"
+            publish(_files(Path(directory)), text, destination, version)
             base = destination.rstrip("/")
-            return f"Published {base}/{version}; {base}/latest.json points to it."
+            return f"Published {base}/{version}; {base}/latest.json points to it.{compared}{cost}"
         Path(directory, "README.md").write_text(text, encoding="utf-8")
         _copy(Path(directory), Path(destination))
-    return f"Exported to {destination}."
+    return f"Exported to {destination}.{compared}{cost}"
 
 
 def _changed(document: Run) -> str:
@@ -83,6 +88,11 @@ def _changed(document: Run) -> str:
     return outputs.changed(found, contents=True, refresh=False)
 
 
+def _files(directory: Path) -> dict[str, Path]:
+    """All files of an export, by their names inside."""
+    return {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
+
+
 def _copy(directory: Path, destination: Path) -> None:
     """Copy files to a new folder, which is there when all of them are, with the permissions that new folders get."""
     try:
@@ -91,8 +101,9 @@ def _copy(directory: Path, destination: Path) -> None:
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}.") as hidden:
             part = Path(hidden, destination.name)
             part.mkdir()
-            for path in directory.iterdir():
-                shutil.copyfile(path, part / path.name)
+            for name, path in _files(directory).items():
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, part / name)
             part.rename(destination)
     except OSError as error:
         raise ExportError(f"{destination} can't be written: {error.strerror}.") from error

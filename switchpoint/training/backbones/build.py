@@ -78,7 +78,7 @@ def network(row: Backbone, image_size: int) -> keras.Model:
 def preprocess(images: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
     """Do what a network leaves to be done before it, in layers and operations that safe mode loads.
 
-    The turn to BGR is an operation, no layer: `.keras` holds it, H5 does not, and `write_h5` refuses such a network.
+    The turn to BGR is an operation, no layer: `.keras` holds it, H5 does not, and such a network is not exported to it.
 
     Args:
         images: float32 RGB (batch, height, width, 3) in [0, 255].

@@ -49,7 +49,7 @@ def test_lists_are_sorted_and_each_number_is_there_once(name: str) -> None:
 
 
 def test_all_is_every_epoch_of_transfer_learning() -> None:
-    values = {"switch_epochs": parameters.parse("switch_epochs", "all"), "transfer_epochs": 3}
+    values = {"switch_epochs": parameters.parse("switch_epochs", "all", "--switch-epochs"), "transfer_epochs": 3}
     assert parameters.resolve("demo", values)["switch_epochs"] == [1, 2, 3]
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from switchpoint.command.cli.main import main
-from switchpoint.command.predict import BATCH
+from switchpoint.command.formats import BATCH
 from switchpoint.photos import read
 from switchpoint.training import network
 from switchpoint.training import saved_model as models
@@ -89,7 +89,7 @@ def test_a_table_and_rows(model: Path, photos: Path) -> None:
 def test_what_is_no_model_or_no_photo_is_named(model: Path, photos: Path, tmp_path: Path) -> None:
     runs = ("--runs-dir", tmp_path / "runs")
     assert (
-        "nothing is no model's file, no folder with a model.keras, and no run in"
+        "nothing is no model's file, no folder of an export, and no run in"
         in asked("nothing", photos, *runs, code=1).output
     )
     assert (

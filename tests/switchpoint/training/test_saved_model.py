@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from switchpoint.command.publish.card import USE
-from switchpoint.command.publish.h5 import write_h5
+from switchpoint.command.formats import h5
+from switchpoint.command.publish.use import use
 from switchpoint.data import photos as images
 from switchpoint.data import records
 from switchpoint.data.manifest import verify_records
@@ -102,8 +102,8 @@ def test_keras_alone_classifies_a_photo_of_any_size(saved: Path, tmp_path: Path,
     (tmp_path / "classes.json").write_text(json.dumps(MANIFEST["classes"]))
     shutil.copy(saved, tmp_path / "model.keras")
     Image.open(io.BytesIO(sample.photograph("ramen/train-000.jpg"))).resize((331, 217)).save(tmp_path / "photo.jpg")
-    readme = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
-    shown = readme if page == "README" else USE.format(file="model.keras")
+    readme = re.findall(r"```python\n(import keras\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
+    shown = readme if page == "README" else use("keras")
     code = f"import keras\nkeras.config.disable_interactive_logging()\n{shown}\nprint(probabilities.tolist())"
     name, probabilities = run_elsewhere(code, tmp_path, alone=page == "card").splitlines()
     assert sum(json.loads(probabilities)) == pytest.approx(1, abs=1e-5)
@@ -122,7 +122,7 @@ def test_the_file_names_the_likeliest_class(saved: Path) -> None:
 def test_h5_predicts_the_same_and_names_the_classes(saved: Path, tmp_path: Path) -> None:
     import h5py
 
-    write_h5(saved, tmp_path / "model.h5")
+    h5.write(saved, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
     one, other = (keras.models.load_model(path, compile=False) for path in (saved, tmp_path / "model.h5"))
     for size in ((43, 37), (120, 90)):
@@ -131,8 +131,10 @@ def test_h5_predicts_the_same_and_names_the_classes(saved: Path, tmp_path: Path)
         )
     with h5py.File(tmp_path / "model.h5") as file:
         assert json.loads(file.attrs["class_names"]) == MANIFEST["classes"]
-    write_h5(saved, tmp_path / "again.h5")
-    assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()  # an export can be repeated
+    (tmp_path / "again").mkdir()
+    h5.write(saved, tmp_path / "again")
+    # An export can be repeated.
+    assert (tmp_path / "again" / "model.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
 
 
 def test_a_network_that_keras_cannot_read_back_from_h5_is_refused(tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def test_a_network_that_keras_cannot_read_back_from_h5_is_refused(tmp_path: Path
     models.save(models.complete(network, MANIFEST), tmp_path / "model.keras")
     keras.models.load_model(tmp_path / "model.keras")
     with pytest.raises(SwitchpointError, match="--format keras"):
-        write_h5(tmp_path / "model.keras", tmp_path / "model.h5")
+        h5.write(tmp_path / "model.keras", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
 
 

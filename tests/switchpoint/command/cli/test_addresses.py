@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from switchpoint import addresses
-from switchpoint.command.cli.main import located, main
-from switchpoint.command.parameters import resolve
+from switchpoint.command.cli.main import main
+from switchpoint.command.parameters import located, resolve
 from switchpoint.training.resume import RESUME
 
 

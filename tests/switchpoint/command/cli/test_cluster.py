@@ -12,6 +12,7 @@ from switchpoint.command.cli.main import main
 from switchpoint.command.publish import card as model_card
 from switchpoint.command.runs import outputs
 from switchpoint.command.runs import store as runs
+from tests import tiny
 
 
 def call(*arguments: str) -> Result:
@@ -101,25 +102,29 @@ def test_an_export_is_a_model_its_classes_and_a_card(gcs: Any, run: dict[str, An
     assert call(*export).exit_code == 0  # again: nothing to do
 
 
-def test_an_export_may_be_h5_or_a_folder_and_replaces_nothing(gcs: Any, run: dict[str, Any], tmp_path: Path) -> None:
+def tiny_model(run: dict[str, Any], folder: Callable[..., Path]) -> None:
+    """A model and photos that an export can be compared on."""
+    tiny.save(Path(run["model"]), ["pho", "ramen"])
+    as_the_report_left_it(run)
+    run["parameters"]["dataset"] = str(folder(pho=20, ramen=20))
+    runs.write(Path(run["model"]).parents[3], run)
+
+
+def test_an_export_may_be_h5_or_a_folder_and_replaces_nothing(
+    gcs: Any, run: dict[str, Any], tmp_path: Path, folder: Callable[..., Path]
+) -> None:
     import keras
 
-    from switchpoint.training import network as network_file
-    from switchpoint.training import saved_model as models
-    from switchpoint.training.backbones.build import build
-
-    backbone = build("efficientnet_lite0", "none", 32)
-    manifest = {"classes": ["pho", "ramen"], "image_size": 32, "image_height": 43, "image_width": 37}
-    network = network_file.join(backbone, network_file.head(backbone, 2, 0.0))
-    models.save(models.complete(network, manifest), Path(run["model"]))
-    as_the_report_left_it(run)
+    tiny_model(run, folder)
     flags = ("--runs-dir", str(tmp_path / "runs"))
     for kind in ("keras", "h5"):
-        folder = tmp_path / kind
-        result = call("export", run["id"], str(folder), "--format", kind, *flags)
-        assert (result.exit_code, result.stdout) == (0, f"Exported to {folder}.\n")
-        assert {path.name for path in folder.iterdir()} == {f"model.{kind}", "classes.json", "README.md"}
-        assert f'load_model("model.{kind}"' in (folder / "README.md").read_text()
+        made = tmp_path / kind
+        result = call("export", run["id"], str(made), "--format", kind, *flags)
+        assert result.exit_code == 0 and result.stdout.startswith(f"Exported to {made}."), result.output
+        said = "32 photos of the run's dataset, it names the class that Keras names for 32, and a probability differs"
+        assert (said in result.stdout) == (said in (made / "README.md").read_text()) == (kind == "h5")
+        assert {path.name for path in made.iterdir()} == {f"model.{kind}", "classes.json", "README.md"}
+        assert f'load_model("model.{kind}"' in (made / "README.md").read_text()
     one, other = (keras.models.load_model(tmp_path / kind / f"model.{kind}", compile=False) for kind in ("keras", "h5"))
     photo = np.random.default_rng(1).integers(0, 256, (1, 50, 70, 3), dtype=np.uint8)
     np.testing.assert_array_equal(one.predict(photo, verbose=0), other.predict(photo, verbose=0))
@@ -133,6 +138,20 @@ def test_an_export_may_be_h5_or_a_folder_and_replaces_nothing(gcs: Any, run: dic
     assert gcs.get(f"models/food/{version}/model.h5") == (tmp_path / "h5" / "model.h5").read_bytes()
 
 
+def test_a_format_of_several_files_is_published_whole(
+    gcs: Any, run: dict[str, Any], tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    tiny_model(run, folder)
+    flags = ("--format", "savedmodel", "--runs-dir", str(tmp_path / "runs"))
+    result = call("export", run["id"], gcs.uri("models/food"), *flags)
+    assert result.exit_code == 0, result.output
+    pointer = json.loads(gcs.get("models/food/latest.json"))
+    assert pointer["version"].startswith(f"{run['id']}-savedmodel-")  # TensorFlow writes other bytes each time
+    assert {"README.md", "classes.json", "model.savedmodel/variables/variables.index"} <= set(pointer["files"])
+    assert call("export", run["id"], str(tmp_path / "out"), *flags).exit_code == 0
+    assert (tmp_path / "out" / "model.savedmodel" / "saved_model.pb").is_file()
+
+
 def test_only_a_run_that_succeeded_is_exported(gcs: Any, run: dict[str, Any], tmp_path: Path) -> None:
     runs.write(tmp_path / "runs", run | {"state": "failed"})
     result = call("export", run["id"], gcs.uri("models/food"), "--runs-dir", str(tmp_path / "runs"))
@@ -140,7 +159,7 @@ def test_only_a_run_that_succeeded_is_exported(gcs: Any, run: dict[str, Any], tm
 
 
 def test_the_card_marks_the_model_it_is_about(run: dict[str, Any], tmp_path: Path) -> None:
-    lines = model_card.card(run).splitlines()
+    lines = model_card.card(run, "keras", "").splitlines()
     assert [line.startswith("| 2 | 0.0003 | 2 |") for line in lines if line.endswith("← this model")] == [True]
     assert len([line for line in lines if line.startswith(("| 2 | ", "| never | "))]) == 4
 

@@ -1,18 +1,22 @@
 """The command on this machine, as a person or a program uses it: real runs of the real pipeline, on a few photos."""
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from switchpoint.command.runs import store
 from switchpoint.command.runs.steps import place
 from switchpoint.data.sources import dishes as sample
+from switchpoint.provenance.digests import ROOT
 from tests.shallow import shallow_project
 from tests.support import starts_steps
 
@@ -161,6 +165,31 @@ def test_a_person_sees_few_artifacts(project: Project, first: dict[str, Any]) ->
     outputs = {step["name"]: set(step["outputs"]) for step in first["steps"]}
     assert outputs["evaluate"] == {"evaluation", "confusion"}
     assert outputs["report"] == {"page", "results", "model"}
+
+
+def test_the_notebook_shows_a_runs_curves(project: Project, first: dict[str, Any]) -> None:
+    notebook = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)
+    settings = [flag.removeprefix("--").split("=") for flag in FLAGS]
+    given = {name.replace("-", "_"): json.loads(value) if value[0].isdigit() else value for name, value in settings}
+    own = f"experiment = {given | {'dataset': 'photos', 'switch_epochs': [1]}}"
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert 'experiment = {"recipe": "demo"}' in cells[0].source
+    cells[0].source = re.sub(r"experiment = .*", own, cells[0].source)
+    nbformat.write(notebook, project.place / "notebook.ipynb")
+    command = [sys.executable, "-m", "jupyter", "execute", "--inplace", "notebook.ipynb"]
+    environment = os.environ | {"PYTHONPATH": str(project.code)}
+    done = subprocess.run(command, cwd=project.place, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    cells = [cell for cell in nbformat.read(project.place / "notebook.ipynb", 4).cells if cell.cell_type == "code"]
+    planned, ran, curves, accuracies, named, listed = ([*cell.outputs] for cell in cells)
+    assert planned[0].data["text/html"].count("cached") == 7
+    said = "".join(each.text for each in ran[:-1])
+    assert [line.split()[-1] for line in said.splitlines()] == ["cached"] * 7, said
+    assert "epoch 1" in ran[-1].data["text/html"]
+    assert curves[0].data["image/png"]
+    assert set(ast.literal_eval(accuracies[0].data["text/plain"])) == {None, 1}
+    assert named[-1].text.strip() in os.listdir(project.photos)
+    assert first["id"] in listed[0].data["text/html"]
 
 
 def test_nothing_is_warmed_up_when_nothing_needs_it(project: Project, first: dict[str, Any], tmp_path: Path) -> None:
