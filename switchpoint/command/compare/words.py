@@ -23,7 +23,8 @@ def names(compared: Compared) -> list[str]:
 
 def sentence(compared: Compared) -> str:
     """What the test photos say of the recommended starts, each run against the first."""
-    called = dict(zip((run["id"] for run in compared["runs"]), names(compared), strict=True))
+    ids = [run["id"] for run in compared["runs"]]
+    called = {run: name if name == run else f"“{name}”" for run, name in zip(ids, names(compared), strict=True)}
     if not compared["paired"]:
         return compared["why_not"]
     first, *others = called

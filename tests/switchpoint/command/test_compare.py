@@ -57,7 +57,7 @@ def test_a_difference_on_the_same_photos_is_told_with_its_interval(sides: Sides)
     compared = compare([sides.add("low", 0.6), sides.add("high", 0.8, image_size=128, recommended=2)])
     (recommended,) = (each for each in compared["differences"] if each["start"] == "recommended")
     assert recommended["low"] > 5 and recommended["points"] == pytest.approx(20, abs=3)
-    assert words.sentence(compared).startswith("high is ahead of low: +")
+    assert words.sentence(compared).startswith("“high” is ahead of “low”: +")
     assert words.sentence(compared).endswith("On the same 300 test photos, under seed 1: other seeds may move it.")
     assert compared["parameters"] == {"image_size": [64, 128], "code of transfer": ["low", "high"]}
     assert {each["start"] for each in compared["differences"]} == {"recommended", None, 2, 4}
@@ -73,7 +73,7 @@ def test_rates_are_told_where_they_differ(sides: Sides) -> None:
 
 def test_a_small_difference_is_not_told_apart(sides: Sides) -> None:
     compared = compare([sides.add("one", 0.7), sides.add("other", 0.705)])
-    assert words.sentence(compared).startswith("other and one are not told apart: ")
+    assert words.sentence(compared).startswith("“other” and “one” are not told apart: ")
     assert {each["start"] for each in compared["differences"]} == {"recommended", None, 2}, "4 is what both recommend"
 
 
@@ -95,7 +95,7 @@ def test_the_same_photos_are_known_by_their_bytes_or_their_draw(sides: Sides, re
 
 def test_models_that_both_have_are_the_same_and_no_difference(sides: Sides) -> None:
     compared = compare([sides.add("one", 0.6), sides.add("again", 0.6, models="one")])
-    assert compared["differences"] == [] and "again recommends the same models as one." in words.sentence(compared)
+    assert compared["differences"] == [] and "“again” recommends the same models as “one”." in words.sentence(compared)
 
 
 def test_seeds_that_all_have_are_compared(sides: Sides) -> None:
@@ -132,7 +132,7 @@ def test_the_command_writes_what_it_says(sides: Sides, tmp_path: Path, monkeypat
     ids = [side.document["id"] for side in both]
     flags = ("--runs-dir", str(tmp_path))
     said = CliRunner().invoke(main, ["compare", *ids, "--html", str(tmp_path / "page.html"), *flags])
-    assert said.exit_code == 0 and "high is ahead of low" in said.output, said.output
+    assert said.exit_code == 0 and "“high” is ahead of “low”" in said.output, said.output
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
     document = json.loads(CliRunner().invoke(main, ["compare", *ids, "--json", *flags]).output)
     assert [run["id"] for run in document["runs"]] == ids
