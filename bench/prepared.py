@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from switchpoint.documents import Manifest
+    from switchpoint.documents.records import Manifest
 
 LAB = RECIPES["lab"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from switchpoint.command.parameters import resolve
-from switchpoint.documents import Parameters
+from switchpoint.documents.lineage import Parameters
 from switchpoint.training.backbones.table import LITE0
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.better.candidates import Settings
-    from switchpoint.documents import Evaluation, History
+    from switchpoint.documents.evaluation import Evaluation
+    from switchpoint.documents.training import History
 
 FILE = "cells.jsonl"
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.better.candidates import Candidate, Settings
-    from switchpoint.documents import History, Parameters
+    from switchpoint.documents.lineage import Parameters
+    from switchpoint.documents.training import History
 
 
 def run(tried: Candidate, directory: Path, settings: Settings) -> None:

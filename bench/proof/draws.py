@@ -22,7 +22,7 @@ from switchpoint.command import parameters
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 STARTS, SEEDS = (1, 4, 8), tuple(range(1, 7))
 VALUES = {

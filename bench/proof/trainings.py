@@ -31,7 +31,8 @@ from switchpoint.training.streams import stream
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from switchpoint.documents import Manifest, Parameters
+    from switchpoint.documents.lineage import Parameters
+    from switchpoint.documents.records import Manifest
     from switchpoint.training.state import Values
 
 STARTS = (1, 4, 14)

@@ -18,7 +18,8 @@ from switchpoint.training import collected
 from switchpoint.training.collected import Candidate
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Evaluation, History
+    from switchpoint.documents.evaluation import Evaluation
+    from switchpoint.documents.training import History
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from switchpoint.progress import say
 from switchpoint.training.backbones.table import weights_digest
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Candidate
+    from switchpoint.documents.training import Candidate
 
 CONTENTS = "contents"  # asked for in place of a digest: of a volume's files, and not of their sizes and times
 

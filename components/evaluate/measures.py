@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from switchpoint.documents import Bin, Calibration, ClassMeasures, ConfusedPair
+    from switchpoint.documents.evaluation import Bin, Calibration, ClassMeasures, ConfusedPair
 
     Matrix = Sequence[Sequence[int]]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from switchpoint.documents import TellingPhoto, TellingPhotos
+    from switchpoint.documents.evaluation import TellingPhoto, TellingPhotos
 
 EACH = 12
 SIDE = 160  # pixels

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import tensorflow as tf
 
-    from switchpoint.documents import Corrupted, Robustness
+    from switchpoint.documents.evaluation import Corrupted, Robustness
 
     Array = np.ndarray[Any, Any]
     Compute = Callable[[Array], Array]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from switchpoint.documents import Evaluation
+    from switchpoint.documents.evaluation import Evaluation
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from switchpoint.data.records import Example
-    from switchpoint.documents import Duplicates, Manifest
+    from switchpoint.documents.records import Duplicates, Manifest
 
 THUMBNAILS = 24
 THUMBNAIL_BYTES = 300_000  # all of them, as base64

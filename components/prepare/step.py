@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from switchpoint.data.survey import Kept, Survey
-    from switchpoint.documents import LeftOut, Manifest
-    from switchpoint.documents import Source as SourceDocument
+    from switchpoint.documents.records import LeftOut, Manifest
+    from switchpoint.documents.records import Source as SourceDocument
 
 SAID = 100  # photos left out that the log names
 

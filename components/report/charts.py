@@ -13,7 +13,8 @@ from components.report.starts import over_seeds
 
 if TYPE_CHECKING:
     from components.report.starts import Start
-    from switchpoint.documents import Bin, Row
+    from switchpoint.documents.evaluation import Bin
+    from switchpoint.documents.training import Row
 
 # Chosen so that every two differ (CIE76 > 19) for normal, protan and deutan sight and stand out from the paper (> 3:1);
 # `_s0` is transfer learning. Light, dark.

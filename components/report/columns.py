@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from components.report.starts import Comparison, Start
-    from switchpoint.documents import Result, StartResult
+    from switchpoint.documents.results import Result, StartResult
 
 
 class Line(NamedTuple):

@@ -13,7 +13,7 @@ from components.report.wording import capital, percent, points, start, unbroken
 
 if TYPE_CHECKING:
     from components.report.starts import Comparison, Start
-    from switchpoint.documents import Leaked
+    from switchpoint.documents.results import Leaked
 
 
 def without(starts: Sequence[Start], leaked: Sequence[int]) -> Leaked | None:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from components.report.style import table
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Entry, Evaluation, Lineage, Pretrained, Source
+    from switchpoint.documents.evaluation import Evaluation
+    from switchpoint.documents.lineage import Entry, Lineage
+    from switchpoint.documents.records import Source
+    from switchpoint.documents.training import Pretrained
 
 
 class Origin(NamedTuple):

@@ -20,7 +20,9 @@ from switchpoint import addresses
 
 if TYPE_CHECKING:
     from components.report.starts import Comparison, Start, Training
-    from switchpoint.documents import ClassMeasures, Evaluation, Row, Source
+    from switchpoint.documents.evaluation import ClassMeasures, Evaluation
+    from switchpoint.documents.records import Source
+    from switchpoint.documents.training import Row
 
 PAIRS = 12
 

@@ -10,7 +10,7 @@ from components.report.style import details
 from components.report.wording import percent
 
 if TYPE_CHECKING:
-    from switchpoint.documents import TellingPhoto, TellingPhotos
+    from switchpoint.documents.evaluation import TellingPhoto, TellingPhotos
 
 
 def telling(photos: TellingPhotos) -> str:

@@ -17,7 +17,8 @@ from switchpoint.errors import RecordsError, again
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from switchpoint.documents import Evaluation, Gain, Robustness
+    from switchpoint.documents.evaluation import Evaluation, Robustness
+    from switchpoint.documents.results import Gain
 
 LABEL, BELOW = 19, 60  # points: from one name to the next, and of the graph's height what is below and above the axes
 TITLES = {"noise": "Noise", "blur": "Blur", "brightness": "Brightness", "contrast": "Contrast", "jpeg": "JPEG"}

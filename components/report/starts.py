@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from switchpoint.documents import Evaluation, Gain, History, Result, Results, StartResult
+    from switchpoint.documents.evaluation import Evaluation
+    from switchpoint.documents.results import Gain, Result, Results, StartResult
+    from switchpoint.documents.training import History
 
 
 class Training(NamedTuple):

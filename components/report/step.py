@@ -27,7 +27,9 @@ from switchpoint.training import collected
 from switchpoint.training.collected import Candidate
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Answers, Evaluation, History, Result, Results
+    from switchpoint.documents.evaluation import Answers, Evaluation
+    from switchpoint.documents.results import Result, Results
+    from switchpoint.documents.training import History
 
 
 class Outputs(NamedTuple):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from components.report.choice import Choice
     from components.report.inference import Difference
     from components.report.starts import Start
-    from switchpoint.documents import Gain, Needed, Verdict
+    from switchpoint.documents.results import Gain, Needed, Verdict
 
 WORTH_SEEING = 2.0  # points: a difference that many would act on
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from components.report.starts import Start, Training
-    from switchpoint.documents import Gain, Needed, StartResult, Verdict
+    from switchpoint.documents.results import Gain, Needed, StartResult, Verdict
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
     from switchpoint.command.documents import About
     from switchpoint.command.documents import Run as Document
-    from switchpoint.documents import Parameters, Result, StartResult
+    from switchpoint.documents.lineage import Parameters
+    from switchpoint.documents.results import Result, StartResult
 
     PathLike = str | os.PathLike[str]
 

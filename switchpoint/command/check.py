@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from switchpoint.command.documents import Checked
-    from switchpoint.documents import Duplicates, LeftOut, Manifest, Parameters
+    from switchpoint.documents.lineage import Parameters
+    from switchpoint.documents.records import Duplicates, LeftOut, Manifest
     from switchpoint.progress import Progress
 
 SMALLEST = 5  # classes that are named

@@ -24,7 +24,7 @@ from switchpoint.files import write_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 RECIPE = "recipe"
 HEAD = """\

@@ -5,18 +5,9 @@ Types alone, like those: import this under `if TYPE_CHECKING`.
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from switchpoint.documents import (
-    Apart,
-    Best,
-    Duplicates,
-    Gain,
-    Leaked,
-    LeftOut,
-    Parameters,
-    Result,
-    StartResult,
-    Verdict,
-)
+from switchpoint.documents.lineage import Parameters
+from switchpoint.documents.records import Duplicates, LeftOut
+from switchpoint.documents.results import Apart, Best, Gain, Leaked, Result, StartResult, Verdict
 
 
 class RememberedFile(TypedDict):

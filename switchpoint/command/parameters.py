@@ -27,7 +27,7 @@ from switchpoint.provenance.digests import ROOT
 from switchpoint.training.backbones.table import BACKBONES
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 C = TypeVar("C", bound=Config)
 PIPELINE = ROOT / "pipeline.py"

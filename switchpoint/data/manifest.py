@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from switchpoint.documents import Manifest, ManifestContent
+    from switchpoint.documents.records import Manifest, ManifestContent
 
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import tensorflow as tf
 
-    from switchpoint.documents import Shard, Split
+    from switchpoint.documents.records import Shard, Split
 
 PHOTOS_A_SHARD = 1024  # about 48 MB at 300×260
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from switchpoint.data.sources import Source
     from switchpoint.data.sources.source import Photo
-    from switchpoint.documents import Duplicates, LeftOut
+    from switchpoint.documents.records import Duplicates, LeftOut
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from switchpoint.documents import Entry, Evaluation, Lineage, Manifest
+    from switchpoint.documents.evaluation import Evaluation
+    from switchpoint.documents.lineage import Entry, Lineage
+    from switchpoint.documents.records import Manifest
 
 # KFP's output paths have no suffix, and Keras wants one: a model is a directory with this file in it.
 MODEL = "model.keras"

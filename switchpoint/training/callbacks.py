@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Sequence
 
-    from switchpoint.documents import Row
+    from switchpoint.documents.training import Row
     from switchpoint.training.logs import Logs
     from switchpoint.training.loop import Phase
     from switchpoint.training.state import State

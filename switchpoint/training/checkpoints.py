@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import keras
 
-    from switchpoint.documents import Checkpoints, Row
+    from switchpoint.documents.training import Checkpoints, Row
     from switchpoint.training.state import Values
 
 MANIFEST = "checkpoints.json"

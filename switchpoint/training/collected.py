@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from switchpoint.documents import Trainings
+    from switchpoint.documents.training import Trainings
 
 MANIFEST = "trainings.json"
 PRETRAINED = "pretrained.json"

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from switchpoint.documents import Row
+    from switchpoint.documents.training import Row
 
 
 class Logs:

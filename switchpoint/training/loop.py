@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import keras
 
-    from switchpoint.documents import History, Row
+    from switchpoint.documents.training import History, Row
     from switchpoint.training.batches import Feed
     from switchpoint.training.resume import Resume
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import keras
 
-    from switchpoint.documents import ManifestContent
+    from switchpoint.documents.records import ManifestContent
 
 
 def complete(classifier: keras.Model, manifest: ManifestContent) -> keras.Model:

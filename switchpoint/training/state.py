@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from switchpoint.documents import Divergence, Row
+    from switchpoint.documents.training import Divergence, Row
     from switchpoint.training.resume import Resume
 
     Values = list[np.ndarray[Any, Any]]

@@ -14,7 +14,7 @@ from components.evaluate.corruptions import CORRUPTIONS, STRENGTHS
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
 from components.report.step import Outputs, ReportConfig, compare, read, report
 from switchpoint.command.parameters import meanings
-from switchpoint.documents import Robustness
+from switchpoint.documents.evaluation import Robustness
 from switchpoint.provenance.digests import file_digest, json_digest
 from switchpoint.provenance.metadata import MEMBER, describe, entry, measured
 from switchpoint.training.collected import Files

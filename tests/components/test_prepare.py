@@ -26,7 +26,7 @@ from switchpoint.data import records as record_files
 from switchpoint.data.converters import Converters
 from switchpoint.data.manifest import SPLITS, read_manifest, verify_records
 from switchpoint.data.sources import digest, open_source
-from switchpoint.documents import Manifest
+from switchpoint.documents.records import Manifest
 from switchpoint.errors import DatasetError, RecordsError, SwitchpointError
 from tests.components.trainings import prepared
 

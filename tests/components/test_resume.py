@@ -13,7 +13,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.finetune import step
-from switchpoint.documents import Row
+from switchpoint.documents.training import Row
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training import checkpoints, surroundings
 from switchpoint.training.batches import Feed

@@ -12,7 +12,9 @@ from components.prepare.step import PrepareConfig, prepare
 from components.transfer.step import Outputs as TransferOutputs
 from components.transfer.step import TransferConfig, transfer
 from switchpoint.command.parameters import candidate, config, resolve
-from switchpoint.documents import Evaluation, History, Manifest
+from switchpoint.documents.evaluation import Evaluation
+from switchpoint.documents.records import Manifest
+from switchpoint.documents.training import History
 from switchpoint.training.resume import Resume
 
 EPOCHS = 3

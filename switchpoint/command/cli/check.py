@@ -13,7 +13,7 @@ from switchpoint.command.cli.flags import ParameterType, as_json, given
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Checked
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
     from switchpoint.progress import Progress
 
 DECIDE = 3  # the exit code when something needs a decision

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from switchpoint.command.documents import Run
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
 RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_code_change", "wait", "timeout")

@@ -26,7 +26,7 @@ from switchpoint.data.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
-    from switchpoint.documents import Best, Gain, StartResult
+    from switchpoint.documents.results import Best, Gain, StartResult
 
 
 def title(step: Step, loops: Loops) -> str:

@@ -14,7 +14,7 @@ from switchpoint.command.recipes import DEFAULT, RECIPES
 from switchpoint.errors import ParameterError
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 Command = Callable[..., Any]
 

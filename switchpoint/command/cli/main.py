@@ -46,7 +46,7 @@ from switchpoint.errors import ParameterError, SwitchpointError
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import About
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 # What write() says, which knows of no file.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from switchpoint.command import documents
     from switchpoint.command.documents import Step
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 Run = Any  # kfp_server_api.V2beta1Run
 

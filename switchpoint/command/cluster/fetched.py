@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from switchpoint.command import documents
-    from switchpoint.documents import Lineage
+    from switchpoint.documents.lineage import Lineage
 
 
 def best(cluster: Cluster, run: Run, pipeline_root: str | None, directory: Path) -> documents.Run:

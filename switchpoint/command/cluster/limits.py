@@ -17,7 +17,7 @@ from switchpoint.command.runs.steps import rounds
 from switchpoint.errors import ParameterError
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 # run_details.DisplayName and .Description, in characters: model/run.go gives them no length, so they get MySQL's
 # DefaultStringSize of client_manager/client_manager.go.

@@ -20,7 +20,7 @@ from switchpoint.provenance.digests import CACHED_STEPS, STEPS, code_digest
 from switchpoint.training.resume import RESUME
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 _IMAGE = re.compile(
     r"(?:(?P<registry>.+)/)?switchpoint-python-(?P<step>\w+):(?P<target>cpu|gpu)-(?P<digest>[0-9a-f]{16})"

@@ -19,7 +19,7 @@ from switchpoint.errors import StorageError
 from switchpoint.provenance.metadata import MODEL
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 
 def read(

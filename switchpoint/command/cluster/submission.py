@@ -28,7 +28,7 @@ from switchpoint.errors import ParameterError
 from switchpoint.storage import s3_errors
 
 if TYPE_CHECKING:
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 PIPELINE = "switchpoint"
 

@@ -26,7 +26,8 @@ from switchpoint.data.manifest import read_manifest
 if TYPE_CHECKING:
     from components.report.starts import Training
     from switchpoint.command.documents import Compared, ComparedRun, Run, RunsApart
-    from switchpoint.documents import Manifest, StartResult
+    from switchpoint.documents.records import Manifest
+    from switchpoint.documents.results import StartResult
 
 Line = int | Literal["recommended"] | None  # of which a run has one start; a number is a switch epoch
 

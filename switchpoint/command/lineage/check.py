@@ -23,7 +23,7 @@ from switchpoint.training import saved_model as models
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Check, Graph, Node
-    from switchpoint.documents import Entry
+    from switchpoint.documents.lineage import Entry
 
     Test = Callable[[Node, "_Copies"], str | None]  # what no longer matches, if anything
 

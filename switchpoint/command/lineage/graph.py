@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from switchpoint.command.documents import Edge, Graph, Node, Run, Step
     from switchpoint.command.lineage.index import Index
-    from switchpoint.documents import CheckpointEntry, Entry, RecordsEntry
+    from switchpoint.documents.lineage import CheckpointEntry, Entry, RecordsEntry
 
 
 def of_run(document: Run) -> list[Graph]:

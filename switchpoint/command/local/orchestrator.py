@@ -35,7 +35,7 @@ from switchpoint.provenance.digests import SEEDED_STEPS
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Step
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 _this_thread = threading.local()
 

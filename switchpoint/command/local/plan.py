@@ -18,7 +18,7 @@ from switchpoint.command.runs.steps import order
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 
 def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess", verify: bool = False) -> list[Step]:

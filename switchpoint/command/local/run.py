@@ -30,7 +30,7 @@ from switchpoint.training.resume import RESUME, RUN, forget
 if TYPE_CHECKING:
     from switchpoint.command.documents import About, Run, Step
     from switchpoint.command.runs.following import Watcher
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 
 AT_ONCE = 2  # steps, as kfp runs rounds of one loop; of a loop in a loop it would run four

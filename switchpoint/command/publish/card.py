@@ -11,7 +11,7 @@ from switchpoint.command.publish.use import takes, use
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run
-    from switchpoint.documents import Manifest
+    from switchpoint.documents.records import Manifest
 
 
 def classes(document: Run) -> list[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from switchpoint.command.documents import Run
-    from switchpoint.documents import History
+    from switchpoint.documents.training import History
 
 
 class Curves(list["History"]):

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from switchpoint.command.documents import Run, Step
-    from switchpoint.documents import Manifest, Parameters
+    from switchpoint.documents.lineage import Parameters
+    from switchpoint.documents.records import Manifest
 
 ALIKE = 4  # times as much work, or as little: beyond, what a step needs to start is taken for its work
 # `make bench`'s on two cores, EfficientNet-Lite0: see README, How fast.

@@ -11,7 +11,7 @@ from switchpoint.provenance.metadata import MODEL
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run
-    from switchpoint.documents import Result
+    from switchpoint.documents.results import Result
 
 
 def fill_in(document: Run, report: Path) -> None:

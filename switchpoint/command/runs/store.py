@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from switchpoint.command.documents import About, Run, Step
-    from switchpoint.documents import Parameters
+    from switchpoint.documents.lineage import Parameters
 
 MANIFEST = "run.json"
 LOCK = "lock"
