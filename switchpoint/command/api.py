@@ -157,7 +157,7 @@ class Runs(JupyterMixin, list[Run]):
 
 
 class Plan(JupyterMixin, list[Step]):
-    """Steps, each `cached` or `will run`, and why."""
+    """Steps, each `cached` or `will run`, why, and about how long it takes."""
 
     def __init__(self, steps: Iterable[Step], parameters: Parameters) -> None:
         """Steps of a run with these parameters; `plan` makes these."""
@@ -169,6 +169,7 @@ class Plan(JupyterMixin, list[Step]):
 
     def __rich_console__(self, _: Console, __: ConsoleOptions) -> Iterator[RenderableType]:
         yield console.steps_table(self, self.parameters)
+        yield Text(console.time_needed(self))
 
 
 def run(

@@ -112,7 +112,8 @@ def test_a_plan_takes_a_file_and_what_is_given_wins(tmp_path: Path) -> None:
     file.write_text("recipe: demo\nswitch_epochs: [1, 2]")
     steps = switchpoint.plan(file, seeds=range(1, 3), runs_dir=tmp_path / "runs")
     assert len(steps) == 16 and {step["state"] for step in steps} == {"will run"}
-    assert "finetune 2, seed 2" in steps._repr_mimebundle_([], [])["text/plain"]
+    shown = steps._repr_mimebundle_([], [])["text/plain"]
+    assert "finetune 2, seed 2" in shown and "It takes about" in shown
     assert not (tmp_path / "runs").exists()
 
 

@@ -184,7 +184,7 @@ def test_the_notebook_shows_a_runs_curves(project: Project, first: dict[str, Any
     planned, ran, curves, accuracies, named, listed = ([*cell.outputs] for cell in cells)
     assert planned[0].data["text/html"].count("cached") == 7
     said = "".join(each.text for each in ran[:-1])
-    assert [line.split()[-1] for line in said.splitlines()] == ["cached"] * 7, said
+    assert len([line for line in said.splitlines() if line.endswith(" cached")]) == 7, said
     assert "epoch 1" in ran[-1].data["text/html"]
     assert curves[0].data["image/png"]
     assert set(ast.literal_eval(accuracies[0].data["text/plain"])) == {None, 1}
