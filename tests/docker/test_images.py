@@ -44,7 +44,7 @@ def probe() -> str:
     return os.environ["SWITCHPOINT_DIGEST"]
 
 
-def executed(image: str, component: Any, inputs: dict[str, str], place: Path) -> dict[str, str]:
+def executed(image: str, component: Any, inputs: dict[str, Any], place: Path) -> dict[str, Any]:
     """What a component gives, run in an image as KFP's launcher runs it."""
     outputs = place / "outputs"
     outputs.mkdir()
@@ -74,8 +74,8 @@ class TestTheImage:
         assert executed(image, probe, {}, tmp_path) == {"Output": identity.code_digest(STEP, "cpu")}
 
     def test_the_first_step_takes_the_digests_in_its_own(self, build: Callable[[str], str], tmp_path: Path) -> None:
-        values = {"dataset": "sample", "dataset_digest": "", "backbone": "efficientnet_lite0"}
-        values |= {"weights": "imagenet", "weights_digest": ""}
+        values: dict[str, Any] = {"dataset": "sample", "dataset_digest": "", "backbone": "efficientnet_lite0"}
+        values |= {"weights": "imagenet", "weights_digest": "", "switch_epochs": [1, 2], "learning_rates": [0.1]}
         found = executed(build("digest"), digest, values, tmp_path)
         assert found == taken(DigestConfig.given(values))._asdict()
 
