@@ -55,7 +55,8 @@ class Candidate(NamedTuple):
 
 def files(directory: Path, candidate: Candidate) -> Files:
     """Where the files of a training are."""
-    place = directory / f"{candidate.switch_epoch:02d}{f'-{candidate.learning_rate:g}' * bool(candidate.switch_epoch)}"
+    # Not rounded: two rates may agree in six digits.
+    place = directory / f"{candidate.switch_epoch:02d}{f'-{candidate.learning_rate}' * bool(candidate.switch_epoch)}"
     return Files(place / "history.json", place / "evaluation.json", place / "model.keras")
 
 
