@@ -47,9 +47,11 @@ def switchpoint(
     finetune_learning_rate: List[float] = [0.0003],  # noqa: B006
     finetune_schedule: str = "cosine",
     finetune_warmup: float = 0.2,
+    finetune_patience: int = 0,
     rotation: float = 0.04,
     dropout: float = 0.2,
     label_smoothing: float = 0.0,
+    class_weights: str = "none",
     mixed_precision: str = "auto",
     feature_views: int = 4,
     validation_fraction: float = 0.1,
@@ -89,9 +91,12 @@ def switchpoint(
             compared at its best by validation (0, 10).
         finetune_schedule: How fine-tuning's learning rate goes; cosine decays to 0 over it {constant, cosine}.
         finetune_warmup: Share of fine-tuning's steps over which its learning rate first rises from 0 [0, 0.99].
+        finetune_patience: Fine-tuning ends early after so many epochs in a row without a higher validation accuracy;
+            its schedule stays that of its whole length; 0 = never [0, ∞).
         rotation: Training photos are turned by up to this fraction of a full turn, either way [0, 0.5].
         dropout: Fraction of the pooled features that training drops [0, 0.99].
         label_smoothing: Share of a label's weight that is spread over all classes [0, 0.99].
+        class_weights: What a training photo counts in the loss; balanced: every class as much in all {none, balanced}.
         mixed_precision: Compute in float16 where it is safe; auto does for GPUs that gain from it (compute capability
             7.0 or more) {auto, on, off}.
         feature_views: Transfer learning runs the frozen backbone on this many augmented views of each training photo,
@@ -155,6 +160,7 @@ def switchpoint(
                 rotation=rotation,
                 dropout=dropout,
                 label_smoothing=label_smoothing,
+                class_weights=class_weights,
                 mixed_precision=mixed_precision,
                 feature_views=feature_views,
                 seed=training_seed,
@@ -188,9 +194,11 @@ def switchpoint(
                     learning_rate=candidate.learning_rate,
                     schedule=finetune_schedule,
                     warmup=finetune_warmup,
+                    patience=finetune_patience,
                     rotation=rotation,
                     dropout=dropout,
                     label_smoothing=label_smoothing,
+                    class_weights=class_weights,
                     mixed_precision=mixed_precision,
                     seed=training_seed,
                 ),

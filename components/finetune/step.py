@@ -34,9 +34,11 @@ class FinetuneConfig(Config):
     learning_rate: float
     schedule: str
     warmup: float
+    patience: int
     rotation: float
     dropout: float
     label_smoothing: float
+    class_weights: str
     mixed_precision: str
     seed: int
 
@@ -97,7 +99,9 @@ def finetune(
     }
     resume.open("finetune", config, inputs, surroundings())
     seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
-    phase = loop.Phase(f"finetune {config.switch_epoch}", config.epochs, config.batch_size, seed)
+    counted = loop.class_weights(config.class_weights, manifest["splits"]["train"]["per_class"])
+    name = f"finetune {config.switch_epoch}"
+    phase = loop.Phase(name, config.epochs, config.batch_size, seed, patience=config.patience, weights=counted)
     trained = loop.fit(model, seen, phase, outputs.logs, resume)
     digest = saved_model.save(saved_model.complete(model, manifest), outputs.model)
     start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]

@@ -21,6 +21,7 @@ def transfer(
     rotation: float,
     dropout: float,
     label_smoothing: float,
+    class_weights: str,
     mixed_precision: str,
     feature_views: int,
     seed: int,

@@ -45,6 +45,7 @@ class TransferConfig(Config):
     rotation: float
     dropout: float
     label_smoothing: float
+    class_weights: str
     mixed_precision: str
     feature_views: int
     seed: int
@@ -102,7 +103,8 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
     inputs = {"records": manifest["digest"], "weights": weights, "precision": precision}
     resume.open("transfer", config, inputs, surroundings())
     seen, computing = _feed(records, backbone, head, config, seed)
-    phase = loop.Phase("transfer", config.epochs, config.batch_size, seed, keep_every=True)
+    counted = loop.class_weights(config.class_weights, manifest["splits"]["train"]["per_class"])
+    phase = loop.Phase("transfer", config.epochs, config.batch_size, seed, keep_every=True, weights=counted)
     trained = loop.fit(trainee, seen, phase, outputs.logs, resume)
     # An epoch's time is that of its view too.
     trained.seconds[: len(computing)] = [round(sum(both), 3) for both in zip(trained.seconds, computing, strict=False)]

@@ -85,7 +85,10 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         left = round(sum(seconds) / len(seconds) * (self.phase.epochs - self.epoch))
         measured = {title: float(logs[key]) for title, key in MEASURED.items()}
         say(self.phase.name, Progress("epoch", self.epoch, self.phase.epochs, left, measured))
-        if self.signals:
+        if self.state.training.over(self.phase.patience) and self.epoch < self.phase.epochs:
+            say(self.phase.name, f"ends early: no higher validation accuracy in {self.phase.patience} epochs")
+            self.model.stop_training = True
+        elif self.signals:
             self._stop()
 
     def _diverge(self, step: int) -> None:

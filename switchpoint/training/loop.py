@@ -15,7 +15,7 @@ from switchpoint.training.replicas import cross_entropy, even_size, for_all
 from switchpoint.training.state import State, Training
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import keras
@@ -35,6 +35,8 @@ class Phase:
         batch_size: Photos a step.
         seed: Dropout's draws are a function of it, the epoch, the step and the replica.
         keep_every: Keep the trainable variables of every epoch, not just of the best.
+        patience: End after so many epochs in a row without a higher validation accuracy; 0 = never.
+        weights: What a photo of each class counts in the loss; None: all the same.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Phase:
     batch_size: int
     seed: int
     keep_every: bool = False
+    patience: int = 0
+    weights: Mapping[int, float] | None = None
 
 
 def deterministic(seed: int) -> None:
@@ -110,7 +114,7 @@ def fit(model: keras.Model, feed: Feed, phase: Phase, logs: Path, resume: Resume
     boards = Logs(logs, state.training.rows)
     first_step = state.step
     with _signals(resume.keeps) as signals:
-        while len(state.training.rows) < phase.epochs and not state.training.diverged:
+        while len(state.training.rows) < phase.epochs and not state.training.over(phase.patience):
             done = len(state.training.rows)
             model.fit(
                 for_all(feed.training(done + 1).skip(first_step), replicas),
@@ -118,12 +122,28 @@ def fit(model: keras.Model, feed: Feed, phase: Phase, logs: Path, resume: Resume
                 initial_epoch=done,
                 epochs=done + 1 if first_step else phase.epochs,
                 steps_per_epoch=steps - first_step,
+                class_weight=phase.weights,
                 shuffle=False,  # the batches come in their order
                 verbose=0,
                 callbacks=[Watch(phase, state, steps, resume.keeps, boards, signals)],
             )
             first_step = 0
     return state.finish(phase.epochs)
+
+
+def class_weights(kind: str, photos: Sequence[int]) -> dict[int, float] | None:
+    """What a training photo of each class counts in the loss, 1 on average over the photos.
+
+    Args:
+        kind: `none`, or `balanced`: each class counts as much in all.
+        photos: Training photos of each class; a class may have none.
+
+    Source:
+        King and Zeng 2001, Logistic Regression in Rare Events Data (photos / (classes · photos of the class))
+    """
+    if kind == "none":
+        return None
+    return {label: sum(photos) / (len(photos) * max(count, 1)) for label, count in enumerate(photos)}
 
 
 @contextmanager

@@ -41,6 +41,12 @@ class Training:
     every: list[Values] = field(default_factory=list)
     diverged: Divergence | None = None
 
+    def over(self, patience: int) -> bool:
+        """Whether it ends before its last epoch: it diverged, or has not got better for so many epochs (0: never)."""
+        accuracies = [row["val_categorical_accuracy"] for row in self.rows]
+        stale = len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
+        return self.diverged is not None or 0 < patience <= stale
+
 
 class State:
     """The variables of a model in training and of its optimizer, dropout's draws, and what was measured.

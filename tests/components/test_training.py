@@ -28,8 +28,9 @@ from switchpoint.training.backbones.table import named
 from switchpoint.training.batches import plain_batches, training_batches
 from switchpoint.training.kept import near
 from switchpoint.training.replicas import even_size
+from switchpoint.training.state import Training
 from switchpoint.training.streams import stream
-from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, evaluated, history, train, tune
+from tests.components.trainings import EPOCHS, FINETUNE, TRANSFER, evaluated, history, prepared, train, tune
 
 pytestmark = pytest.mark.slow
 
@@ -129,6 +130,43 @@ def test_equal_trainings_give_equal_weights_and_histories(
     assert digests["model"] == models.digest(keras.models.load_model(tmp_path / "model" / "model.keras"))
     first = tune(small_records, transferred, tmp_path / "a")
     assert tune(small_records, tmp_path, tmp_path / "b") == first
+
+
+def test_fine_tuning_ends_when_it_gets_no_better_for_as_long_as_its_patience(
+    small_records: Path, transferred: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At such a rate no epoch is better than the first."""
+    tune(small_records, transferred, tmp_path, replace(FINETUNE, learning_rate=1e-12, epochs=5, patience=2))
+    assert [row["epoch"] for row in history(tmp_path)["epochs"]] == [1, 2, 3]
+    assert "finetune 2: ends early: no higher validation accuracy in 2 epochs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "over"),
+    [([], 1, False), ([0.5], 1, False), ([0.5, 0.5], 1, True), ([0.5, 0.6, 0.4], 2, False), ([0.6, 0.5, 0.5], 2, True),
+     ([0.6, 0.1, 0.1], 0, False), ([0.5, 0.4, 0.6], 1, False)],
+)  # fmt: skip
+def test_patience_counts_epochs_in_a_row(accuracies: list[float], patience: int, over: bool) -> None:
+    rows: Any = [{"val_categorical_accuracy": value} for value in accuracies]
+    assert Training([], rows=rows).over(patience) is over
+
+
+def test_balanced_classes_count_as_much_in_the_loss(folder: Callable[..., Path], tmp_path: Path) -> None:
+    """One epoch that changes nothing, without augmentation: its loss is that of the model that it leaves."""
+    prepared(tmp_path, folder(cake=8, soup=24))
+    counts = read_manifest(tmp_path / "records")["splits"]["train"]["per_class"]
+    still = replace(TRANSFER, learning_rate=1e-12, dropout=0.0, feature_views=1, epochs=1)
+    for kind in ("none", "balanced"):
+        train(tmp_path / "records", tmp_path / kind, replace(still, class_weights=kind))
+    model = models.classifier(keras.models.load_model(tmp_path / "none" / "model" / "model.keras"))
+    batches = list(plain_batches(tmp_path / "records", "train", 8))
+    images, labels = (np.concatenate(part) for part in zip(*batches, strict=True))
+    losses = -np.log((model.predict(images, verbose=0) * labels).sum(axis=1))
+    each = losses @ labels / counts  # the mean of each class
+    found = [history(tmp_path / kind)["epochs"][0]["loss"] for kind in ("none", "balanced")]
+    assert found == pytest.approx([losses.mean(), each.mean()], rel=1e-3)
+    assert abs(losses.mean() - each.mean()) > 0.01
+    assert loop.class_weights("balanced", [30, 10, 0]) == pytest.approx({0: 4 / 9, 1: 4 / 3, 2: 40 / 3})
 
 
 def test_zero_is_a_seed(small_records: Path, tmp_path: Path) -> None:
