@@ -32,7 +32,7 @@ ARGUMENT = 128 * 1024 - 1  # bytes of one argument: Linux, MAX_ARG_STRLEN
 # a history, a model and an evaluation for each fine-tuning, that of report by a directory for each seed that names all
 # trainings in it: so many bytes, and so many addresses that begin with the pipeline root; test_limits.py counts them.
 COLLECT, COLLECT_ROOTS = 6_600, 5
-EACH_EPOCH, EACH_EPOCH_ROOTS = 2_800, 3
+EACH_EPOCH, EACH_EPOCH_ROOTS = 2_900, 3
 REPORT, REPORT_ROOTS = 7_400, 4
 EACH_SEED, EACH_SEED_ROOTS, EACH_TRAINING = 700, 1, 270
 # Where a cluster keeps artifacts that nobody named a place for; an own default may be longer than Kubeflow's.
