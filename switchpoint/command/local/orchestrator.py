@@ -132,8 +132,10 @@ def _checked_cache(
             _this_thread.broken = outputs.changed(_described(found), contents=verify, refresh=writes)
             if _this_thread.broken:
                 return None
-            _this_thread.step["outputs"] = {name: artifact.uri for name, artifact in found.items()}
-            observer.took(_this_thread.step)
+            step: Step = _this_thread.step
+            step["state"], step["why"] = "cached", "nothing that it depends on has changed"
+            step["outputs"] = {name: artifact.uri for name, artifact in found.items()}
+            observer.took(step)
             return found
 
     def remembered(self: cache.LocalCache, key: str, made: Outputs) -> None:
@@ -226,7 +228,6 @@ def _observed(observer: Observer) -> Iterator[None]:
             return made if state == status.Status.SUCCESS else None
 
         step: Step = _this_thread.step
-        step["state"] = "pending"
         names = list(arguments["component_spec"].output_definitions.artifacts)
         made = observer.execute(Task(step, names, begin, run, _this_thread.broken))
         return ({}, status.Status.FAILURE) if made is None else (made, status.Status.SUCCESS)
@@ -270,7 +271,7 @@ def _round(loop: Any, item: Any, _: str) -> Any:
 
 @contextlib.contextmanager
 def _ending(step: Step, observer: Observer) -> Iterator[None]:
-    """Note when and how a step ends: one that was not dispatched was cached."""
+    """Note when and how a step ends."""
     _this_thread.clock = time.monotonic()
     try:
         yield
@@ -284,13 +285,11 @@ def _ending(step: Step, observer: Observer) -> Iterator[None]:
         if step["state"] == "running":
             step["state"] = "ran"
         step["ended"], step["seconds"] = now(), round(time.monotonic() - _this_thread.clock, 3)
-        if step["state"] == "cached":
-            step["why"] = "nothing that it depends on has changed"
         observer.ended(step)
 
 
 def _step(component: str, container: Any, inputs: dict[str, Any]) -> Step:
-    """A task as a run's document shows it, before its state is known: a task that is not dispatched was cached."""
+    """A task as a run's document shows it, before it is known whether it is cached: another may write that down now."""
     name = re.sub(r"^comp-(\w+?)(-\d+)?$", r"\1", component)
     artifacts = {key: value if isinstance(value, list) else [value] for key, value in inputs.items() if _holds(value)}
     parameters = {key: value for key, value in inputs.items() if key not in artifacts}
@@ -301,7 +300,7 @@ def _step(component: str, container: Any, inputs: dict[str, Any]) -> Step:
         "seed": None if seed is None else int(seed),
         "switch_epoch": int(switch_epoch) if switch_epoch else None,
         "learning_rate": float(parameters["learning_rate"]) if switch_epoch else None,
-        "state": "cached",
+        "state": "pending",
         "seconds": None,
         "why": "",
         "error": None,
