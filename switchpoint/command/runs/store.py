@@ -227,13 +227,22 @@ def _exists(process: int) -> bool:
 def every(runs_directory: Path) -> list[Run]:
     """All runs, newest first. One whose process is gone before it ended was interrupted, and so were its steps."""
     runs_directory = runs_directory.resolve()
-    documents = [_placed(_read(path), partial(whole, runs_directory)) for path in runs_directory.glob(f"*/{MANIFEST}")]
-    for document in documents:
-        if document["state"] == "running" and not _lives(runs_directory, document):
+    documents = []
+    for path in runs_directory.glob(f"*/{MANIFEST}"):
+        with suppress(FileNotFoundError):  # removed since it was listed
+            documents.append(_placed(_as_it_is(runs_directory, path), partial(whole, runs_directory)))
+    return sorted(documents, key=lambda document: document.get("started") or "", reverse=True)
+
+
+def _as_it_is(runs_directory: Path, path: Path) -> Run:
+    document = _read(path)
+    if document["state"] == "running" and not _lives(runs_directory, document):
+        document = _read(path)  # a run writes its last document before it lets go of its lock
+        if document["state"] == "running":
             document["state"] = "interrupted"
             for step in document["steps"]:
                 step["state"] = {"running": "interrupted", "pending": "skipped"}.get(step["state"], step["state"])
-    return sorted(documents, key=lambda document: document.get("started") or "", reverse=True)
+    return document
 
 
 def _read(path: Path) -> Run:
@@ -246,6 +255,8 @@ def _read(path: Path) -> Run:
             raise ValueError("an earlier version wrote it")
         if any(Path(path).is_absolute() for step in document["steps"] for path in step.get("outputs", {}).values()):
             raise ValueError("an earlier version wrote it")
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError) as error:
         raise RunsDirectoryError(f"{path} is no manifest of a run ({error}). Remove its directory.") from error
     document.pop("name", None)  # as it was when the run started

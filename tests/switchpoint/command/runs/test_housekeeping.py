@@ -174,6 +174,22 @@ def test_a_mistyped_run_removes_none(runs: Runs) -> None:
     assert runs.steps() == {f"{first}/prepare"}
 
 
+def test_what_a_run_made_that_ends_meanwhile_stays(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    going = runs.add(report=None)
+    store.write(runs.place, going | {"state": "running", "steps": []})  # type: ignore[arg-type]
+    answers = iter([True])  # when it is looked for what may go; and then, for what is needed, it ends
+
+    def ends(*_: object) -> bool:
+        if next(answers, False):
+            return True
+        store.write(runs.place, going)  # type: ignore[arg-type]
+        return False
+
+    monkeypatch.setattr(store, "_lives", ends)
+    assert housekeeping.collect(runs.place, keep=None, dry_run=False).artifacts == []
+    assert runs.steps() == {f"{going['id']}/report"}
+
+
 def test_what_the_commands_say(runs: Runs) -> None:
     first, second = (runs.add(prepare=None)["id"] for _ in range(2))
     flags = ("--runs-dir", str(runs.place))

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,36 @@ def test_the_steps_of_a_run_whose_command_is_gone_were_interrupted(tmp_path: Pat
     written(tmp_path, steps=[{"name": "prepare", "state": "ran"}, {"name": "transfer", "state": "running"}])
     (document,) = store.every(tmp_path)
     assert [step["state"] for step in document["steps"]] == ["ran", "interrupted"]
+
+
+def test_a_run_that_ends_while_it_is_read_is_what_it_says_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = written(tmp_path)
+    lives = store._lives
+
+    def ends(*arguments: Any) -> bool:
+        store.write(tmp_path, document | {"state": "succeeded", "report": "report.html"})  # type: ignore[arg-type]
+        return lives(*arguments)
+
+    monkeypatch.setattr(store, "_lives", ends)
+    (found,) = store.every(tmp_path)
+    assert (found["state"], found["report"]) == ("succeeded", str(tmp_path / "report.html"))
+
+
+@pytest.mark.parametrize(("state", "before"), [("succeeded", "_read"), ("running", "_lives")])
+def test_a_run_that_is_removed_while_it_is_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, before: str
+) -> None:
+    stays, goes = written(tmp_path, state="succeeded"), written(tmp_path, state=state)
+    original = getattr(store, before)
+
+    def removed(*arguments: Any) -> Any:
+        shutil.rmtree(tmp_path / goes["id"], ignore_errors=True)
+        return original(*arguments)
+
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda *arguments: iter(list(glob(*arguments))))  # it was listed
+    monkeypatch.setattr(store, before, removed)
+    assert [run["id"] for run in store.every(tmp_path)] == [stays["id"]]
 
 
 def test_a_step_that_a_second_ctrl_c_did_not_wait_for_was_interrupted(tmp_path: Path) -> None:
