@@ -26,7 +26,10 @@ _HERE_ALONE = no_host(
 @_HERE_ALONE
 @as_json
 def rm(run: tuple[str, ...], runs_dir: Path, as_json: bool) -> None:
-    """Remove runs, and of what they made what no other run has. One under way is not removed."""
+    """Remove runs, and of what they made what no other run has. One under way is not removed.
+
+    With the last run that did not succeed go the states of killed trainings: no run would go on from one any more.
+    """
     from switchpoint.command.runs import housekeeping
 
     _tell(housekeeping.remove(runs_dir, run), as_json, "Removed")
@@ -70,6 +73,8 @@ def _tell(removed: Removed, as_json: bool, done: str) -> None:
         return
     for name in (*(f"run {run}" for run in removed.runs), *removed.artifacts):
         click.echo(f"{done} {name}")
+    if removed.states:
+        click.echo(f"{done} the states of killed trainings: no run is left that would go on from one.")
     runs, steps = (f"{count} {name}{'s' * (count != 1)}" for count, name in (
         (len(removed.runs), "run"), (len(removed.artifacts), "step")
     ))  # fmt: skip

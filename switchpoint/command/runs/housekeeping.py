@@ -32,11 +32,13 @@ class Removed(NamedTuple):
     Attributes:
         runs: Their ids.
         artifacts: Directories of steps that no run has any more, relative to the runs' directory.
+        states: Whether those of killed trainings go: no run is left that would go on from one.
         bytes: What the disk gets back: a file that is elsewhere under another name gives back nothing.
     """
 
     runs: list[str]
     artifacts: list[str]
+    states: bool
     bytes: int
 
 
@@ -51,7 +53,8 @@ def remove(runs_directory: Path, wanted: Sequence[str]) -> Removed:
         RunNotFoundError: One is none, or the start of several; then nothing is removed.
         RunUnderWayError: One is under way; then nothing is removed.
     """
-    with store.held(runs_directory, alone=True):
+    # Where there is no directory there is no run, and `held` would make one.
+    with store.held(runs_directory, alone=True) if runs_directory.is_dir() else nullcontext():
         artifacts = _artifacts(runs_directory)
         runs = list({run["id"]: run for run in (store.find(runs_directory, each) for each in wanted)}.values())
         if under_way := [run["id"] for run in runs if run["state"] == "running"]:
@@ -70,7 +73,7 @@ def collect(runs_directory: Path, keep: int | None, dry_run: bool) -> Removed:
         dry_run: Say what would go, and remove nothing.
     """
     if not runs_directory.is_dir():
-        return Removed([], [], 0)
+        return Removed([], [], False, 0)
     with nullcontext() if dry_run else store.held(runs_directory, alone=True):
         artifacts = _artifacts(runs_directory)
         ended = [run["id"] for run in store.every(runs_directory) if run["state"] != "running"]
@@ -120,10 +123,14 @@ def _cleared(runs_directory: Path, runs: set[str], artifacts: set[Path], dry_run
     at_work = {document["id"] for document in staying if document["state"] == "running"}
     lost = sorted(place for place in artifacts - needed if place.parent.name not in at_work)
     own = [*(runs_directory / run for run in sorted(runs)), *_unborn(runs_directory)]
-    going = [*own, *lost, *_states(runs_directory, staying)]
+    states = _states(runs_directory, staying)
+    going = [*own, *lost, *states]
     trash = runs_directory / TRASH
     found = Removed(
-        sorted(runs), [str(place.relative_to(runs_directory)) for place in lost], freed([*going, *trash.glob("*")])
+        sorted(runs),
+        [str(place.relative_to(runs_directory)) for place in lost],
+        bool(states),
+        freed([*going, *trash.glob("*")]),
     )
     if not dry_run:
         _forget(runs_directory, set(lost))

@@ -270,12 +270,14 @@ def find(runs_directory: Path, run: str | None) -> Run:
     Raises:
         RunNotFoundError: There is none, or more than one.
     """
+    if run == "":  # every id starts with it: a script's variable that was never set
+        raise RunNotFoundError("An empty text names no run. Give an id, the start of one, or a name.")
     documents = every(runs_directory)
     if not documents:
         raise RunNotFoundError(f"There is no run in {runs_directory} yet. Start one with: switchpoint run")
-    matches = (
-        [each for each in documents if each["id"].startswith(run) or each.get("name") == run] if run else documents[:1]
-    )
+    matches = documents[:1]
+    if run is not None:
+        matches = [each for each in documents if each["id"].startswith(run) or each.get("name") == run]
     if len(matches) != 1:
         names = ", ".join(document["id"] for document in (matches or documents)[:5])
         raise RunNotFoundError(f"{len(matches)} runs in {runs_directory} are called {run}. Give one of: {names}.")

@@ -119,9 +119,11 @@ def test_who_removes_waits_for_a_run_that_takes_something(runs: Runs) -> None:
 def test_states_stay_while_a_run_would_go_on_from_them(runs: Runs) -> None:
     killed, ended = runs.add("interrupted")["id"], runs.add()["id"]
     (runs.place / store.STATES / "key").mkdir(parents=True)
-    housekeeping.remove(runs.place, [ended])
+    said = "Removed the states of killed trainings: no run is left that would go on from one.\n"
+    flags = ("--runs-dir", str(runs.place))
+    assert said not in CliRunner().invoke(main, ["rm", ended, *flags]).output
     assert (runs.place / store.STATES).is_dir()
-    housekeeping.remove(runs.place, [killed])
+    assert said in CliRunner().invoke(main, ["rm", killed, *flags]).output
     assert not (runs.place / store.STATES).exists()
 
 
@@ -174,6 +176,15 @@ def test_a_mistyped_run_removes_none(runs: Runs) -> None:
     assert runs.steps() == {f"{first}/prepare"}
 
 
+@pytest.mark.parametrize("words", [["rm", ""], ["note", "", "--name", "wrong"]], ids=lambda words: words[0])
+def test_an_empty_text_is_not_the_newest_run(runs: Runs, words: list[str]) -> None:
+    first = runs.add(prepare=None)["id"]
+    done = CliRunner().invoke(main, [*words, "--runs-dir", str(runs.place)])
+    assert done.exit_code == 1 and done.output.startswith("Error: An empty text names no run.")
+    (document,) = store.every(runs.place)
+    assert document["id"] == first and "name" not in document and runs.steps() == {f"{first}/prepare"}
+
+
 def test_what_a_run_made_that_ends_meanwhile_stays(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     going = runs.add(report=None)
     store.write(runs.place, going | {"state": "running", "steps": []})  # type: ignore[arg-type]
@@ -208,8 +219,10 @@ def test_what_the_commands_say(runs: Runs) -> None:
     assert said("gc").startswith("Removed 0 runs and what 0 steps made: ")
 
 
-def test_an_empty_folder_is_not_written(tmp_path: Path) -> None:
-    assert CliRunner().invoke(main, ["gc", "--runs-dir", str(tmp_path / "none")]).exit_code == 0
+@pytest.mark.parametrize(("words", "code"), [(["gc"], 0), (["rm", "2026"], 1)], ids=["gc", "rm"])
+def test_an_empty_folder_is_not_written(tmp_path: Path, words: list[str], code: int) -> None:
+    done = CliRunner().invoke(main, [*words, "--runs-dir", str(tmp_path / "none")])
+    assert done.exit_code == code and (code == 0 or f"There is no run in {tmp_path / 'none'} yet" in done.output)
     assert not (tmp_path / "none").exists()
 
 

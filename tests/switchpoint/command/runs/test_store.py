@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from switchpoint.command.errors import RunsDirectoryError
+from switchpoint.command.errors import RunNotFoundError, RunsDirectoryError
 from switchpoint.command.local import run as local_run
 from switchpoint.command.runs import store
 
@@ -122,6 +122,14 @@ def test_a_run_that_is_removed_while_it_is_read_is_none(
     monkeypatch.setattr(Path, "glob", lambda *arguments: iter(list(glob(*arguments))))  # it was listed
     monkeypatch.setattr(store, before, removed)
     assert [run["id"] for run in store.every(tmp_path)] == [stays["id"]]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_empty_text_names_no_run(tmp_path: Path, count: int) -> None:
+    newest = [written(tmp_path) for _ in range(count)][-1]
+    with pytest.raises(RunNotFoundError, match="An empty text names no run"):
+        store.find(tmp_path, "")
+    assert store.find(tmp_path, None)["id"] == newest["id"]
 
 
 def test_a_step_that_a_second_ctrl_c_did_not_wait_for_was_interrupted(tmp_path: Path) -> None:
