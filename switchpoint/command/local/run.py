@@ -211,13 +211,14 @@ class _Run:
             for step in expected
             if place(step) not in seen
         ]
+        self.steps = self.document["steps"] = sorted(self.steps, key=order)
         self.document["ended"] = store.now()
         self.save()
 
     def save(self) -> None:
         with self._lock:
-            self.steps.sort(key=order)
-            store.write(self.runs_directory, self.document)
+            # A copy: what another thread adds to a list that is being sorted is lost.
+            store.write(self.runs_directory, {**self.document, "steps": sorted(self.steps, key=order)})
 
     def _log(self, step: Step) -> Path:
         return Path(self.directory, step["log"] or "")
