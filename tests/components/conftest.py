@@ -7,7 +7,7 @@ from tests.components.trainings import prepared, train, tune
 from tests.shallow import shallow
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _shallow() -> Iterator[None]:
     with shallow():
         yield

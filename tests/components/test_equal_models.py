@@ -10,7 +10,7 @@ from tests.support import output
 from tests.trained import photos, train
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def _shallow() -> None:
     """The whole network: the other process has it."""
 
