@@ -24,6 +24,11 @@ class Bucket:
         path = PurePosixPath(uri)
         self.table = path.name if path.suffix.lower() in table.SUFFIXES else ""
         self.root = uri.rpartition("/")[0] if self.table else uri
+        if self.table and "/" not in addresses.parse(uri)[1]:
+            raise DatasetError(
+                f"{uri}: a table is fetched with all that lies in its folder, and here that is the whole bucket. Put "
+                f"it into a folder of its own with its photos, as in {self.root}/{path.stem}/{path.name}."
+            )
         self.fetched = ""
 
     def digest(self) -> str:

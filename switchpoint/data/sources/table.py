@@ -84,7 +84,7 @@ class Table:
                 f"{self.path} has no column of {missing}: its columns are {', '.join(columns.values()) or 'none'}. "
                 f"Call one {names[0]} (or {', '.join(names[1:])})."
             )
-        rows = [(str(row[path]), str(row[label]), self._split(row, split)) for row in named]
+        rows = [(str(row[path]), _text(row[label]), self._split(row, split)) for row in named]
         seen = set[str]()
         for number, (name, told, _) in enumerate(rows, start=1):
             if why := self._wrong(name, told, seen):
@@ -96,12 +96,24 @@ class Table:
         try:
             if self.path.suffix.lower() == ".csv":
                 with self.path.open(encoding="utf-8-sig", newline="") as file:
-                    return list(csv.DictReader(file, restval=""))
+                    return self._full(csv.DictReader(file, restval=""))
             from pyarrow import parquet
 
             rows: list[dict[str, Any]] = parquet.read_table(self.path).to_pylist()
         except (OSError, ValueError, csv.Error) as error:  # UnicodeDecodeError and pyarrow's are ValueErrors
             raise DatasetError(f"{self.path} can't be read as a table: {error}.") from error
+        return rows
+
+    def _full(self, reader: csv.DictReader[str]) -> list[dict[str, Any]]:
+        """All rows; what has more cells than there are columns may have its label in the wrong one."""
+        rows = []
+        for number, row in enumerate(reader, start=1):
+            if None in row:
+                raise DatasetError(
+                    f"{self.path}, photo {number}: it has more cells than the table has columns. Put quotation marks "
+                    "around what has a comma in it, or remove what is too much."
+                )
+            rows.append(dict(row))
         return rows
 
     def _split(self, row: Mapping[str, Any], column: str | None) -> Split | None:
@@ -119,8 +131,13 @@ class Table:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or str(path) != name:
             return f"write its path below {self.root}, where the table is, as in photos/1.jpg."
-        if not label or label == "None":
+        if not label:
             return "it has no label. Give it one, or remove the row."
         if name in seen:
             return "it is there twice. Remove a row."
         return "" if (self.root / name).is_file() else f"there is no such file below {self.root}."
+
+
+def _text(value: Any) -> str:
+    """A cell's text without spaces around it; "" of one that holds nothing."""
+    return "" if value is None else str(value).strip()

@@ -108,6 +108,35 @@ def test_a_table_in_a_bucket_is_fetched_with_its_folder(
     assert set(seen) == {"gs://bucket/food"}
 
 
+def test_a_table_at_the_top_of_a_bucket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "digest", lambda uri: "d" * 64)
+    with pytest.raises(DatasetError, match=r"that is the whole bucket.* as in gs://photos/all/all\.csv"):
+        digest("gs://photos/all.csv")
+
+
+@pytest.mark.parametrize("name", ["photos.csv", "photos.parquet"])
+def test_labels_have_no_spaces_around_them_and_none_is_a_name(rows: list[Row], tmp_path: Path, name: str) -> None:
+    spaced = [row | {"label": {"a": "cat ", "b": "None"}[row["label"]]} for row in rows]
+    spaced[0]["label"] = "cat"
+    assert open_source(str(written(tmp_path / "set" / name, spaced)), 1).classes == ["None", "cat"]
+
+
+def test_a_parquet_row_without_a_label_is_told(rows: list[Row], tmp_path: Path) -> None:
+    path = written(tmp_path / "set" / "photos.parquet", [rows[0], rows[1] | {"label": None}, *rows[2:]])
+    with pytest.raises(DatasetError, match=r"photo 2 .*it has no label"):
+        open_source(str(path), 1)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_row_with_too_many_cells_is_told(rows: list[Row], tmp_path: Path, number: int) -> None:
+    path = written(tmp_path / "set" / "photos.csv", rows)
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    lines[number] += ", blue"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DatasetError, match=f"photo {number}: it has more cells than the table has columns"):
+        open_source(str(path), 1)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -116,6 +145,7 @@ def test_a_table_in_a_bucket_is_fetched_with_its_folder(
         ({"path": "../outside.jpg"}, "write its path below"),
         ({"path": "all photos/x/001.jpg"}, r"photo 2 .*: it is there twice"),
         ({"label": ""}, "it has no label"),
+        ({"label": " "}, "it has no label"),
         ({"split": "dev"}, r"the split 'dev' is none: give one of train, .*test"),
     ],
 )
