@@ -102,15 +102,15 @@ def decisions(found: Checked, max_left_out: float) -> list[str]:
         max_left_out: The share of photos that may be unreadable.
     """
     said = []
-    kinds = Counter(same["kind"] for same in found["duplicates"])
-    if kinds["across splits"]:
+    kinds = by_kind(found["duplicates"])
+    if kinds.get("across splits"):
         said.append(
-            f"{photos_are(kinds['across splits'])} {KINDS['across splits']}, which flatters the result: remove the "
+            f"{copies_are(kinds['across splits'])} {KINDS['across splits']}, which flatters the result: remove the "
             "copies that train, or run with --leaks drop."
         )
-    if kinds["across classes"]:
+    if kinds.get("across classes"):
         said.append(
-            f"{photos_are(kinds['across classes'])} {KINDS['across classes']}: remove the copies with the wrong "
+            f"{copies_are(kinds['across classes'])} {KINDS['across classes']}: remove the copies with the wrong "
             "label, or run with --leaks drop, which leaves all of them out."
         )
     every = found["photos"] + len(found["left_out"])
@@ -127,9 +127,11 @@ def decisions(found: Checked, max_left_out: float) -> list[str]:
     return said
 
 
-def photos_are(count: int) -> str:
-    """How many, with their verb."""
-    return f"{count:,} photo{'s are' if count > 1 else ' is'}"
+def copies_are(groups: Sequence[Duplicates]) -> str:
+    """How many groups of copies and how many photos in them, with their verb."""
+    several = len(groups) > 1
+    photos = sum(len(same["photos"]) for same in groups)
+    return f"{len(groups):,} group{'s' * several} of copies ({photos:,} photos) {'are' if several else 'is'}"
 
 
 def first(names: Sequence[str], count: int = 5) -> str:
@@ -147,8 +149,7 @@ def summary(found: Checked) -> list[str]:
     said += [f"{len(names):,} classes have no photo in {split}" for split, names in found["without"].items() if names]
     if found["left_out"]:
         said.append(f"{len(found['left_out']):,} photos can't be read")
-    kinds = Counter(same["kind"] for same in found["duplicates"])
-    return said + [f"{photos_are(kinds[kind])} {words}" for kind, words in KINDS.items() if kinds[kind]]
+    return said + [f"{copies_are(same)} {KINDS[kind]}" for kind, same in by_kind(found["duplicates"]).items()]
 
 
 def by_reason(left_out: Iterable[LeftOut]) -> dict[str, list[str]]:

@@ -39,9 +39,14 @@ def check(dataset: str, as_json: bool, **flags: Any) -> None:
         click.echo(json.dumps(found, indent=1))
     else:
         for line in _lines(found, values):
-            click.echo(line.encode("utf-8", "backslashreplace").decode())  # a photo's name may be no UTF-8
+            click.echo(_plain(line))
     if found["decide"]:
         sys.exit(DECIDE)
+
+
+def _plain(line: str) -> str:
+    """One line of what can be printed: a photo's name is data, and may hold line breaks or be no UTF-8."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
 
 
 def _watched(values: Parameters) -> Checked:
@@ -65,7 +70,7 @@ def _watched(values: Parameters) -> Checked:
 
 def _lines(found: Checked, values: Parameters) -> list[str]:
     """What a person reads."""
-    from switchpoint.command.check import KINDS, by_kind, by_reason, first, origin, photos_are
+    from switchpoint.command.check import KINDS, by_kind, by_reason, copies_are, first, origin
 
     lines = [f"{found['dataset']}: {len(found['classes']):,} classes, {found['photos']:,} photos"]
     for split, size in found["splits"].items():
@@ -75,7 +80,7 @@ def _lines(found: Checked, values: Parameters) -> list[str]:
     for reason, photos in by_reason(found["left_out"]).items():
         lines.append(f"{len(photos):,} can't be read: {reason}: {first(photos)}")
     for kind, entries in by_kind(found["duplicates"]).items():
-        lines.append(f"{photos_are(len(entries))} {KINDS[kind]} (= same bytes, ~ looks the same):")
+        lines.append(f"{copies_are(entries)} {KINDS[kind]} (= same bytes, ~ looks the same):")
         for entry in entries[:NAMED]:
             lines.append("  " + (" = " if entry["exact"] else " ~ ").join(entry["photos"]))
         if len(entries) > NAMED:

@@ -57,13 +57,22 @@ def test_what_needs_a_decision_is_said_and_is_the_exit_code(troubled: Path) -> N
     assert "  test/b/001.jpg = train/b/leak.jpg" in lines
     decide = lines[lines.index("To be decided:") + 1 :]
     assert [line.split(":")[0].split(",")[0].strip() for line in decide] == [
-        "2 photos are in more than one of train",
-        "1 photo is in more than one class",
+        "2 groups of copies (4 photos) are in more than one of train",
+        "1 group of copies (2 photos) is in more than one class",
         "1 of 27 photos can't be read",
         "1 classes have no photo in validation (c)",
         "1 classes have no photo in test (c)",
     ]
     assert call(troubled, "--max-left-out", "0.1").output.count("can't be read") == 1
+
+
+def test_a_line_break_in_a_name_makes_no_line(folder: Make) -> None:
+    root = folder(cats=10, dogs=10)
+    for name in ("0\nNothing needs a decision.", "1\x1b[2J"):
+        shutil.copy(root / "cats" / "000.jpg", root / "cats" / f"{name}.jpg")
+    lines = call(root).output.splitlines()
+    assert lines.count("Nothing needs a decision.") == 1
+    assert any(r"cats/0\nNothing needs a decision..jpg = cats/000.jpg = cats/1\x1b[2J.jpg" in line for line in lines)
 
 
 def test_programs_read_the_same(troubled: Path) -> None:

@@ -147,7 +147,7 @@ def test_what_the_photos_are_is_said_before_anything_trains(tmp_path: Path, drop
     copies = (
         "1 copies were dropped (--leaks drop)"
         if dropped
-        else "1 photo is in more than one of train, validation and test"
+        else "1 group of copies (2 photos) is in more than one of train, validation and test"
     )
     assert printed(show).splitlines() == [
         "prepare        cached",
