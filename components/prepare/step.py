@@ -104,6 +104,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         dropped = _copies(found, config)
         without = {entry["photo"] for entry in dropped}
         kept = [photo for photo in found.photos if photo.name not in without]
+        _check_dropped(kept, photos.classes, config)
         _check_splits(kept, photos.classes, config)
         splits = {split: [photo for photo in kept if photo.split == split] for split in SPLITS}
         splits["train"].sort(key=lambda photo: draw(config.seed, photo.name))
@@ -145,7 +146,9 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
             "classes": len(photos.classes),
             "photos": len(photos),
             "left_out": len(found.left_out),
-            "duplicates": dict(Counter(same["kind"] for same in manifest["duplicates"])),
+            "duplicates": dict(
+                Counter(same["kind"] for same in found.duplicates if without.isdisjoint(same["photos"]))
+            ),
             "dropped": len(dropped),
             "leaked": [number for number, photo in enumerate(splits["test"]) if photo.name in leaked],
         }
@@ -164,8 +167,7 @@ def _say_left_out(left_out: list[LeftOut]) -> None:
 def _check_left_out(
     left_out: list[LeftOut], count: int, classes: list[str], kept: list[Kept], config: PrepareConfig
 ) -> None:
-    trained = {photo.label for photo in kept if photo.split == "train"}
-    lost = [name for label, name in enumerate(classes) if label not in trained]
+    lost = _untrained(kept, classes)
     if not lost and len(left_out) <= config.max_left_out * count:
         return
     worst = Counter(entry["photo"].rpartition("/")[0] for entry in left_out).most_common(5)
@@ -180,6 +182,21 @@ def _check_left_out(
 
 
 def _copies(found: Survey, config: PrepareConfig) -> list[LeftOut]:
+def _untrained(kept: list[Kept], classes: list[str]) -> list[str]:
+    """The classes without a training photo."""
+    trained = {photo.label for photo in kept if photo.split == "train"}
+    return [name for label, name in enumerate(classes) if label not in trained]
+
+
+def _check_dropped(kept: list[Kept], classes: list[str], config: PrepareConfig) -> None:
+    """Refuse a dataset that has no training photo of a class once the copies are gone."""
+    if lost := _untrained(kept, classes):
+        raise DatasetError(
+            f"{config.dataset}: no training photo is left of {', '.join(map(repr, lost[:5]))}: all of them are copies, "
+            "which leaks=drop leaves out. Add photos, remove the copies that are not to count, or pass leaks=report."
+        )
+
+
     """The photos that `leaks` says to leave out.
 
     Raises:

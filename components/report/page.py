@@ -269,7 +269,7 @@ def of_photos(source: Source) -> str:
     said = []
     if dropped := source["dropped"]:
         said.append(f"{dropped:,} photos that are in several splits or classes were left out (--leaks drop).")
-    if still := repeated(source["duplicates"], bool(dropped)):
+    if still := repeated(source["duplicates"]):
         said.append(f"The same photo more than once: {still}.")
     if left_out := source["left_out"]:
         said.append(f"{left_out:,} of {source['photos']:,} photos could not be read and were left out.")

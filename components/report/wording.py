@@ -222,20 +222,18 @@ def untried(rows: Sequence[StartResult], best: int, epochs: int) -> list[str]:
     return []
 
 
-def repeated(counts: Mapping[str, int], dropped: bool = False) -> str:
+def repeated(counts: Mapping[str, int]) -> str:
     """How many photos are there more than once, by kind as prepare counts them, and what comes of it.
 
     Args:
         counts: By kind.
-        dropped: Whether those across splits and classes were left out.
     """
     words = {
         "across splits": "in more than one of train, validation and test, which flatters the result",
         "across classes": "in more than one class, which no model can get right",
         "within a class": "more than once in the same class and split",
     }
-    left = list(words)[2:] if dropped else list(words)
-    found = [(counts[kind], words[kind]) for kind in left if counts.get(kind)]
+    found = [(counts[kind], text) for kind, text in words.items() if counts.get(kind)]
     return "; ".join(f"{count:,} photo{'s are' if count > 1 else ' is'} {text}" for count, text in found)
 
 

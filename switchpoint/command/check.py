@@ -61,7 +61,6 @@ def check(values: Parameters, tell: Callable[[Progress], None]) -> Checked:
 
 def of_manifest(manifest: Manifest) -> Checked:
     """The same of records; nothing is left to be decided, and copies that were dropped are none any more."""
-    within = [same for same in manifest["duplicates"] if same["kind"] == "within a class"]
     return {
         **manifest["source"],
         **_counted(
@@ -70,10 +69,16 @@ def of_manifest(manifest: Manifest) -> Checked:
             manifest["split_from"],
         ),
         "left_out": manifest["left_out"],
-        "duplicates": within if manifest["dropped"] else manifest["duplicates"],
+        "duplicates": left(manifest["duplicates"], manifest["dropped"]),
         "notes": manifest["notes"],
         "decide": [],
     }
+
+
+def left(duplicates: Iterable[Duplicates], dropped: Iterable[LeftOut]) -> list[Duplicates]:
+    """The groups of copies that are there once some were dropped: of a class and split all members go, or none."""
+    gone = {entry["photo"] for entry in dropped}
+    return [same for same in duplicates if gone.isdisjoint(same["photos"])]
 
 
 def _counted(classes: Sequence[str], counts: Mapping[str, Sequence[int]], origin: Mapping[str, str]) -> Checked:

@@ -11,7 +11,7 @@ class Dataset(TypedDict):
 
 
 class Source(Dataset):
-    """prepare/source. `duplicates` counts, by kind, the photos that are there more than once.
+    """prepare/source. `duplicates` counts, by kind, the photos that are still there more than once.
 
     `dropped` counts those left out for it. `leaked` are test photos of which train or validation has a copy: their
     places among the test photos.

@@ -20,6 +20,7 @@ from PIL import Image
 
 from components.prepare import page, step
 from switchpoint import progress
+from switchpoint.command.check import of_manifest
 from switchpoint.data import converters as converters_module
 from switchpoint.data import photos as images
 from switchpoint.data import records as record_files
@@ -295,6 +296,29 @@ def test_leaks_are_dropped_when_asked(leaky: Path, tmp_path: Path, capsys: pytes
     assert (source["dropped"], source["leaked"], source["left_out"]) == (3, [], 0)
     assert "prepare: dropped 'a/1.jpg': a copy of a/5.jpg, which is in test" in capsys.readouterr().out
     assert "Copies that are not used: 3" in (tmp_path / "out" / "look").read_text()
+
+
+def test_copies_that_are_gone_are_not_counted(folder: Make, tmp_path: Path) -> None:
+    root = folder(**{f"{split}/{name}": 4 for split in ("train", "val", "test") for name in ("a", "b")})
+    for name in ("000", "001"):
+        shutil.copy(root / "test" / "a" / "000.jpg", root / "train" / "a" / f"{name}.jpg")
+    shutil.copy(root / "train" / "b" / "000.jpg", root / "train" / "b" / "001.jpg")
+    manifest = run(tmp_path / "out", root, leaks="drop")
+    assert ["train/a/000.jpg", "train/a/001.jpg"] in [same["photos"] for same in manifest["duplicates"]]
+    assert json.loads((tmp_path / "out" / "source").read_text())["duplicates"] == {"within a class": 1}
+    left = [same["photos"] for same in of_manifest(manifest)["duplicates"]]
+    assert left == [["train/b/000.jpg", "train/b/001.jpg"]]
+
+
+def test_a_class_that_only_copies_train_is_refused(folder: Make, tmp_path: Path) -> None:
+    root = folder(**{f"{split}/{name}": 3 for split in ("train", "val", "test") for name in ("a", "b", "c")})
+    for split in ("train", "val"):
+        shutil.rmtree(root / split / "c")
+        shutil.copytree(root / "test" / "c", root / split / "c")
+    assert run(tmp_path / "reported", root)["splits"]["train"]["per_class"] == [3, 3, 3]
+    with pytest.raises(DatasetError, match=r"no training photo is left of 'c': .* leaks=drop"):
+        run(tmp_path / "out", root, leaks="drop")
+    assert files(tmp_path / "out") == {}
 
 
 def test_leaks_are_refused_when_asked(leaky: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from components.report.wording import repeated
 from switchpoint import progress
-from switchpoint.command.check import of_manifest, summary
+from switchpoint.command.check import left, of_manifest, summary
 from switchpoint.command.cli import quantities
 from switchpoint.command.runs.results import chosen
 from switchpoint.command.runs.steps import RATES, Loops, several
@@ -216,8 +216,8 @@ def about_photos(document: Run) -> list[str]:
     dropped = document.get("dropped", [])
     if dropped:
         said.append(f"{len(dropped)} copies were dropped; prepare's log and look.html name them.")
-    counts = Counter(same["kind"] for same in document.get("duplicates", []))
-    if still := repeated(counts, bool(dropped)):
+    counts = Counter(same["kind"] for same in left(document.get("duplicates", []), dropped))
+    if still := repeated(counts):
         said.append(f"The same photo more than once: {still}; look.html names them.")
     return said + [f"{note}." for note in document.get("notes", [])]
 

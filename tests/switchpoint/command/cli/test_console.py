@@ -256,7 +256,9 @@ def test_photos_that_are_there_twice_are_told() -> None:
         "1 photo is more than once in the same class and split; look.html names them.",
         "2 files lie beside the class folders: without a class they are not used ('x', 'y.jfif').",
     ]
-    dropped = document | {"left_out": [], "notes": [], "dropped": [{"photo": "a/1.jpg", "reason": "a copy"}] * 4}
+    twice = [{"kind": "within a class", "photos": ["b/1.jpg", "b/2.jpg"]}]
+    gone = {"dropped": [{"photo": "a/1.jpg", "reason": "a copy"}] * 4, "duplicates": document["duplicates"] + twice}
+    dropped = document | {"left_out": [], "notes": []} | gone
     assert about_photos(dropped) == [
         "4 copies were dropped; prepare's log and look.html name them.",
         "The same photo more than once: 1 photo is more than once in the same class and split; look.html names them.",
