@@ -143,6 +143,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         leaked = survey.leaked(kept, found.duplicates)
         source: SourceDocument = {
             **manifest["source"],
+            "records": manifest["digest"],
             "classes": len(photos.classes),
             "photos": len(photos),
             "left_out": len(found.left_out),
@@ -181,7 +182,6 @@ def _check_left_out(
     )
 
 
-def _copies(found: Survey, config: PrepareConfig) -> list[LeftOut]:
 def _untrained(kept: list[Kept], classes: list[str]) -> list[str]:
     """The classes without a training photo."""
     trained = {photo.label for photo in kept if photo.split == "train"}
@@ -197,6 +197,7 @@ def _check_dropped(kept: list[Kept], classes: list[str], config: PrepareConfig) 
         )
 
 
+def _copies(found: Survey, config: PrepareConfig) -> list[LeftOut]:
     """The photos that `leaks` says to leave out.
 
     Raises:

@@ -28,6 +28,7 @@ from switchpoint.training.collected import Candidate
 
 if TYPE_CHECKING:
     from switchpoint.documents.evaluation import Answers, Evaluation
+    from switchpoint.documents.records import Source
     from switchpoint.documents.results import Result, Results
     from switchpoint.documents.training import History
 
@@ -70,11 +71,14 @@ def report(trainings: Mapping[Path, str], source: Path, outputs: Outputs, config
         The digest of each output.
 
     Raises:
-        RecordsError: The seeds were not tried on the same photos, or a file is not what collect wrote.
+        RecordsError: The seeds were not tried on the same photos, `source` is of others, or a file is not what collect
+            wrote.
         LineageError: A model file carries no lineage.
     """
     photos = _read(source)
-    compared = compare(read(trainings), photos["leaked"])
+    starts = read(trainings)
+    _check_records(photos, starts)
+    compared = compare(starts, photos["leaked"])
     pretrained = _read(next(iter(trainings)) / collected.PRETRAINED)
     lineages = [embedded(each[0].model) for start in compared.starts for each in start.tried]
     best, seeds = compared.best, compared.document["starts"][0]["seeds"]
@@ -118,6 +122,16 @@ def read(trainings: Mapping[Path, str]) -> list[Start]:
             + again("evaluate")
         )
     return starts
+
+
+def _check_records(source: Source, starts: Sequence[Start]) -> None:
+    """Refuse what prepare wrote of other records: its places of leaked photos would be those of others."""
+    tried = (each.evaluation for start in starts for trained in start.tried for each in trained)
+    if others := {each["lineage"]["inputs"]["records"] for each in tried} - {source["records"]}:
+        raise RecordsError(
+            f"What prepare wrote of the dataset is of the records {source['records']}, but evaluations are of "
+            f"{', '.join(sorted(others))}. {again('prepare')}"
+        )
 
 
 def _training(directory: Path, candidate: Candidate, seed: int) -> Training:

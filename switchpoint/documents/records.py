@@ -14,9 +14,10 @@ class Source(Dataset):
     """prepare/source. `duplicates` counts, by kind, the photos that are still there more than once.
 
     `dropped` counts those left out for it. `leaked` are test photos of which train or validation has a copy: their
-    places among the test photos.
+    places among the test photos. `records` is the digest of the records that all this was counted of.
     """
 
+    records: str
     classes: int
     photos: int
     left_out: int

@@ -157,6 +157,7 @@ class Study:
         self.corrupted = False  # whether evaluate tried that
         self.left_out, self.duplicates = 0, dict[str, int]()
         self.leaked: list[int] = []
+        self.records = "r" * 64  # their digest
 
     def add(
         self, switch_epoch: int, accuracies: list[float], test: float, seed: int = 1, rate: float = RATE, **changes: Any
@@ -170,7 +171,7 @@ class Study:
         telling = {"mistakes": [photo], "hits": [photo | {"true": self.classes[1]}]}
         right = round(json.loads(files.history.read_text())["validation_accuracy"] * self.held_out)
         validation = answers(right, self.held_out, len(self.classes), first=switch_epoch)
-        lineage = entry(describe("Evaluation", "evaluate", {"batch_size": 8}, {}, "d"))
+        lineage = entry(describe("Evaluation", "evaluate", {"batch_size": 8}, {"records": self.records}, "d"))
         more = {"validation": validation, "model_file": file_digest(files.model), "telling": telling}
         more["lineage"] = lineage
         if self.corrupted:
@@ -219,7 +220,7 @@ class Study:
         source = self.directory / "source"
         counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
         counts |= {"dropped": 0, "leaked": self.leaked}
-        source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, **counts}))
+        source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, "records": self.records, **counts}))
         self.digests = report(trainings, source, outputs, ReportConfig(meanings()))
         return outputs.page.read_text(), json.loads(outputs.results.read_text()), outputs.model.read_bytes()
 

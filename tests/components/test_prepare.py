@@ -397,10 +397,11 @@ def test_the_look_of_many_classes_stays_small(folder: Make, tmp_path: Path) -> N
 
 def test_the_source_says_where_the_photos_came_from(folder: Make, tmp_path: Path) -> None:
     root = folder(a=5, b=6)
-    run(tmp_path / "out", root)
+    manifest = run(tmp_path / "out", root)
     assert json.loads((tmp_path / "out" / "source").read_text()) == {
         "dataset": str(root),
         "digest": digest(str(root)),
+        "records": manifest["digest"],
         "classes": 2,
         "photos": 11,
         "left_out": 0,

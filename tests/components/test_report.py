@@ -184,6 +184,13 @@ def test_evaluations_of_other_photos_are_refused(tmp_path: Path) -> None:
         study.add(1, [0.6], 0.6).results()
 
 
+def test_leaked_photos_of_other_records_are_refused(tmp_path: Path) -> None:
+    study = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6)
+    study.records = "s" * 64
+    with pytest.raises(RecordsError, match=r"of the records s{64}, but evaluations are of r{64}\. Run prepare again"):
+        study.report()
+
+
 def test_the_photos_that_tell_most_are_on_the_page_for_who_opens_them(tmp_path: Path) -> None:
     page, _, _ = whole_study(tmp_path).report()
     closed = page.split("<details><summary>The test photos that tell most of it")[1].split("</details>")[0]
