@@ -30,6 +30,8 @@ NEAREST = 20  # candidates of a photo that are looked at
 PRINT = [("hash", "<u8", 2), ("mirrored", "<u8", 2), ("pixels", "u1", (SIDE, SIDE, 3))]
 BATCH = 256  # pairs
 CROPPED = 0.12  # of a side at most, as far as two pictures are moved to fit
+FAINT = 3  # levels of spread: a picture with less shows next to nothing that could be compared
+TINTED = 24  # levels that a channel may be brighter than the others are: more, and one is the other in another colour
 
 
 def fingerprint(image: Image) -> bytes:
@@ -154,7 +156,8 @@ def difference(one: Array, other: Array) -> Array:
     """How far pictures are from showing the same, one laid over the other as well as it goes: float (pairs,).
 
     It is the root mean square of what is left, in the one of 16 parts where that is most, in spreads of the picture:
-    two white plates are alike but for what lies on them.
+    two white plates are alike but for what lies on them. Pictures that show next to nothing, or the same in another
+    colour, are infinitely far.
 
     Args:
         one: uint8 (pairs, side, side, 3).
@@ -167,19 +170,23 @@ def difference(one: Array, other: Array) -> Array:
     weight = inside[..., None].astype(np.float32)
     pixels = weight.sum(axis=(1, 2), keepdims=True)
 
-    def centred(picture: Array) -> Array:
-        mean: Array = (picture * weight).sum(axis=(1, 2), keepdims=True) / pixels
-        return (picture - mean) * weight
+    def mean(picture: Array) -> Array:
+        found: Array = (picture * weight).sum(axis=(1, 2), keepdims=True) / pixels
+        return found
 
-    first, second = centred(moved), centred(second)
+    means = mean(moved), mean(second)
+    first, second = (moved - means[0]) * weight, (second - means[1]) * weight
     whole = (1, 2, 3)
     gain = (first * second).sum(axis=whole) / np.maximum((first**2).sum(axis=whole), 1)
     left = second - first * gain[:, None, None, None]
     parts = (len(one), 4, SIDE // 4, 4, SIDE // 4, -1)
     weights = np.broadcast_to(weight, left.shape).reshape(parts).sum(axis=(2, 4, 5))
     worst = np.sqrt((left**2).reshape(parts).sum(axis=(2, 4, 5)) / np.maximum(weights, 1)).max(axis=(1, 2))
-    spread = np.sqrt((second**2).sum(axis=whole) / (3 * pixels[:, 0, 0, 0]))
-    found: Array = worst / np.maximum(spread, 1)  # below one level there is nothing to go by
+    spread, other = (np.sqrt((picture**2).sum(axis=whole) / (3 * pixels[:, 0, 0, 0])) for picture in (second, first))
+    brighter = (means[1] - means[0] * gain[:, None, None, None])[:, 0, 0]
+    tinted = np.abs(brighter - brighter.mean(axis=1, keepdims=True)).max(axis=1)
+    comparable = (np.minimum(spread, other) >= FAINT) & (tinted <= TINTED)
+    found: Array = np.where(comparable, worst / np.maximum(spread, FAINT), np.inf)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from switchpoint.data import duplicates
 from switchpoint.data.duplicates import Groups, candidates, fingerprint, near, read_prints
@@ -82,6 +82,20 @@ def test_photos_without_anything_on_them_are_not_the_same() -> None:
     blank = [Image.fromarray(noise.integers(250, 256, (60, 80, 3), np.uint8)) for _ in range(6)]
     assert pairs(blank) == []
     assert pairs([]) == [] and pairs(blank[:1]) == []
+
+
+def test_the_same_in_another_colour_is_not_the_same(drawn: list[Photo]) -> None:
+    flat = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue", "#808080", "#818181")]
+    assert pairs(flat) == []
+    texture = np.random.default_rng(0).integers(0, 60, (8, 8, 1), np.uint8)
+
+    def cup(*colour: int) -> Photo:
+        return Image.fromarray((np.array(colour, np.uint8) + texture).astype(np.uint8)).resize((96, 96))
+
+    assert pairs([cup(180, 20, 20), cup(20, 180, 20)]) == []
+    assert pairs([cup(180, 20, 20), cup(190, 30, 25)]) == [(0, 1)]
+    brighter = [ImageEnhance.Brightness(photo).enhance(1.15) for photo in drawn]
+    assert len(pairs([*drawn, *brighter])) >= 0.9 * len(drawn)
 
 
 def test_far_fewer_pairs_are_compared_than_there_are() -> None:
