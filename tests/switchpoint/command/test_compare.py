@@ -143,6 +143,7 @@ def test_the_page_holds_names_as_text(sides: Sides) -> None:
 
 def test_the_command_writes_what_it_says(sides: Sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = [sides.add("low", 0.6), sides.add("high", 0.8)]
+    both[0].document["name"] = "low [old]"
     for side in both:
         store.write(tmp_path, side.document)
     monkeypatch.setattr(study, "open_run", lambda document: next(
@@ -151,7 +152,8 @@ def test_the_command_writes_what_it_says(sides: Sides, tmp_path: Path, monkeypat
     ids = [side.document["id"] for side in both]
     flags = ("--runs-dir", str(tmp_path))
     said = CliRunner().invoke(main, ["compare", *ids, "--html", str(tmp_path / "page.html"), *flags])
-    assert said.exit_code == 0 and "“high” is ahead of “low”" in said.output, said.output
+    assert said.exit_code == 0 and "“high” is ahead of “low [old]”" in said.output, said.output
+    assert said.output.count("[old]") == 5, "the heads of tables take names for no markup"
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
     document = json.loads(CliRunner().invoke(main, ["compare", *ids, "--json", *flags]).output)
     assert [run["id"] for run in document["runs"]] == ids
