@@ -93,9 +93,7 @@ def name_of(values: Parameters) -> str:
     epochs = ",".join(map(str, values["switch_epochs"]))
     loops = {"rates": RATES, "seeds": "seeds"}
     others = "".join(
-        f" {word} {','.join(f'{each:g}' for each in values[name])}"
-        for word, name in loops.items()
-        if several(values, name)
+        f" {word} {','.join(map(str, values[name]))}" for word, name in loops.items() if several(values, name)
     )
     return limits.name(dataset.rpartition("/")[2], f" {values['backbone']} {epochs}{others}")
 
@@ -109,9 +107,7 @@ def describe(values: Parameters, profile: str, commit: str | None, again: str = 
         commit: The code's.
         again: The run that this one repeats, if it does.
     """
-    epochs, rates, seeds = (
-        ", ".join(f"{each:g}" for each in values[name]) for name in ("switch_epochs", RATES, "seeds")
-    )
+    epochs, rates, seeds = (", ".join(map(str, values[name])) for name in ("switch_epochs", RATES, "seeds"))
     return limits.text(
         f"{f'Run {again} again. ' if again else ''}"
         f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning "
