@@ -16,11 +16,11 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from switchpoint import addresses
+from switchpoint.command.paths import expanded
 from switchpoint.command.recipes import RECIPES
 from switchpoint.config import Config
 from switchpoint.errors import DatasetError, ParameterError
@@ -277,12 +277,14 @@ def check_addresses(values: Parameters) -> None:
     from switchpoint.data import sources
 
     dataset, weights = values["dataset"], values["weights"]
+    if addresses.is_local(dataset, "dataset"):
+        expanded(dataset, "dataset")
     try:
         sources.find(dataset)
     except DatasetError as error:
         raise ParameterError(str(error)) from error
     known = weights in addresses.WORDS["weights"] or addresses.is_remote(weights)
-    if not known and not Path(weights).expanduser().is_file():
+    if not known and not expanded(weights, "weights").is_file():
         raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://… or s3://…, `imagenet` or `none`.")
 
 
@@ -301,5 +303,5 @@ def located(values: Parameters) -> Parameters:
     check_addresses(values)
     for name in ("dataset", "weights"):
         if addresses.is_local(values[name], name):
-            values[name] = str(Path(values[name]).expanduser().resolve())
+            values[name] = str(expanded(values[name]).resolve())
     return with_digests(values)

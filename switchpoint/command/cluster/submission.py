@@ -23,6 +23,7 @@ from switchpoint.command.cluster import limits
 from switchpoint.command.cluster.client import Cluster, Run
 from switchpoint.command.cluster.connection import quietly
 from switchpoint.command.errors import ClusterError
+from switchpoint.command.paths import expanded
 from switchpoint.command.runs.steps import RATES, several
 from switchpoint.errors import ParameterError
 from switchpoint.storage import s3_errors
@@ -57,7 +58,7 @@ def check_visible(
         value = str(values[name])
         if not addresses.is_local(value, name):
             continue
-        path = Path(value).expanduser().resolve()
+        path = expanded(value).resolve()
         target = f"{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{path.name}"
         raise ParameterError(
             f"{name}={value!r} is on this machine, where the cluster can't see it. Upload it, then pass its address:\n"
