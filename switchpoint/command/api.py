@@ -30,6 +30,7 @@ from switchpoint.command.cli import console
 from switchpoint.command.documents import Step
 from switchpoint.command.errors import ArtifactGoneError, NoModelError, RunFailedError
 from switchpoint.command.local import packages
+from switchpoint.command.paths import expanded
 from switchpoint.command.runs import housekeeping, store
 from switchpoint.command.runs.curves import Curves, curves
 from switchpoint.errors import SwitchpointError
@@ -206,7 +207,7 @@ def run(
         KeyboardInterrupt: It was interrupted. The same call goes on from there.
     """
     about: About = {"name": name, "note": note}
-    return _run(_resolved(file, recipe, values), Path(runs_dir).expanduser(), runner, verify, about)
+    return _run(_resolved(file, recipe, values), expanded(runs_dir), runner, verify, about)
 
 
 def plan(
@@ -228,7 +229,7 @@ def plan(
     _fresh()
     from switchpoint.command.local import plan as planning
 
-    steps = planning.plan(found, Path(runs_dir).expanduser().resolve(), runner, verify)
+    steps = planning.plan(found, expanded(runs_dir).resolve(), runner, verify)
     return Plan(steps, found)
 
 
@@ -238,7 +239,7 @@ def runs(runs_dir: PathLike = RUNS) -> Runs:
     Args:
         runs_dir: Where they are kept.
     """
-    place = Path(runs_dir).expanduser()
+    place = expanded(runs_dir)
     documents = store.every(place)
     disk = housekeeping.sizes(place, documents)
     return Runs(Run({**document, "disk": disk[document["id"]]}, place) for document in documents)
@@ -254,12 +255,12 @@ def show(run: str | None = None, runs_dir: PathLike = RUNS) -> Run:
     Raises:
         RunNotFoundError: There is none, or more than one.
     """
-    place = Path(runs_dir).expanduser()
+    place = expanded(runs_dir)
     return Run(store.find(place, run), place)
 
 
 def _resolved(file: PathLike | None, recipe: str | None, values: Parameters) -> Parameters:
-    return parameters.located(configuration.resolve(Path(file).expanduser() if file else None, recipe, values))
+    return parameters.located(configuration.resolve(expanded(file) if file else None, recipe, values))
 
 
 def _run(values: Parameters, runs_dir: Path, runner: str, verify: bool, about: About) -> Run:

@@ -17,6 +17,7 @@ import yaml
 from switchpoint import addresses
 from switchpoint.command.parameters import ALL, DIGESTS, nearest, parameters, parse
 from switchpoint.command.parameters import resolve as resolve_recipe
+from switchpoint.command.paths import expanded
 from switchpoint.command.recipes import DEFAULT, RECIPES
 from switchpoint.errors import ParameterError
 from switchpoint.files import write_text
@@ -74,6 +75,8 @@ def read(file: Path) -> Configuration:
     for key, node in _entries(file):
         name, place = key.value, f"{file}, line {key.start_mark.line + 1}"
         try:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ParameterError(f"{place}: {_shown(key)} is no parameter. Write NAME: VALUE.")
             if name in found.places or (name == RECIPE and found.recipe):
                 raise ParameterError(f"{place}: {name} is there twice. Leave one.")
             if name == RECIPE:
@@ -82,7 +85,7 @@ def read(file: Path) -> Configuration:
             found.values[name] = _value(name, node, place)
             found.places[name] = place
             if name in addresses.WORDS:
-                found.values[name] = _beside(file, found.values[name], name)
+                found.values[name] = _beside(file, found.values[name], name, place)
         except ParameterError as error:
             wrong.append(str(error))
     if wrong:
@@ -144,9 +147,9 @@ def _shown(node: yaml.Node) -> str:
     return textwrap.shorten(text, 60, placeholder=" …")
 
 
-def _beside(file: Path, address: str, name: str) -> str:
+def _beside(file: Path, address: str, name: str, place: str) -> str:
     """An address as the file means it: a relative path begins at the file."""
-    path = Path(address).expanduser()
+    path = expanded(address, f"{place}: {name}")
     if not addresses.is_local(address, name) or addresses.unsupported(address) or path.is_absolute():
         return address
     return str(file.parent / path)
@@ -184,7 +187,7 @@ def _lines(values: Parameters, given: Mapping[str, Any]) -> Iterator[str]:
 
 def _from(file: Path, address: str, name: str) -> str:
     """The reverse of `_beside`."""
-    path = Path(address).expanduser()
+    path = expanded(address)
     if not addresses.is_local(address, name) or path.is_absolute():
         return address
     return os.path.relpath(path, file.parent)

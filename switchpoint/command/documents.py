@@ -134,6 +134,7 @@ class About(TypedDict, total=False):
 class ComparedRun(TypedDict):
     """A run that is compared: its recommended start's figures, means over its seeds, and validation accuracy an epoch.
 
+    `leaked` counts the test photos that its training or validation has, too; the accuracies count them.
     `training_seconds` are those of all its trainings, also of those that it took from other runs.
     """
 
@@ -143,6 +144,7 @@ class ComparedRun(TypedDict):
     test_accuracy: float
     validation_accuracy: float
     test_photos: int
+    leaked: int
     seeds: list[int]
     training_seconds: float
     curves: dict[str, list[float]]
@@ -171,8 +173,8 @@ class RunsApart(Gain):
 class Compared(TypedDict):
     """`switchpoint compare --json`; `parameters` are those that differ, by name, a value a run.
 
-    The intervals of `differences` hold all at once, over the `seeds` that all runs have; where the test photos are not
-    the same there are none, and `why_not` says why.
+    The intervals of `differences` hold all at once, over the `seeds` that all runs have, on the test photos without the
+    `leaked` ones of any run; where the test photos are not the same there are none, and `why_not` says why.
     """
 
     runs: list[ComparedRun]
@@ -181,6 +183,7 @@ class Compared(TypedDict):
     paired: bool
     why_not: str
     seeds: list[int]
+    leaked: int
     differences: list[RunsApart]
 
 

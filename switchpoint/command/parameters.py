@@ -15,11 +15,12 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from switchpoint import addresses
+from switchpoint.command.paths import expanded
 from switchpoint.command.recipes import RECIPES
 from switchpoint.config import Config
 from switchpoint.errors import DatasetError, ParameterError
@@ -150,17 +151,18 @@ def parse(name: str, text: str, place: str) -> Any:
     Raises:
         ParameterError: The text is no value of the parameter's type.
     """
-    kind = parameters()[name].kind
     try:
-        if name == "switch_epochs" and text == ALL:
-            return ALL
-        if kind is list:
-            return [parameters()[name].item(item) for item in text.split(",")]
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        return kind(text)
+        return ALL if name == "switch_epochs" and text == ALL else _read(parameters()[name], text)
     except (ValueError, KeyError):
         raise ParameterError(f"{place} {text!r}: give {_wanted(parameters()[name])}.") from None
+
+
+def _read(parameter: Parameter, text: str) -> Any:
+    if parameter.kind is list:
+        return [parameter.item(item) for item in text.split(",")]
+    if parameter.kind is bool:
+        return {"true": True, "false": False}[text.lower()]
+    return parameter.kind(text)
 
 
 def _wanted(parameter: Parameter) -> str:
@@ -204,7 +206,7 @@ def checked(values: Mapping[str, Any], places: Mapping[str, str] = MappingProxyT
     if unknown:
         near = "".join(nearest(name, list(parameters())) for name in unknown)
         raise ParameterError(f"Unknown parameters: {', '.join(unknown)}.{near} There are: {', '.join(parameters())}.")
-    if values["switch_epochs"] == ALL:
+    if isinstance(values["switch_epochs"], str) and values["switch_epochs"] == ALL:
         last = _typed(parameters()["transfer_epochs"], values["transfer_epochs"])
         values = {**values, "switch_epochs": range(1, last + 1)}
     result: Parameters = {name: _typed(parameter, values[name]) for name, parameter in parameters().items()}
@@ -217,15 +219,22 @@ def checked(values: Mapping[str, Any], places: Mapping[str, str] = MappingProxyT
 def _typed(parameter: Parameter, value: Any) -> Any:
     # A cluster gives numbers back as floats, and lists sometimes as JSON; a program may give other types than a flag.
     try:
+        if parameter.kind is str:
+            return os.fspath(value)
+        if isinstance(value, str):
+            value = json.loads(value) if value.startswith("[") else _read(parameter, value)
         if parameter.kind is list:
-            items = json.loads(value) if isinstance(value, str) else value
-            items = [items] if isinstance(items, int | float) else items
-            return sorted({parameter.item(item) for item in items})
-        if parameter.kind is int and value != int(value):
-            raise ParameterError(f"{parameter.name}={value}: give a whole number.")
-        return os.fspath(value) if parameter.kind is str else parameter.kind(value)
-    except (TypeError, ValueError):
+            items = [value] if isinstance(value, Real) else value
+            return sorted({_number(parameter, parameter.item, item) for item in items})
+        return _number(parameter, parameter.kind, value)
+    except (TypeError, ValueError, KeyError, OverflowError):
         raise ParameterError(f"{parameter.name}={value!r}: give {_wanted(parameter)}.") from None
+
+
+def _number(parameter: Parameter, kind: type, value: Any) -> Any:
+    if kind is int and not isinstance(value, str) and value != int(value):
+        raise ParameterError(f"{parameter.name}={value}: give a whole number.")
+    return kind(value)
 
 
 def _faults(values: Parameters) -> Iterator[tuple[str, str]]:
@@ -268,12 +277,14 @@ def check_addresses(values: Parameters) -> None:
     from switchpoint.data import sources
 
     dataset, weights = values["dataset"], values["weights"]
+    if addresses.is_local(dataset, "dataset"):
+        expanded(dataset, "dataset")
     try:
         sources.find(dataset)
     except DatasetError as error:
         raise ParameterError(str(error)) from error
     known = weights in addresses.WORDS["weights"] or addresses.is_remote(weights)
-    if not known and not Path(weights).expanduser().is_file():
+    if not known and not expanded(weights, "weights").is_file():
         raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://… or s3://…, `imagenet` or `none`.")
 
 
@@ -292,5 +303,5 @@ def located(values: Parameters) -> Parameters:
     check_addresses(values)
     for name in ("dataset", "weights"):
         if addresses.is_local(values[name], name):
-            values[name] = str(Path(values[name]).expanduser().resolve())
+            values[name] = str(expanded(values[name]).resolve())
     return with_digests(values)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from switchpoint.command.errors import NoModelError, NoPhotosError, RunNotFoundError
 from switchpoint.command.formats import BATCH, FORMATS
+from switchpoint.command.paths import expanded
 from switchpoint.data.photos import UnreadablePhotoError
 from switchpoint.photos import read
 
@@ -51,7 +52,7 @@ def files(given: Iterable[str]) -> list[str]:
     """
     found = []
     for each in given:
-        path = Path(each).expanduser()
+        path = expanded(each)
         if path.is_dir():
             inside = sorted(_visible(path))
             if not inside:
@@ -112,7 +113,7 @@ def model_of(given: str, runs_directory: Path) -> Path:
     """
     from switchpoint.command.runs import store
 
-    path = Path(given).expanduser()
+    path = expanded(given)
     for inside in (path / f"model.{kind}" for kind in FORMATS):
         if inside.exists():
             return inside

@@ -10,13 +10,13 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import yaml
 
 from switchpoint import addresses
 from switchpoint.command import kfp_alone, podstore
+from switchpoint.command.paths import expanded
 from switchpoint.command.podstore import Store
 from switchpoint.errors import ParameterError
 from switchpoint.provenance.digests import ROOT, STEPS, image
@@ -150,7 +150,7 @@ def load(profile: str) -> Profile:
     Raises:
         ParameterError: There is none, or it breaks the schema; names the file, the key and what is allowed.
     """
-    path = Path(profile).expanduser() if profile.endswith((".yaml", ".yml")) else DIRECTORY / f"{profile}.yaml"
+    path = expanded(profile) if profile.endswith((".yaml", ".yml")) else DIRECTORY / f"{profile}.yaml"
     if not path.is_file():
         raise ParameterError(f"There is no profile {profile!r}. There are: {', '.join(names())}; or give a .yaml file.")
     try:

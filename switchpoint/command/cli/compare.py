@@ -74,9 +74,9 @@ def _print(output: Console, head: list[str], rows: Rows) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*head)
+    table = Table()
+    for title in head:
+        table.add_column(Text(title), overflow="fold")  # a run's name is data, no markup
     for row in rows:
         table.add_row(*map(Text, row))
-    for column in table.columns:
-        column.overflow = "fold"
     output.print(table)

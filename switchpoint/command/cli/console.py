@@ -179,8 +179,8 @@ def steps_table(steps: list[Step], loops: Loops) -> Table:
     """Steps with their state, the reason for it and about how long they take, each by itself."""
     table = Table("step", "state", "why", "about")
     for step in steps:
-        time = step.get("expected")
-        table.add_row(title(step, loops), step["state"], step["why"], "" if time is None else quantities.lasting(time))
+        about = quantities.lasting(step["expected"]) if "expected" in step else ""
+        table.add_row(title(step, loops), step["state"], Text(step["why"]), about)  # it may name files
     return table
 
 

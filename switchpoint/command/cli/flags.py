@@ -10,6 +10,7 @@ import click
 
 from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
+from switchpoint.command.paths import expanded
 from switchpoint.command.recipes import DEFAULT, RECIPES
 from switchpoint.errors import ParameterError
 
@@ -53,7 +54,7 @@ class Address(click.ParamType[str]):
             return str(value)
         if not self.local:
             self.fail(f"{value!r} is no address in a bucket. Give {addresses.BUCKET}.", param, ctx)
-        return str(Path(value).expanduser())
+        return str(expanded(value))
 
 
 class States(Address):
@@ -81,7 +82,7 @@ class LocalPath(click.Path):
         text = str(value)
         if addresses.is_remote(text) or addresses.unsupported(text):
             self.fail(f"{text!r} is an address. Give a path of this machine.", param, ctx)
-        return super().convert(Path(text).expanduser(), param, ctx)
+        return super().convert(expanded(text), param, ctx)
 
 
 def parameter_flags(command: Command) -> Command:

@@ -42,6 +42,7 @@ from switchpoint.command.cli.flags import (
     resolved,
     runs_dir,
 )
+from switchpoint.command.paths import expanded
 from switchpoint.errors import ParameterError, SwitchpointError
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def plan(
     **flags: Any,
 ) -> None:
     """Say for each step whether it is cached or will run, and why. Takes the flags of `run`."""
-    file = Path(which).expanduser() if which else None
+    file = expanded(which) if which else None
     if file and not again and file.suffix not in (".yaml", ".yml") and not file.exists():
         raise click.UsageError(f"{which} is no file. RUN goes with --rerun.")
     values = changed(runs_dir, which, flags) if again else pipeline_parameters.located(resolved(file, recipe, flags))

@@ -89,7 +89,7 @@ class Curves:
                 continue
             loops = parameters_of(self.run)
             name = f"finetune-from-{epoch:02d}" if epoch else "transfer"
-            name += f"-at-{history['learning_rate']:g}" * bool(epoch and several(loops, RATES))
+            name += f"-at-{history['learning_rate']}" * bool(epoch and several(loops, RATES))
             name += f"-seed-{history['seed']}" * several(loops, "seeds")
             target = Path(self.place.name, name)
             if not target.exists():

@@ -23,6 +23,7 @@ from switchpoint.command.cluster import limits
 from switchpoint.command.cluster.client import Cluster, Run
 from switchpoint.command.cluster.connection import quietly
 from switchpoint.command.errors import ClusterError
+from switchpoint.command.paths import expanded
 from switchpoint.command.runs.steps import RATES, several
 from switchpoint.errors import ParameterError
 from switchpoint.storage import s3_errors
@@ -57,7 +58,7 @@ def check_visible(
         value = str(values[name])
         if not addresses.is_local(value, name):
             continue
-        path = Path(value).expanduser().resolve()
+        path = expanded(value).resolve()
         target = f"{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{path.name}"
         raise ParameterError(
             f"{name}={value!r} is on this machine, where the cluster can't see it. Upload it, then pass its address:\n"
@@ -93,9 +94,7 @@ def name_of(values: Parameters) -> str:
     epochs = ",".join(map(str, values["switch_epochs"]))
     loops = {"rates": RATES, "seeds": "seeds"}
     others = "".join(
-        f" {word} {','.join(f'{each:g}' for each in values[name])}"
-        for word, name in loops.items()
-        if several(values, name)
+        f" {word} {','.join(map(str, values[name]))}" for word, name in loops.items() if several(values, name)
     )
     return limits.name(dataset.rpartition("/")[2], f" {values['backbone']} {epochs}{others}")
 
@@ -109,9 +108,7 @@ def describe(values: Parameters, profile: str, commit: str | None, again: str = 
         commit: The code's.
         again: The run that this one repeats, if it does.
     """
-    epochs, rates, seeds = (
-        ", ".join(f"{each:g}" for each in values[name]) for name in ("switch_epochs", RATES, "seeds")
-    )
+    epochs, rates, seeds = (", ".join(map(str, values[name])) for name in ("switch_epochs", RATES, "seeds"))
     return limits.text(
         f"{f'Run {again} again. ' if again else ''}"
         f"{values['transfer_epochs']} epochs of transfer learning, then {values['finetune_epochs']} of fine-tuning "

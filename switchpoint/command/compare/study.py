@@ -1,7 +1,8 @@
 """Runs beside one another: the parameters that differ, the results, and what the same test photos say of them.
 
 A difference is claimed where it is one of the same photos, and under the same seeds: then each photo, and each seed, is
-compared with itself. Elsewhere there are figures and no claim.
+compared with itself. Test photos that a run has in training or validation, too, are left out of it. Elsewhere there are
+figures and no claim.
 """
 
 from __future__ import annotations
@@ -40,11 +41,13 @@ class Side:
         document: Its.
         starts: As the report reads them.
         records: Its photos.
+        leaked: Places of the test photos of which its training or validation photos have a copy.
     """
 
     document: Run
     starts: Sequence[Start]
     records: Manifest
+    leaked: Sequence[int] = ()
 
     @property
     def name(self) -> str:
@@ -73,12 +76,13 @@ def open_run(document: Run) -> Side:
         raise NoModelError(f"Run {document['id']} {document['state']}: only runs that succeeded can be compared.")
     steps = [step["outputs"] for step in document["steps"]]
     trainings = [Path(outputs["trainings"]) for outputs in steps if "trainings" in outputs]
-    (records,) = (Path(outputs["records"]) for outputs in steps if "records" in outputs)
+    (prepared,) = (outputs for outputs in steps if "records" in outputs)
     try:
         return Side(
             document,
             read({path: (metadata(path) or {}).get("digest", "") for path in trainings}),
-            read_manifest(records),
+            read_manifest(Path(prepared["records"])),
+            json.loads(Path(prepared["source"]).read_text(encoding="utf-8"))["leaked"],
         )
     except OSError as error:
         raise ArtifactGoneError(f"{error.filename} is gone. Run the pipeline again to have it back.") from error
@@ -111,6 +115,7 @@ def compare(sides: Sequence[Side]) -> Compared:
         "paired": not why,
         "why_not": why,
         "seeds": seeds,
+        "leaked": 0 if why else len(_leaked(sides)),
         "differences": [] if why else _apart(sides, lines, seeds),
     }
 
@@ -129,6 +134,7 @@ def _run(side: Side) -> ComparedRun:
         "test_accuracy": summary["test_accuracy"],
         "validation_accuracy": summary["validation_accuracy"],
         "test_photos": test,
+        "leaked": len(side.leaked),
         "seeds": summary["seeds"],
         "training_seconds": round(
             sum(each.result["seconds"] for one in side.starts for tried in one.tried for each in tried), 1
@@ -166,7 +172,14 @@ def _why_unpaired(sides: Sequence[Side], seeds: Sequence[int]) -> str:
                 f"{side.name} was tested on other photos than {first.name}, or on photos that are not known to be the "
                 "same: figures stand beside each other, and no difference is claimed."
             )
+    if len(_leaked(sides)) == first.records["splits"]["test"]["photos"]:
+        return "Every test photo is in training or validation of one of the runs, too: no difference is claimed."
     return "" if seeds else "The runs have no seed in common: no difference is claimed."
+
+
+def _leaked(sides: Sequence[Side]) -> list[int]:
+    """The test photos that a run may have learnt by heart: of the others alone is a difference claimed."""
+    return sorted({place for side in sides for place in side.leaked})
 
 
 def _same_photos(one: Side, other: Side) -> bool:
@@ -202,7 +215,8 @@ def _apart(sides: Sequence[Side], lines: Sequence[Line], seeds: Sequence[int]) -
     for line, of_line in compared.items():
         answers = np.array([[right(each.evaluation) for each in _under(start, seeds)] for _, start in rows[line]])
         every = range(len(answers))
-        for each in differences(answers, of_line, LEVEL / len(compared), unsteady=every):
+        unseen = np.delete(answers, _leaked(sides), axis=2)
+        for each in differences(unseen, of_line, LEVEL / len(compared), unsteady=every):
             run = rows[line][each.start][0].document["id"]
             found.append({"start": line, "run": run, "against": sides[0].document["id"], **points(each)})
     return found

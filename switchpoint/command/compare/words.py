@@ -30,7 +30,9 @@ def sentence(compared: Compared) -> str:
     first, *others = called
     shown = {each["run"]: each for each in compared["differences"] if each["start"] == "recommended"}
     said = [_told(called[run], called[first], shown.get(run)) for run in others]
-    return f"{' '.join(said)} On the same {compared['runs'][0]['test_photos']:,} test photos{_seeds(compared)}."
+    photos, leaked = compared["runs"][0]["test_photos"], compared["leaked"]
+    without = f", without {leaked:,} that a run has in training or validation, too" if leaked else ""
+    return f"{' '.join(said)} On the same {photos - leaked:,} test photos{without}{_seeds(compared)}."
 
 
 def _told(run: str, first: str, apart: RunsApart | None) -> str:
@@ -86,7 +88,7 @@ def results(compared: Compared) -> Rows:
     ]
     about: list[tuple[str, Any]] = [
         ("validation of *", lambda run: percent(run["validation_accuracy"])),
-        ("test photos", lambda run: f"{run['test_photos']:,}"),
+        ("test photos", lambda run: f"{run['test_photos']:,}" + f", {run['leaked']:,} leaked" * bool(run["leaked"])),
         ("seeds", lambda run: ", ".join(map(str, run["seeds"]))),
         ("training in all", lambda run: f"{run['training_seconds']:,.0f} s"),
     ]

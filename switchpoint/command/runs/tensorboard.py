@@ -92,7 +92,7 @@ def directories(runs_directory: Path, document: Run) -> dict[str, Path]:
         made = step["outputs"].get("logs") or directory(runs_directory, document["id"], step) / "logs"
         name = "transfer" if step["name"] == "transfer" else f"finetune-from-{step['switch_epoch']:02d}"
         if step["learning_rate"] is not None and several(parameters, RATES):
-            name += f"-at-{step['learning_rate']:g}"
+            name += f"-at-{step['learning_rate']}"
         name += f"-seed-{step['seed']}" * several(parameters, "seeds")
         if Path(made).is_dir():
             found[name] = Path(made)

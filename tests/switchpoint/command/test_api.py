@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,3 +157,11 @@ def test_code_that_was_edited_since_it_was_imported_is_refused(monkeypatch: pyte
     monkeypatch.setitem(api._imported, "transfer", "another")
     with pytest.raises(SwitchpointError, match=r"The code of transfer was edited .*restart the kernel"):
         switchpoint.plan(recipe="demo", runs_dir=tmp_path)
+
+
+def test_the_notebook_tells_a_figure_a_start_whatever_is_tried() -> None:
+    cells = json.loads((digests.ROOT / "docs" / "notebook.ipynb").read_text())["cells"]
+    (source,) = (cell["source"] for cell in cells if "test_accuracy" in "".join(cell["source"]))
+    rows = [{"switch_epoch": 2, "test_accuracy": value} for value in (0.8, 0.6)]  # of two seeds
+    run = SimpleNamespace(results=rows, starts=[{"switch_epoch": 2, "test_accuracy": 0.7}])
+    assert eval("".join(source), {"run": run}) == {2: 0.7}

@@ -1,13 +1,15 @@
 """Runs beside one another: what is claimed of them, and what is not."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from components.report.step import read
+from components.report.step import read, right
 from switchpoint.command.cli.main import main
 from switchpoint.command.compare import page, study, words
 from switchpoint.command.compare.study import Side, compare
@@ -25,7 +27,8 @@ class Sides:
 
     def add(
         self, name: str, test: float, seeds: tuple[int, ...] = (1,), models: str = "", recommended: int | None = 4,
-        records: dict[str, Any] | None = None, rate: float = studies.RATE, **parameters: Any,
+        records: dict[str, Any] | None = None, rate: float = studies.RATE, leaked: Sequence[int] = (),
+        **parameters: Any,
     ) -> Side:  # fmt: skip
         """A run whose fine-tuned models are right on `test` of the photos; `models` tells them from others'."""
         digests = studies.digest_of
@@ -45,7 +48,7 @@ class Sides:
             "classes": studies.CLASSES, "source": {"digest": "d"}, "seed": 7, "left_out": [],
             "splits": {"test": {"photos": 300, "shards": [{"sha256": "s"}]}},
         }  # fmt: skip
-        return Side(document, starts, manifest | (records or {}))
+        return Side(document, starts, manifest | (records or {}), leaked)
 
 
 @pytest.fixture
@@ -83,6 +86,22 @@ def test_of_other_photos_nothing_is_claimed(sides: Sides) -> None:
     assert not compared["paired"] and compared["differences"] == []
     assert words.sentence(compared).startswith("high was tested on other photos than low")
     assert compared["starts"][1]["test_accuracy"] == [pytest.approx(0.5, abs=0.05), pytest.approx(0.9, abs=0.05)]
+
+
+def test_test_photos_that_a_run_has_learnt_by_heart_win_nothing(sides: Sides) -> None:
+    low, high = sides.add("low", 0.6), sides.add("high", 0.8)
+    (one,), (other,) = ([right(start.trainings[0].evaluation) for start in side.starts[2:]] for side in (low, high))
+    gained = np.flatnonzero(other & ~one).tolist()
+    flattered = sides.add("flattered", 0.8, models="high", leaked=gained)
+    compared = compare([low, flattered])
+    (apart,) = (each for each in compared["differences"] if each["start"] == "recommended")
+    assert compared["leaked"] == len(gained) and apart["points"] <= 0
+    said = f"On the same {300 - len(gained)} test photos, without {len(gained)} that a run has in training or valid"
+    assert "ahead" not in words.sentence(compared) and said in words.sentence(compared)
+    assert [f"300, {len(gained)} leaked" in row for row in words.results(compared)].count(True) == 1
+    assert compare([flattered, low])["leaked"] == len(gained), "whichever of them has it"
+    every = compare([low, sides.add("all", 0.8, leaked=range(300))])
+    assert not every["paired"] and words.sentence(every).startswith("Every test photo is in training or validation")
 
 
 @pytest.mark.parametrize("records", [
@@ -124,6 +143,7 @@ def test_the_page_holds_names_as_text(sides: Sides) -> None:
 
 def test_the_command_writes_what_it_says(sides: Sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = [sides.add("low", 0.6), sides.add("high", 0.8)]
+    both[0].document["name"] = "low [old]"
     for side in both:
         store.write(tmp_path, side.document)
     monkeypatch.setattr(study, "open_run", lambda document: next(
@@ -132,7 +152,8 @@ def test_the_command_writes_what_it_says(sides: Sides, tmp_path: Path, monkeypat
     ids = [side.document["id"] for side in both]
     flags = ("--runs-dir", str(tmp_path))
     said = CliRunner().invoke(main, ["compare", *ids, "--html", str(tmp_path / "page.html"), *flags])
-    assert said.exit_code == 0 and "“high” is ahead of “low”" in said.output, said.output
+    assert said.exit_code == 0 and "“high” is ahead of “low [old]”" in said.output, said.output
+    assert said.output.count("[old]") == 5, "the heads of tables take names for no markup"
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
     document = json.loads(CliRunner().invoke(main, ["compare", *ids, "--json", *flags]).output)
     assert [run["id"] for run in document["runs"]] == ids

@@ -83,6 +83,8 @@ def test_a_value_is_what_a_flag_would_make_of_it(line: str, value: object) -> No
         ("seeds: [1\nseed: 2", "experiment.yaml, line 2 is no YAML: expected"),
         ("seed: 1\n\tdropout: 0", "experiment.yaml, line 2 is no YAML: found character"),
         ("- 1", "experiment.yaml has no keys"),
+        ("seed: 1\n[a, b]: 1", r"experiment.yaml, line 2: \[a, b\] is no parameter. Write NAME: VALUE"),
+        ("dataset: ~nobody-here/photos", "line 1: dataset '~nobody-here/photos' begins with a home dir"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line_and_what_is_allowed(text: str, message: str) -> None:

@@ -1,6 +1,9 @@
+import json
+import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from switchpoint.command import parameters
@@ -60,6 +63,19 @@ def test_numbers_and_lists_as_a_cluster_gives_them_back_are_taken() -> None:
     assert type(checked["batch_size"]) is int
 
 
+@pytest.mark.parametrize(("name", "given", "value"), [
+    ("switch_epochs", "1,2,4", [1, 2, 4]),
+    ("switch_epochs", "all", [1, 2, 3, 4, 5, 6]),
+    ("switch_epochs", np.array([2, 1]), [1, 2]),
+    ("seeds", np.int64(3), [3]),
+    ("finetune_learning_rate", "1e-4,3e-4", [1e-4, 3e-4]),
+    ("batch_size", "16", 16),
+])  # fmt: skip
+def test_a_program_may_give_a_flags_text_or_an_array(name: str, given: object, value: object) -> None:
+    found = parameters.resolve("demo", {name: given})[name]
+    assert found == value and json.dumps(found), "no type of NumPy's is left"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -71,6 +87,10 @@ def test_numbers_and_lists_as_a_cluster_gives_them_back_are_taken() -> None:
         ({"backbone": "resnet_9"}, "backbone='resnet_9' is unknown. There are: .*efficientnet_b0"),
         ({"batch_size": 0}, "batch_size=0: give a value in \\[1, ∞\\)"),
         ({"batch_size": 1.5}, "batch_size=1.5: give a whole number"),
+        ({"switch_epochs": [1.9, 2.7]}, "switch_epochs=1.9: give a whole number"),
+        ({"switch_epochs": "1.9"}, "switch_epochs='1.9': give whole numbers separated by commas, such as 1,2,4"),
+        ({"seeds": [1, math.inf]}, r"seeds=\[1, inf\]: give whole numbers"),
+        ({"seed": math.inf}, "seed=inf: give a value of type int"),
         ({"finetune_schedule": "linear"}, "finetune_schedule='linear': give one of constant, cosine"),
         ({"mixed_precision": "yes"}, "mixed_precision='yes': give one of auto, on, off"),
         ({"finetune_learning_rate": 0.0}, "finetune_learning_rate=0.0: give a value in \\(0, 10\\)"),

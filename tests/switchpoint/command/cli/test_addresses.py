@@ -57,6 +57,16 @@ def test_these_are(address: str) -> None:
     assert addresses.unsupported(address) == ""
 
 
+@pytest.mark.parametrize("command", [
+    ("check", "~nobody-here/photos"),
+    ("plan", "--dataset=~nobody-here/photos"), ("plan", "--weights=~nobody-here/weights"),
+    ("plan", "--runs-dir=~nobody-here/runs"), ("plan", "~nobody-here/experiment.yaml"),
+])  # fmt: skip
+def test_the_home_of_nobody_is_refused(command: tuple[str, ...]) -> None:
+    done = call(*command)
+    assert done.exit_code and "begins with a home directory that is not known here. Write it out." in done.output
+
+
 @pytest.mark.parametrize("address", ["gs:bucket/x", "gs//bucket/x"])
 def test_what_is_there_is_a_path_whatever_its_name(address: str, elsewhere: Path) -> None:
     (elsewhere / address).mkdir(parents=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from switchpoint.command.cli.console import Show, about_photos, results_table, runs_table, sparkline, wide
+from switchpoint.command.cli.console import Show, about_photos, results_table, runs_table, sparkline, steps_table, wide
 from switchpoint.progress import Progress, say
 
 TRANSFER = {
@@ -264,3 +264,9 @@ def test_photos_that_are_there_twice_are_told() -> None:
         "The same photo more than once: 1 photo is more than once in the same class and split; look.html names them.",
     ]
     assert about_photos({"left_out": [], "duplicates": []}) == []  # type: ignore[typeddict-item]
+
+
+def test_the_reason_for_a_step_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    table = steps_table([TRANSFER | {"why": "lunch [old] [/x] is gone"}], {})  # type: ignore[list-item,typeddict-item]
+    wide().print(table)
+    assert "lunch [old] [/x] is gone" in capsys.readouterr().out

@@ -83,7 +83,7 @@ def trained(gcs: Any, run_id: str, place: str, switch_epoch: int, digest: str, s
     """A training's history and logs, where KFP's launcher puts them."""
     history = {
         "switch_epoch": switch_epoch,
-        "learning_rate": 0.0003 if switch_epoch else 0.0,
+        "learning_rate": 0.00012345678 if switch_epoch else 0.0,
         "seed": seed,
         "model_digest": digest,
     }
@@ -111,8 +111,11 @@ def test_curves_of_a_cluster_are_those_of_the_run_cached_ones_too(
     assert not place.exists()
 
 
-def test_curves_of_several_seeds_are_named_by_them(server: Server, submit: Submit, ran: Any, gcs: Any) -> None:
-    submit("--pipeline-root", gcs.uri("root"), "--switch-epochs", "2", "--seeds", "1,3")
+def test_curves_of_several_seeds_and_rates_are_named_by_them(
+    server: Server, submit: Submit, ran: Any, gcs: Any
+) -> None:
+    rates = ("--finetune-learning-rate", "0.00012345678,0.0003")
+    submit("--pipeline-root", gcs.uri("root"), "--switch-epochs", "2", "--seeds", "1,3", *rates)
     later = server.runs[1]
     later.state = "SUCCEEDED"
     more = [row(None, 3, 0.6, "c"), row(2, 3, 0.7, "d")]
@@ -124,7 +127,8 @@ def test_curves_of_several_seeds_are_named_by_them(server: Server, submit: Submi
     kubeflow = Cluster(host=server.host)
     with Curves(kubeflow, kubeflow.find(later.run_id), None) as curves:
         found = {path.name for path in curves.renew().iterdir()}
-    assert found == {f"{name}-seed-{seed}" for name in ("transfer", "finetune-from-02") for seed in (1, 3)}
+    tuned = "finetune-from-02-at-0.00012345678"
+    assert found == {f"{name}-seed-{seed}" for name in ("transfer", tuned) for seed in (1, 3)}
 
 
 def test_tensorboard_shows_what_a_run_that_goes_on_has_trained(

@@ -20,19 +20,19 @@ from tests.switchpoint.command.cluster.cases import DEMO, Submit, call
 
 
 def test_a_run_has_every_parameter_a_readable_name_and_an_address(server: Server, submit: Submit) -> None:
-    result = submit("--switch-epochs", "4,1,2", "--seeds", "2,1", "--pipeline-root", "gs://artifacts/root")
+    result = submit("--switch-epochs", "4,1,2", "--seeds", "20261127,1", "--pipeline-root", "gs://artifacts/root")
     assert result.exit_code == 0, result.output
     (run,) = server.runs
     assert f"{server.host}/#/runs/details/{run.run_id}" in result.output
-    assert run.display_name == "sample efficientnet_lite0 1,2,4 seeds 1,2"
+    assert run.display_name == "sample efficientnet_lite0 1,2,4 seeds 1,20261127"
     assert (
         "Profile cpu" in run.description
-        and "from each of 1, 2, 4 at 0.0003, for each of the seeds 1, 2." in run.description
+        and "from each of 1, 2, 4 at 0.0003, for each of the seeds 1, 20261127." in run.description
     )
     assert run.runtime_config.pipeline_root == "gs://artifacts/root"
     assert run.runtime_config.parameters.keys() == parameters.parameters().keys()
     assert run.runtime_config.parameters["switch_epochs"] == [1, 2, 4]
-    assert run.runtime_config.parameters["seeds"] == [1, 2]
+    assert run.runtime_config.parameters["seeds"] == [1, 20261127]
     # The run takes them itself, so that a clone of it with other photos does too.
     assert {run.runtime_config.parameters[f"{kind}_digest"] for kind in ("dataset", "weights")} == {""}
     assert run.pipeline_spec is None and run.pipeline_version_reference.pipeline_id == server.pipelines[0].pipeline_id

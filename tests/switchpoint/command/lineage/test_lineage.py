@@ -338,12 +338,12 @@ def test_tensorboard_shows_a_training_while_it_goes(place: Path, copy: Path) -> 
 def test_logs_of_a_step_that_still_runs_are_found(tmp_path: Path, seeds: list[int], end: str) -> None:
     made = tmp_path / "artifacts" / "r"
     logs = {f"transfer{end}": made / "transfer-seed-3" / "logs"}
-    logs[f"finetune-from-04{end}"] = made / "finetune-04-0.0003-seed-3" / "logs"
+    logs[f"finetune-from-04-at-0.00012345678{end}"] = made / "finetune-04-0.00012345678-seed-3" / "logs"
     for path in logs.values():
         path.mkdir(parents=True)
     steps = [{"name": "transfer", "switch_epoch": None, "learning_rate": None}]
-    steps += [{"name": "finetune", "switch_epoch": 4, "learning_rate": 0.0003}]
-    parameters = {"switch_epochs": [1, 4], "finetune_learning_rate": [0.0003], "seeds": seeds}
+    steps += [{"name": "finetune", "switch_epoch": 4, "learning_rate": 0.00012345678}]
+    parameters = {"switch_epochs": [1, 4], "finetune_learning_rate": [0.00012345678, 0.0003], "seeds": seeds}
     document = {"id": "r", "parameters": parameters}
     found = boards.directories(tmp_path, document | {"steps": [step | {"seed": 3, "outputs": {}} for step in steps]})
     assert found == logs
