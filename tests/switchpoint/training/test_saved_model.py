@@ -29,6 +29,8 @@ from switchpoint.training.backbones.build import build
 from switchpoint.training.batches import plain_batches
 from tests.components.trainings import prepared
 
+pytestmark = pytest.mark.slow
+
 MANIFEST: dict[str, Any] = {
     "classes": ["apple pie", "crème/brûlée", "ramen"], "image_size": 32, "image_height": 43, "image_width": 37,
 }  # fmt: skip

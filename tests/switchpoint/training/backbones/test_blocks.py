@@ -8,6 +8,8 @@ from switchpoint.training.backbones.table import LITE0, named
 from switchpoint.training.checkpoints import variables_digest
 from tests.switchpoint.training.backbones.networks import photos
 
+pytestmark = pytest.mark.slow
+
 PATTERN = named(LITE0).block_pattern
 
 

@@ -11,6 +11,8 @@ from switchpoint.training.backbones.table import LITE0, Preprocessing, local_wei
 from switchpoint.training.checkpoints import variables_digest
 from tests.switchpoint.training.backbones.networks import MOBILENET, photos, published_normalization
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_unknown_name_lists_the_names() -> None:
     with pytest.raises(ParameterError, match=r"'b7'.*efficientnet_lite0, efficientnet_b0, .*resnet50_v2"):

@@ -34,7 +34,10 @@ from tests.switchpoint.training.backbones.networks import (
     photos,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:`input_shape` is undefined or non-square:UserWarning")
+pytestmark = [
+    pytest.mark.slow,  # each row builds two networks
+    pytest.mark.filterwarnings("ignore:`input_shape` is undefined or non-square:UserWarning"),
+]
 OF_KERAS = [row for row in TABLE if row.application]
 
 
