@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from switchpoint.command.formats import h5
@@ -187,8 +188,13 @@ def test_a_photo_as_taken_is_classified_as_its_record_is(food101_mini: Path) -> 
     def resized(names: list[str]) -> list[Any]:
         return [images.resize(taken(name), height, width) for name in names]
 
+    # `predict` would trace the model anew for each photo's size.
+    @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)])  # type: ignore[untyped-decorator]
+    def of_any_size(photo: Any) -> Any:
+        return model(photo, training=False)
+
     def predict(photos: list[Any]) -> Any:
-        return np.concatenate([model.predict(np.asarray(photo)[None], verbose=0) for photo in photos])
+        return np.concatenate([of_any_size(np.asarray(photo)[None]) for photo in photos])
 
     # A head as transfer learning would train it, but on features taken once.
     crop = keras.Model(model.input, model.get_layer("centre_crop").output)
