@@ -6,9 +6,15 @@ dataset ─► prepare ─ records ─┬─────────────
                               ▼                ▼                       ▼
 weights ─────────────────► transfer ─ checkpoints ─► finetune(k) ─ model ─► evaluate(k) ─► collect ─► report
                            └ for each seed ────────┤ for each candidate k ├────────────────────┘    + best model
+
+`--search halving` says which candidates these are (docs/adr/0020); two rungs before, with the first of the seeds:
+
+transfer ─ checkpoints ─► finetune(k, until a fifth) ─ history ─► halve ─► finetune(k, until half) ─ history ─► halve
+                          └ for each candidate k ┘                 └ for each survivor k ┘
 """
 
-from typing import List
+from contextvars import ContextVar
+from typing import Any, List
 
 from kfp import dsl
 
@@ -16,11 +22,16 @@ from components.collect.component import collect
 from components.digest.component import digest
 from components.evaluate.component import evaluate
 from components.finetune.component import finetune
+from components.halve.component import halve
 from components.prepare.component import prepare
 from components.report.component import report
 from components.transfer.component import transfer
 from switchpoint.command.parameters import meanings
 from switchpoint.command.profiles import place
+from switchpoint.training.rungs import SHARES
+
+# KFP calls the function before a parameter has a value, and the search decides which steps there are.
+SHAPE = ContextVar("SHAPE", default="sweep")
 
 
 @dsl.pipeline(
@@ -48,6 +59,7 @@ def switchpoint(
     finetune_schedule: str = "cosine",
     finetune_warmup: float = 0.2,
     finetune_patience: int = 0,
+    search: str = "sweep",
     rotation: float = 0.04,
     dropout: float = 0.2,
     label_smoothing: float = 0.0,
@@ -93,6 +105,8 @@ def switchpoint(
         finetune_warmup: Share of fine-tuning's steps over which its learning rate first rises from 0 [0, 0.99].
         finetune_patience: Fine-tuning ends early after so many epochs in a row without a higher validation accuracy;
             its schedule stays that of its whole length; 0 = never [0, ∞).
+        search: How candidates are compared: each trained to its end, or by successive halving: the better half goes
+            on after a fifth of the epochs, and the better half of those after half {sweep, halving}.
         rotation: Training photos are turned by up to this fraction of a full turn, either way [0, 0.5].
         dropout: Fraction of the pooled features that training drops [0, 0.99].
         label_smoothing: Share of a label's weight that is spread over all classes [0, 0.99].
@@ -122,6 +136,9 @@ def switchpoint(
             weights_digest=weights_digest,
             switch_epochs=switch_epochs,
             learning_rates=finetune_learning_rate,
+            seeds=seeds,
+            search=search,
+            shape=SHAPE.get(),
         ),
         "digest",
         "Take the digests",
@@ -143,8 +160,8 @@ def switchpoint(
     )
     records = prepared.outputs["records"]
 
-    with dsl.ParallelFor(seeds, name="for each seed") as training_seed:
-        transferred = place(
+    def transferred(of_seed: Any) -> Any:
+        return place(
             transfer(
                 records=records,
                 backbone=backbone,
@@ -163,15 +180,65 @@ def switchpoint(
                 class_weights=class_weights,
                 mixed_precision=mixed_precision,
                 feature_views=feature_views,
-                seed=training_seed,
+                seed=of_seed,
             ),
             "transfer",
             "Transfer learning",
         )
+
+    def finetuned(start: Any, candidate: Any, of_seed: Any, rung: int, title: str) -> Any:
+        return place(
+            finetune(
+                records=records,
+                checkpoints=start.outputs["checkpoints"],
+                switch_epoch=candidate.switch_epoch,
+                epochs=finetune_epochs,
+                rung=rung,
+                blocks=finetune_blocks,
+                batch_size=batch_size,
+                learning_rate=candidate.learning_rate,
+                schedule=finetune_schedule,
+                warmup=finetune_warmup,
+                patience=finetune_patience,
+                rotation=rotation,
+                dropout=dropout,
+                label_smoothing=label_smoothing,
+                class_weights=class_weights,
+                mixed_precision=mixed_precision,
+                seed=of_seed,
+            ),
+            "finetune",
+            title,
+        )
+
+    candidates = digests.outputs["candidates"]
+    searched = None
+    if SHAPE.get() == "halving":
+        first_seed = digests.outputs["first_seed"]
+        start = transferred(first_seed)
+        for rung in range(1, len(SHARES) + 1):
+            with dsl.ParallelFor(candidates, name=f"rung {rung}") as candidate:
+                tried = finetuned(start, candidate, first_seed, rung, f"Fine-tune, rung {rung}")
+            before: dict[str, Any] = {"before": searched.outputs["search"]} if searched else {}
+            searched = place(
+                halve(
+                    histories=dsl.Collected(tried.outputs["history"]),
+                    rung=rung,
+                    epochs=finetune_epochs,
+                    seed=first_seed,
+                    **before,
+                ),
+                "halve",
+                f"Halve, rung {rung}",
+            )
+            candidates = searched.outputs["survivors"]
+
+    with dsl.ParallelFor(seeds, name="for each seed") as training_seed:
+        start = transferred(training_seed)
         baseline = place(
             evaluate(
                 records=records,
-                model=transferred.outputs["model"],
+                model=start.outputs["model"],
                 switch_epoch=0,
                 learning_rate=0.0,
                 seed=training_seed,
@@ -182,33 +249,12 @@ def switchpoint(
             "Evaluate transfer alone",
         )
 
-        with dsl.ParallelFor(digests.outputs["candidates"], name="for each candidate") as candidate:
-            finetuned = place(
-                finetune(
-                    records=records,
-                    checkpoints=transferred.outputs["checkpoints"],
-                    switch_epoch=candidate.switch_epoch,
-                    epochs=finetune_epochs,
-                    blocks=finetune_blocks,
-                    batch_size=batch_size,
-                    learning_rate=candidate.learning_rate,
-                    schedule=finetune_schedule,
-                    warmup=finetune_warmup,
-                    patience=finetune_patience,
-                    rotation=rotation,
-                    dropout=dropout,
-                    label_smoothing=label_smoothing,
-                    class_weights=class_weights,
-                    mixed_precision=mixed_precision,
-                    seed=training_seed,
-                ),
-                "finetune",
-                "Fine-tune",
-            )
+        with dsl.ParallelFor(candidates, name="for each candidate") as candidate:
+            trained = finetuned(start, candidate, training_seed, 0, "Fine-tune")
             evaluated = place(
                 evaluate(
                     records=records,
-                    model=finetuned.outputs["model"],
+                    model=trained.outputs["model"],
                     switch_epoch=candidate.switch_epoch,
                     learning_rate=candidate.learning_rate,
                     seed=training_seed,
@@ -222,24 +268,46 @@ def switchpoint(
         collected = place(
             collect(
                 seed=training_seed,
-                pretrained=transferred.outputs["pretrained"],
-                transfer_history=transferred.outputs["history"],
-                transfer_model=transferred.outputs["model"],
+                pretrained=start.outputs["pretrained"],
+                transfer_history=start.outputs["history"],
+                transfer_model=start.outputs["model"],
                 transfer_evaluation=baseline.outputs["evaluation"],
-                finetune_histories=dsl.Collected(finetuned.outputs["history"]),
-                finetune_models=dsl.Collected(finetuned.outputs["model"]),
+                finetune_histories=dsl.Collected(trained.outputs["history"]),
+                finetune_models=dsl.Collected(trained.outputs["model"]),
                 finetune_evaluations=dsl.Collected(evaluated.outputs["evaluation"]),
             ),
             "collect",
             "Collect",
         )
 
+    search_of = {"search": searched.outputs["search"]} if searched else {}
     place(
         report(
             source=prepared.outputs["source"],
             trainings=dsl.Collected(collected.outputs["trainings"]),
             meanings=meanings(),
+            **search_of,
         ),
         "report",
         "Report",
     )
+
+
+def shaped(search: str) -> dsl.graph_component.GraphComponent:
+    """The pipeline of a search, traced anew: with the placements of the profile in use.
+
+    Args:
+        search: `sweep` or `halving`.
+    """
+    info = switchpoint.pipeline_spec.pipeline_info
+    token = SHAPE.set(search)
+    try:
+        return dsl.pipeline(
+            switchpoint.pipeline_func,
+            name=info.name,
+            display_name=info.display_name,
+            description=info.description,
+            pipeline_config=switchpoint.pipeline_config,
+        )
+    finally:
+        SHAPE.reset(token)

@@ -1,7 +1,7 @@
 """What a step says while it runs: one module writes the lines and reads them back.
 
     finetune 4: epoch 3/10, loss 0.532, accuracy 0.841, val_loss 0.611, val_accuracy 0.800, 12 s left
-    finetune 4: goes on after epoch 2: an earlier run was interrupted
+    finetune 4: goes on after epoch 2: an earlier step trained that
 
 The line begins with the step, and its switch epoch when it has one. The first form says how far it is.
 """

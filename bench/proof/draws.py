@@ -114,6 +114,7 @@ def table(rows: Sequence[Row]) -> str:
         for number, (early, late) in enumerate(pairs)
     ]
     drawn = np.random.default_rng(0).integers(0, len(seeds), (10_000, len(seeds)))
+    drawn = drawn[np.ptp(drawn, axis=1) > 0]  # of one seed alone there is no spread
     ratios = [_spread(apart[True][:, each]) / _spread(apart[False][:, each]) for each in drawn]
     low, high = np.quantile(ratios, (0.025, 0.975))
     ratio = _spread(apart[True]) / _spread(apart[False])

@@ -14,10 +14,15 @@ def digest(
     backbone: str,
     weights: str,
     weights_digest: str,
+    seeds: List[int],
     switch_epochs: List[int],
     learning_rates: List[float],
+    search: str,
+    shape: str,
     digests: dsl.Output[dsl.Artifact],
-) -> NamedTuple("Digests", [("of_dataset", str), ("of_weights", str), ("candidates", list)]):  # type: ignore[valid-type]
+) -> NamedTuple(  # type: ignore[valid-type]
+    "Digests", [("of_dataset", str), ("of_weights", str), ("candidates", list), ("first_seed", int)]
+):
     """Take the digests of dataset and weights where they lie, unless they are given, and list the candidates.
 
     Args:
@@ -26,12 +31,16 @@ def digest(
         backbone: Whose weights.
         weights: Their address.
         weights_digest: Given, or empty.
+        seeds: Of training.
         switch_epochs: Where fine-tuning starts.
         learning_rates: That it has.
+        search: That is asked for.
+        shape: The search that this pipeline was compiled for.
         digests: Both, for who looks at the run: every run has its own, since this step is never cached.
 
     Returns:
-        The digest of each, given or taken, and every switch epoch with every learning rate.
+        The digest of each, given or taken, every switch epoch with every learning rate, and the lowest seed, which is
+        the search's.
     """
     given = locals()
     from pathlib import Path

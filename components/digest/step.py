@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from switchpoint import addresses, storage
 from switchpoint.config import Config
 from switchpoint.data import sources
+from switchpoint.errors import ParameterError
 from switchpoint.progress import say
 from switchpoint.training.backbones.table import weights_digest
 
@@ -27,16 +28,20 @@ class DigestConfig(Config):
     backbone: str
     weights: str
     weights_digest: str
+    seeds: Sequence[int]
     switch_epochs: Sequence[int]
     learning_rates: Sequence[float]
+    search: str
+    shape: str
 
 
 class Digests(NamedTuple):
-    """SHA-256 (hex) of each, and the candidates, under the names of the component's outputs."""
+    """SHA-256 (hex) of each, the candidates and the lowest seed, under the names of the component's outputs."""
 
     of_dataset: str
     of_weights: str
     candidates: list[Candidate]
+    first_seed: int
 
 
 def digest(config: DigestConfig) -> Digests:
@@ -46,16 +51,23 @@ def digest(config: DigestConfig) -> Digests:
     run sees that the photos behind an address have changed (docs/adr/0013).
 
     Raises:
+        ParameterError: The pipeline was compiled for another search.
         DatasetError: No source knows the address, or nothing is there.
         StorageError: The bucket can't be read, or holds nothing there.
         WeightsError: The file of weights is not there.
     """
+    if config.search != config.shape:
+        raise ParameterError(
+            f"search={config.search!r}, but this pipeline was compiled for {config.shape!r}: its steps are others. "
+            "Submit it with the command, which compiles what is asked for."
+        )
     return Digests(
         _of_dataset(config.dataset, contents=config.dataset_digest == CONTENTS)
         if config.dataset_digest in ("", CONTENTS)
         else config.dataset_digest,
         config.weights_digest or of_weights(config.backbone, config.weights),
         candidates(config.switch_epochs, config.learning_rates),
+        int(min(config.seeds)),
     )
 
 

@@ -11,6 +11,7 @@ def finetune(
     checkpoints: dsl.Input[dsl.Artifact],
     switch_epoch: int,
     epochs: int,
+    rung: int,
     blocks: int,
     batch_size: int,
     learning_rate: float,

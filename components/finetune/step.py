@@ -14,6 +14,7 @@ from switchpoint.training.backbones.blocks import unfreeze
 from switchpoint.training.batches import feed
 from switchpoint.training.replicas import strategy
 from switchpoint.training.resume import Resume
+from switchpoint.training.rungs import until
 from switchpoint.training.streams import stream
 from switchpoint.training.surroundings import surroundings
 
@@ -29,6 +30,7 @@ class FinetuneConfig(Config):
 
     switch_epoch: int
     epochs: int
+    rung: int
     blocks: int
     batch_size: int
     learning_rate: float
@@ -60,7 +62,10 @@ class Outputs(NamedTuple):
 def finetune(
     records: Path, checkpoint_directory: Path, outputs: Outputs, config: FinetuneConfig, resume: Resume | None = None
 ) -> dict[str, str]:
-    """Unfreeze the backbone and continue from the checkpoint of `config.switch_epoch`.
+    """Unfreeze the backbone and continue from the checkpoint of `config.switch_epoch`, or from the rung before.
+
+    A rung is the beginning of the whole training, by the whole schedule. Where the state that the rung before left is
+    still there it goes on from it, and else from the start, to the same model.
 
     Args:
         records: Directory that prepare wrote.
@@ -97,11 +102,12 @@ def finetune(
         "checkpoints": checkpoints.digest(checkpoint_directory),
         "precision": backbone.layers[-1].compute_dtype,
     }
-    resume.open("finetune", config, inputs, surroundings())
+    last = until(config.epochs, config.rung)
+    resume.open("finetune", config, inputs, surroundings(), last if config.rung else None)
     seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
     counted = loop.class_weights(config.class_weights, manifest["splits"]["train"]["per_class"])
     name = f"finetune {config.switch_epoch}"
-    phase = loop.Phase(name, config.epochs, config.batch_size, seed, patience=config.patience, weights=counted)
+    phase = loop.Phase(name, last, config.batch_size, seed, patience=config.patience, weights=counted)
     trained = loop.fit(model, seen, phase, outputs.logs, resume)
     digest = saved_model.save(saved_model.complete(model, manifest), outputs.model)
     start = checkpoints.read(checkpoint_directory)["history"][config.switch_epoch - 1]

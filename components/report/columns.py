@@ -58,7 +58,7 @@ COLUMNS: dict[str, Callable[[Line], str]] = {
 def comparison(compared: Comparison) -> str:
     """The table, means over the seeds; on a narrow screen each row becomes a card."""
     results = compared.document["starts"]
-    several = any(len(start.tried) > 1 for start in compared.starts)
+    several = len({row["learning_rate"] for row in compared.document["results"]} - {None}) > 1
     columns = {label: cell for label, cell in COLUMNS.items() if several or label != RATE}
     body = []
     for number, row in enumerate(results):

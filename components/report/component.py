@@ -15,6 +15,7 @@ def report(
     page: dsl.Output[dsl.HTML],
     results: dsl.Output[dsl.Metrics],
     model: dsl.Output[dsl.Model],
+    search: dsl.Input[dsl.Artifact] | None = None,
 ) -> None:
     """Compare the switch epochs: graphs, a table, a verdict, and the best model.
 
@@ -24,6 +25,7 @@ def report(
         page: The report.
         results: The best model's numbers for the Kubeflow UI; its file is the table as JSON.
         model: The best model, chosen on the validation photos.
+        search: What became of the candidates of a search.
     """
     given = locals()
     import json
@@ -35,9 +37,12 @@ def report(
 
     outputs = Outputs(page=Path(page.path), results=Path(results.path), model=Path(model.path, MODEL))
     collected = {Path(each.path): str(each.metadata["digest"]) for each in trainings}
-    digests = report(collected, Path(source.path), outputs, ReportConfig.given(given))
+    searched = (Path(search.path), str(search.metadata["digest"])) if search else None
+    digests = report(collected, Path(source.path), outputs, ReportConfig.given(given), searched)
     model.framework = "keras"
     inputs = {f"trainings.{number}": digest for number, digest in enumerate(collected.values())}
+    if searched:
+        inputs["search"] = searched[1]
     for artifact, name, digest in ((page, "Report", digests["page"]), (model, "Best model", digests["model"])):
         artifact.metadata.update(describe(name, "report", {}, inputs, digest))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.report import charts, grid, leaks, matrix, robustness
+from components.report import charts, grid, leaks, matrix, robustness, search
 from components.report.columns import comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.photos import telling
@@ -205,7 +205,8 @@ def html(compared: Comparison, origin: Origin) -> str:
 {of_photos(origin.source)}
 {comparison(compared)}
 {differences(compared) if len(starts) > 1 else ""}
-{grid.section(starts)}
+{grid.section(starts, [lost.history for lost in search.eliminated(compared.search)])}
+{search.section(compared.search, found["search"], starts)}
 {everything if len(starts) > 1 else ""}
 <section><h2>Transfer learning alone</h2>{figures("transfer", starts[:1])}</section>
 <section><h2>Conclusion</h2><p class="prose">{unbroken(escape(found["conclusion"]))}</p></section>

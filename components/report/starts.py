@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
+
+from switchpoint.training.rungs import preference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from switchpoint.documents.evaluation import Evaluation
     from switchpoint.documents.results import Gain, Result, Results, StartResult
-    from switchpoint.documents.training import History
+    from switchpoint.documents.training import History, Search
 
 
 class Training(NamedTuple):
@@ -100,24 +101,19 @@ class Comparison(NamedTuple):
         chosen: The recommended start's number.
         best: The training whose model is kept.
         starts: Transfer learning alone first, then the fine-tunings in the order of their switch epochs.
+        search: What became of all candidates, where these were searched.
     """
 
     document: Results
     chosen: int
     best: Training
     starts: Sequence[Start]
+    search: Search | None = None
 
     @property
     def seeds(self) -> int:
         """How many."""
         return len(self.starts[0].trainings)
-
-
-def preference(history: History) -> tuple[float, float, int]:
-    """Smallest for the best model: validation accuracy, then the lower loss, then fewer epochs in all."""
-    epochs = history["switch_epoch"] + history["best_epoch"]
-    loss = math.inf if history["validation_loss"] is None else history["validation_loss"]
-    return -history["validation_accuracy"], loss, epochs
 
 
 def rank(right: int, trainings: Sequence[Training]) -> tuple[int, float, float]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from components.report import leaks, page
+from components.report import search as searching
 from components.report.choice import choose
 from components.report.inference import differences
 from components.report.origin import Origin
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from switchpoint.documents.evaluation import Answers, Evaluation
     from switchpoint.documents.records import Source
     from switchpoint.documents.results import Result, Results
-    from switchpoint.documents.training import History
+    from switchpoint.documents.training import History, Search
 
 
 class Outputs(NamedTuple):
@@ -58,7 +59,13 @@ class ReportConfig(Config):
     meanings: dict[str, str]
 
 
-def report(trainings: Mapping[Path, str], source: Path, outputs: Outputs, config: ReportConfig) -> dict[str, str]:
+def report(
+    trainings: Mapping[Path, str],
+    source: Path,
+    outputs: Outputs,
+    config: ReportConfig,
+    search: tuple[Path, str] | None = None,
+) -> dict[str, str]:
     """Compare the starts and keep the best model: chosen on validation, reported on test.
 
     Args:
@@ -66,19 +73,23 @@ def report(trainings: Mapping[Path, str], source: Path, outputs: Outputs, config
         source: What prepare wrote of the dataset.
         outputs: What to write.
         config: What a reader is told of the parameters.
+        search: What halve wrote and its digest, where candidates were searched.
 
     Returns:
         The digest of each output.
 
     Raises:
-        RecordsError: The seeds were not tried on the same photos, `source` is of others, or a file is not what collect
-            wrote.
+        RecordsError: The seeds were not tried on the same photos, `source` is of others, the search was of other
+            candidates, or a file is not what its step wrote.
         LineageError: A model file carries no lineage.
     """
     photos = _read(source)
     starts = read(trainings)
     _check_records(photos, starts)
-    compared = compare(starts, photos["leaked"])
+    searched = searching.read(*search) if search else None
+    if searched:
+        searching.check(searched, starts)
+    compared = compare(starts, photos["leaked"], searched)
     pretrained = _read(next(iter(trainings)) / collected.PRETRAINED)
     lineages = [embedded(each[0].model) for start in compared.starts for each in start.tried]
     best, seeds = compared.best, compared.document["starts"][0]["seeds"]
@@ -145,12 +156,13 @@ def _labels(evaluation: Evaluation) -> tuple[list[int], list[int]]:
     return evaluation["labels"], evaluation["validation"]["labels"]
 
 
-def compare(starts: Sequence[Start], leaked: Sequence[int] = ()) -> Comparison:
+def compare(starts: Sequence[Start], leaked: Sequence[int] = (), search: Search | None = None) -> Comparison:
     """Choose by the validation photos, and say what the test photos say of it.
 
     Args:
         starts: From `read`.
         leaked: Places of the test photos of which train or validation has a copy.
+        search: What became of all candidates, where these were searched.
     """
     on_test = np.array([[right(each.evaluation) for each in start.trainings] for start in starts])
     held_out = [[right(each.evaluation["validation"]) for each in start.trainings] for start in starts]
@@ -165,7 +177,11 @@ def compare(starts: Sequence[Start], leaked: Sequence[int] = ()) -> Comparison:
     best = starts[choice.start].published()
     judged = verdict(starts, on_test, apart, choice)
     document: Results = {
-        "results": [each.result for start in starts for trained in start.tried for each in trained],
+        "results": [
+            *(each.result for start in starts for trained in start.tried for each in trained),
+            *searching.results(search),
+        ],
+        "search": searching.summary(search, starts),
         "starts": [start.summary() for start in starts],
         "best": {
             "switch_epoch": best.result["switch_epoch"],
@@ -190,7 +206,7 @@ def compare(starts: Sequence[Start], leaked: Sequence[int] = ()) -> Comparison:
     document["conclusion"] = conclusion(starts, choice.start, judged)
     if found := document["leaked"]:
         document["conclusion"] += f" {leaks.sentence(found, choice.start, document['photos']['test'])}"
-    return Comparison(document, choice.start, best, starts)
+    return Comparison(document, choice.start, best, starts, search)
 
 
 def right(answers: Evaluation | Answers) -> np.ndarray[Any, Any]:
@@ -204,6 +220,7 @@ def result(history: History, evaluation: Evaluation, seed: int) -> Result:
         "switch_epoch": history["switch_epoch"] or None,
         "learning_rate": history["learning_rate"] or None,
         "seed": seed,
+        "rung": None,
         "best_epoch": history["best_epoch"],
         "validation_accuracy": history["validation_accuracy"],
         "test_accuracy": evaluation["top_1"],

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from switchpoint.command.documents import About
     from switchpoint.command.documents import Run as Document
     from switchpoint.documents.lineage import Parameters
-    from switchpoint.documents.results import Result, StartResult
+    from switchpoint.documents.results import Eliminated, Result, StartResult
 
     PathLike = str | os.PathLike[str]
 
@@ -85,7 +85,7 @@ class Run(JupyterMixin):
         return self.document["parameters"]
 
     @property
-    def results(self) -> list[Result]:
+    def results(self) -> list[Result | Eliminated]:
         """A row a training, as `switchpoint runs --json` has it; empty unless the run succeeded."""
         return self.document["results"]
 

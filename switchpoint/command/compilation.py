@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kfp import compiler, dsl
+from kfp import compiler
 
-from pipeline import switchpoint
+from pipeline import shaped
 from switchpoint.command import profiles
 from switchpoint.provenance.digests import DEVICE, REGISTRY
 
@@ -19,8 +19,9 @@ def package(
     device: str | None = None,
     resume: str | None = None,
     uses: Sequence[str] = (),
+    search: str = "sweep",
 ) -> str:
-    """The compiled pipeline: equal code, profile, registry and device give equal text.
+    """The compiled pipeline: equal code, profile, registry, device and search give equal text.
 
     Args:
         profile: Where each step runs.
@@ -28,24 +29,16 @@ def package(
         device: `gpu` or `cpu` images; by default $SWITCHPOINT_DEVICE, or what the profile asks for.
         resume: Where trainings keep their state; by default what the profile says.
         uses: Addresses that its runs use: pods see the volume, or are told of the store, that one is in.
+        search: `sweep` or `halving`, which has more steps.
     """
     registry = os.environ.get(REGISTRY, "") if registry is None else registry
-    info = switchpoint.pipeline_spec.pipeline_info
     with (
         environment({REGISTRY: registry, DEVICE: device or os.environ.get(DEVICE) or profile.device}),
         profiles.using(profiles.for_run(profile, resume, uses)),
         tempfile.TemporaryDirectory() as directory,
     ):
-        # Traced anew: the decorated one has no placements, for it is what runs on this machine.
-        traced = dsl.pipeline(
-            switchpoint.pipeline_func,
-            name=info.name,
-            display_name=info.display_name,
-            description=info.description,
-            pipeline_config=switchpoint.pipeline_config,
-        )
         path = Path(directory, "pipeline.yaml")
-        compiler.Compiler().compile(traced, str(path))
+        compiler.Compiler().compile(shaped(search), str(path))
         return path.read_text(encoding="utf-8")
 
 
@@ -71,9 +64,10 @@ def compile_pipeline(
     device: str | None = None,
     resume: str | None = None,
     uses: Sequence[str] = (),
+    search: str = "sweep",
 ) -> None:
     """Write `package` to a file."""
-    text = package(profile, registry, device, resume, uses)
+    text = package(profile, registry, device, resume, uses, search)
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_name(f"part-{output.name}")
     temporary.write_text(text, encoding="utf-8")

@@ -7,7 +7,17 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from switchpoint.documents.lineage import Parameters
 from switchpoint.documents.records import Duplicates, LeftOut
-from switchpoint.documents.results import Apart, Best, Gain, Leaked, Result, StartResult, Verdict
+from switchpoint.documents.results import (
+    Apart,
+    Best,
+    Eliminated,
+    Gain,
+    Leaked,
+    Result,
+    SearchResult,
+    StartResult,
+    Verdict,
+)
 
 
 class RememberedFile(TypedDict):
@@ -33,15 +43,19 @@ class Step(TypedDict):
     interrupted or skipped; a cluster's also waiting (`why` says for what) or canceled, and there `node` is the
     workflow's; `pod` is that of a step that failed. `expected` of a planned step are the seconds that it would take
     with the machine for itself: see `switchpoint.command.runs.estimate`.
+    `rung` is of a search, from 1: a fine-tuning until that rung's end, or what halves it; None: to its end. In a plan
+    `at_most` counts steps that are alike but for their candidates: which ones go on in a search is not known yet.
     """
 
     name: str
     seed: int | None
     switch_epoch: int | None
     learning_rate: float | None
+    rung: NotRequired[int | None]
     state: str
     seconds: float | None
     why: NotRequired[str]
+    at_most: NotRequired[int]
     expected: NotRequired[float]
     expected_by: NotRequired[Literal["earlier runs", "rates"]]
     error: NotRequired[str | None]
@@ -72,7 +86,8 @@ class Run(TypedDict):
     state: str
     parameters: Parameters
     steps: list[Step]
-    results: list[Result]
+    results: list[Result | Eliminated]
+    search: NotRequired[SearchResult | None]
     starts: NotRequired[list[StartResult]]
     best: NotRequired[Best]
     verdict: NotRequired[Verdict]

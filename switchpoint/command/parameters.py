@@ -122,9 +122,9 @@ def config(kind: type[C], step: str, values: Mapping[str, Any]) -> C:
 
 
 def candidate(values: Mapping[str, Any], switch_epoch: int) -> Parameters:
-    """The parameters of one fine-tuning, for `config`: from an epoch, at the only learning rate that there is."""
+    """The parameters of one fine-tuning, for `config`: from an epoch, at the only learning rate, to its end."""
     (rate,) = values["finetune_learning_rate"]
-    return {**values, "switch_epoch": switch_epoch, "finetune_learning_rate": rate, "learning_rate": rate}
+    return {**values, "switch_epoch": switch_epoch, "finetune_learning_rate": rate, "learning_rate": rate, "rung": 0}
 
 
 def _argument_helps(docstring: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from switchpoint.command.podstore import Store
 from switchpoint.errors import ParameterError
 from switchpoint.provenance.digests import ROOT, STEPS, image
 from switchpoint.storage.s3_client import MINIO
-from switchpoint.training.resume import RESUME
+from switchpoint.training.states import RESUME
 
 DIRECTORY = ROOT / "k8s" / "profiles"
 CLAIM = r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?"

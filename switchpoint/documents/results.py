@@ -19,6 +19,7 @@ class Result(TypedDict):
     switch_epoch: int | None
     learning_rate: float | None
     seed: int
+    rung: None
     best_epoch: int
     validation_accuracy: float
     test_accuracy: float
@@ -27,6 +28,39 @@ class Result(TypedDict):
     diverged: bool
     model_digest: str
     seconds: float
+
+
+class Eliminated(TypedDict):
+    """A candidate of a search after its last rung, from 1: it went no further, and never saw the test photos."""
+
+    switch_epoch: int
+    learning_rate: float
+    seed: int
+    rung: int
+    best_epoch: int
+    validation_accuracy: float
+    test_accuracy: None
+    test_top_5: None
+    test_loss: None
+    diverged: bool
+    model_digest: str
+    seconds: float
+
+
+class RungResult(TypedDict):
+    """A rung of a search: it ended after so many epochs of fine-tuning, and of so many candidates so many went on."""
+
+    epochs: int
+    candidates: int
+    survivors: int
+
+
+class SearchResult(TypedDict):
+    """Epochs of fine-tuning that a search spent, with all seeds, and that a sweep of all candidates would spend."""
+
+    epochs: int
+    sweep_epochs: int
+    rungs: list[RungResult]
 
 
 class StartResult(TypedDict):
@@ -115,7 +149,8 @@ class Leaked(TypedDict):
 class Results(TypedDict):
     """report/results. `lineage` is in the file alone: it is of all else."""
 
-    results: list[Result]
+    results: list[Result | Eliminated]
+    search: SearchResult | None
     starts: list[StartResult]
     best: Best
     verdict: Verdict

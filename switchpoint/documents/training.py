@@ -48,6 +48,22 @@ class History(TypedDict):
     model_digest: str
 
 
+class Rung(TypedDict):
+    """A rung of a search: its trainings until that epoch, and who went on: pairs of switch epoch and learning rate."""
+
+    rung: int
+    until: int
+    histories: list[History]
+    survivors: list[tuple[int, float]]
+
+
+class Search(TypedDict):
+    """halve/search: the rungs so far; `epochs` is how long a fine-tuning is that goes to its end."""
+
+    epochs: int
+    rungs: list[Rung]
+
+
 class Pretrained(TypedDict):
     """transfer/pretrained: where the pretrained weights came from."""
 

@@ -10,43 +10,39 @@ result. KEY is a digest of all that decides the result, so another training neve
 
 The last state stays when a training has ended: KFP has its outputs only some time later, and a step killed in between
 does not train again. The command on this machine removes it when it has the outputs; elsewhere it goes after `DAYS`.
+So does the state that a rung of a search leaves (`goes_on`): the next rung goes on from it, or a later sweep.
 """
 
 import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
-import shutil
-import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
 from switchpoint.progress import say
 from switchpoint.provenance.digests import DIGEST, code_digest
 from switchpoint.training import writable
+from switchpoint.training.states import RESUME, Bucket, Directory
 
 if TYPE_CHECKING:
     import numpy as np
 
     Arrays = dict[str, np.ndarray[Any, Any]]
 
-# The environment variable that names ROOT; without it none is kept.
-RESUME = "SWITCHPOINT_RESUME"
 # The environment variable that names the run: whoever has its outputs removes the states that ended in it.
 RUN = "SWITCHPOINT_RUN"
 ENDED = "ended.json"
 DAYS = 7.0  # that the last state of a training that has ended is kept
 KEPT = 2  # should the newest state be torn, the one before is used
-BEAT = 10.0  # seconds between two signs of life in a bucket
-LEASE = 45.0  # seconds without one, after which a training in a bucket counts as dead
 
 
 class Resume:
@@ -59,7 +55,8 @@ class Resume:
             root: Directory, or address of a prefix in a bucket; None: nothing is kept.
         """
         self._root, self._step = root, ""
-        self._store: _Directory | _Bucket | None = None
+        self._until: int | None = None
+        self._store: Directory | Bucket | None = None
 
     @classmethod
     def from_environment(cls) -> "Resume":
@@ -74,7 +71,12 @@ class Resume:
         return cls(root)
 
     def open(
-        self, step: str, config: Any, inputs: Mapping[str, str], surroundings: Mapping[str, str] | None = None
+        self,
+        step: str,
+        config: Any,
+        inputs: Mapping[str, str],
+        surroundings: Mapping[str, str] | None = None,
+        until: int | None = None,
     ) -> None:
         """Take the lock of this training; when another process trains the same, go on without one.
 
@@ -83,17 +85,18 @@ class Resume:
             config: Its parameters, a dataclass; addresses are left out, `inputs` has the digests of what lies there.
             inputs: For each input its digest.
             surroundings: What computes it: see `switchpoint.training.surroundings`.
+            until: The epoch after which it stops for now, and another step goes on; None: it goes to its end.
 
         Raises:
             StorageError: The root can't be read or written.
         """
-        self._step = step
+        self._step, self._until = step, until
         if self._root is None:
             return
         parameters = {
             name: value
             for name, value in dataclasses.asdict(config).items()
-            if name not in ("weights", "weights_digest")
+            if name not in ("weights", "weights_digest", "rung")
         }
         made_of = [
             step,
@@ -104,9 +107,7 @@ class Resume:
         ]
         key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:32]
         store = (
-            _Bucket(f"{self._root}/{key}", step)
-            if addresses.is_remote(self._root)
-            else _Directory(Path(self._root, key))
+            Bucket(f"{self._root}/{key}", step) if addresses.is_remote(self._root) else Directory(Path(self._root, key))
         )
         _sweep(self._root)
         if store.lock():
@@ -124,7 +125,10 @@ class Resume:
         """The newest whole state, as it was given to `save`, or None."""
         import numpy as np
 
-        for name in sorted(self._store.names(), reverse=True) if self._store else ():
+        # Where the state has gone on already, this is trained once more: another history would be another result.
+        end = math.inf if self._until is None else self._until
+        names = sorted(self._store.names(), reverse=True) if self._store else []
+        for name in [name for name in names if _moment(name) <= (end, 0)]:
             data = self._store.read(name) if self._store else b""
             if hashlib.sha256(data).hexdigest() == name.removesuffix(".npz").rpartition("-")[2]:
                 with np.load(io.BytesIO(data)) as content:
@@ -172,7 +176,8 @@ class Resume:
             self._store = None
 
     def _end(self) -> None:
-        mark = {"step": self._step, "run": os.environ.get(RUN, ""), "ended": time.time()}
+        goes_on = self._until is not None
+        mark = {"step": self._step, "run": os.environ.get(RUN, ""), "ended": time.time(), "goes_on": goes_on}
         with suppress(OSError, StorageError):
             if self._store:
                 for old in sorted(self._store.names())[:-1]:
@@ -180,11 +185,17 @@ class Resume:
                 self._store.write(ENDED, json.dumps(mark).encode())
 
 
+def _moment(name: str) -> tuple[int, int]:
+    """How many epochs are over in the state of that name, and how many steps of the next one."""
+    _, epoch, _, step, _ = name.split("-")
+    return int(epoch), int(step)
+
+
 def forget(root: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Remove the states of trainings that have ended and whose mark (step, run, ended) is wanted, from a directory."""
+    """Remove the states of trainings that have ended and whose mark is wanted, from a directory."""
     for path in root.glob(f"*/{ENDED}"):
         with suppress(OSError, ValueError, LookupError, StorageError):
-            store = _Directory(path.parent)
+            store = Directory(path.parent)
             if wanted(json.loads(path.read_bytes())) and store.lock():
                 if path.exists():  # else it is being trained anew, or was
                     store.remove()
@@ -207,135 +218,3 @@ def _sweep(root: str) -> None:
             if f"{place}lock.json" not in uris and old(storage.read_json(mark)[0]):
                 for uri in (uri for uri in uris if uri.startswith(place)):
                     storage.delete(uri)
-
-
-class _Directory:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lock_path = path.with_name(f"{path.name}.lock")
-        self.lock_file: IO[str] | None = None
-
-    def lock(self) -> bool:
-        import fcntl
-
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            while True:
-                file = self.lock_path.open("a")
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    file.close()
-                    return False
-                with suppress(FileNotFoundError):
-                    # Whoever held it before may have removed it after it was opened here.
-                    if self.lock_path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                        self.lock_file = file
-                        break
-                file.close()
-            self.path.mkdir(exist_ok=True)
-            for part in self.path.glob("*.part"):
-                part.unlink()
-        except OSError as error:
-            raise StorageError(f"{RESUME} names {self.path.parent}, which can't be used: {error}") from error
-        return True
-
-    def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-
-    def unlock(self) -> None:
-        if self.lock_file is not None:
-            self.lock_path.unlink(missing_ok=True)
-            self.lock_file.close()
-
-    def names(self) -> list[str]:
-        return [path.name for path in self.path.glob("*.npz")]
-
-    def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
-
-    def write(self, name: str, data: bytes) -> None:
-        temporary = self.path / f"{name}.part"
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path / name)
-
-    def delete(self, name: str) -> None:
-        (self.path / name).unlink(missing_ok=True)
-
-
-class _Bucket:
-    """Below a prefix. A process that was killed can't unlock: its lock is dead when it has not changed for `LEASE`."""
-
-    def __init__(self, uri: str, step: str) -> None:
-        self.uri, self.step = uri, step
-        self.lock_uri = f"{uri}/lock.json"
-        self.owner = uuid.uuid4().hex
-        self.version: storage.Version = storage.NONE
-        self.ended = threading.Event()
-        self.lost = False
-
-    def lock(self) -> bool:
-        seen = storage.read_json(self.lock_uri)[1]
-        if seen:
-            threading.Event().wait(LEASE)
-            if storage.read_json(self.lock_uri)[1] not in (storage.NONE, seen):
-                return False
-        try:
-            self._sign(seen if storage.read_json(self.lock_uri)[1] else storage.NONE)
-        except StorageError:
-            owner = self._owner()
-            if owner is None:
-                raise
-            if owner != self.owner:  # else it was signed, and only the answer was lost
-                return False
-        threading.Thread(target=self._live, daemon=True).start()
-        return True
-
-    def _sign(self, version: storage.Version) -> None:
-        storage.write_json(self.lock_uri, {"owner": self.owner, "sign": uuid.uuid4().hex}, version)
-        if self._owner() != self.owner:
-            raise StorageError(f"{self.lock_uri} was taken by another process.")
-
-    def _owner(self) -> str | None:
-        """Whose the lock is; of an own one the version is noted, which the next sign replaces."""
-        value, version = storage.read_json(self.lock_uri)
-        if value is not None and value["owner"] == self.owner:
-            self.version = version
-        return None if value is None else str(value["owner"])
-
-    def _live(self) -> None:
-        while not self.ended.wait(BEAT):
-            try:
-                self._sign(self.version)
-            except StorageError as error:
-                # It may have been written all the same: then the lock has a version that is not known yet.
-                with suppress(StorageError):
-                    if self._owner() != self.owner:
-                        self.lost = True
-                        say(self.step, f"no states are saved any more: {error}")
-                        return
-
-    def unlock(self) -> None:
-        self.ended.set()
-        if not self.lost:
-            with suppress(StorageError):
-                if self._owner() == self.owner:  # cut off for long enough, it is another's
-                    storage.delete(self.lock_uri)
-
-    def names(self) -> list[str]:
-        found = (item.name.rpartition("/")[2] for item in storage.listing(f"{self.uri}/"))
-        return [name for name in found if name.endswith(".npz")]
-
-    def read(self, name: str) -> bytes:
-        return storage.read_bytes(f"{self.uri}/{name}")[0] or b""
-
-    def write(self, name: str, data: bytes) -> None:
-        if not self.lost:
-            storage.write_bytes(f"{self.uri}/{name}", data, "application/octet-stream")
-
-    def delete(self, name: str) -> None:
-        if not self.lost:
-            storage.delete(f"{self.uri}/{name}")

@@ -93,7 +93,7 @@ class State:
         """Say where it goes on, if it does."""
         if self.training.rows or self.step:
             where = f", step {self.step}/{steps}" if self.step else ""
-            say(name, f"goes on after epoch {len(self.training.rows)}{where}: an earlier run was interrupted")
+            say(name, f"goes on after epoch {len(self.training.rows)}{where}: an earlier step trained that")
 
     def save(self, step: int, elapsed: float) -> None:
         """Keep it where it outlives this process: after `step` steps of an epoch, 0 = after the epoch before."""

@@ -12,6 +12,7 @@ import numpy as np
 from components.collect.step import CollectConfig, Trained, collect
 from components.evaluate.corruptions import CORRUPTIONS, STRENGTHS
 from components.evaluate.measures import calibration, confused_pairs, most_confused, per_class
+from components.halve.step import HalveConfig, halve
 from components.report.step import Outputs, ReportConfig, compare, read, report
 from switchpoint.command.parameters import meanings
 from switchpoint.documents.evaluation import Robustness
@@ -158,6 +159,7 @@ class Study:
         self.left_out, self.duplicates = 0, dict[str, int]()
         self.leaked: list[int] = []
         self.records = "r" * 64  # their digest
+        self.search: tuple[Path, str] | None = None  # what halve wrote, and its digest
 
     def add(
         self, switch_epoch: int, accuracies: list[float], test: float, seed: int = 1, rate: float = RATE, **changes: Any
@@ -179,6 +181,19 @@ class Study:
         write_evaluation(files.evaluation, switch_epoch, seed, self.classes, test, self.photos_a_class, rate, **more)
         self.inputs[seed, switch_epoch, rate] = Trained(files, ("", digest_of(switch_epoch, seed, rate)), {})
         return self.wrote(switch_epoch, seed, rate)
+
+    def searched(self, *rungs: dict[tuple[int, float], list[float]], epochs: int = 10) -> "Study":
+        """A search of seed 1: of each rung's candidates the validation accuracies until its end."""
+        for number, rung in enumerate(rungs, 1):
+            found = {}
+            for (switch_epoch, rate), accuracies in rung.items():
+                path = self.directory / f"rung-{number}-{switch_epoch}-{rate}"
+                write_history(path, switch_epoch, 1, accuracies, rate)
+                found[path] = json_digest(json.loads(path.read_text()), "seconds")
+            before, written = self.search and self.search[0], self.directory / f"search-{number}"
+            config = HalveConfig(rung=number, epochs=epochs, seed=1)
+            self.search = written, halve(found, before, written, config).digest
+        return self
 
     def files(self, switch_epoch: int, seed: int = 1, rate: float = RATE) -> Files:
         """Of a training, where its steps wrote them."""
@@ -221,7 +236,7 @@ class Study:
         counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
         counts |= {"dropped": 0, "leaked": self.leaked}
         source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, "records": self.records, **counts}))
-        self.digests = report(trainings, source, outputs, ReportConfig(meanings()))
+        self.digests = report(trainings, source, outputs, ReportConfig(meanings()), self.search)
         return outputs.page.read_text(), json.loads(outputs.results.read_text()), outputs.model.read_bytes()
 
 

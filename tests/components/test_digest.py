@@ -14,7 +14,7 @@ from components.digest.step import DigestConfig, candidates, digest
 from switchpoint import addresses, storage
 from switchpoint.command.parameters import resolve, with_digests
 from switchpoint.data import sources
-from switchpoint.errors import DatasetError
+from switchpoint.errors import DatasetError, ParameterError
 from switchpoint.provenance.digests import ROOT
 
 Make = Callable[..., Path]
@@ -28,7 +28,9 @@ def mounted(folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def taken(dataset: str, asked: str = "", weights: str = "imagenet", weights_digest: str = "") -> tuple[str, str]:
-    found = digest(DigestConfig(dataset, asked, "efficientnet_lite0", weights, weights_digest, [1], [0.1]))
+    found = digest(
+        DigestConfig(dataset, asked, "efficientnet_lite0", weights, weights_digest, [1], [1], [0.1], "sweep", "sweep")
+    )
     return found.of_dataset, found.of_weights
 
 
@@ -37,6 +39,13 @@ def test_every_switch_epoch_is_tried_with_every_learning_rate_in_an_order_of_the
     assert [tuple(each.values()) for each in candidates([4.0, 1, 1], [3e-4, 1e-4])] == [  # type: ignore[list-item]
         (1, 1e-4), (1, 3e-4), (4, 1e-4), (4, 3e-4),
     ]  # fmt: skip
+
+
+def test_a_pipeline_of_another_search_is_refused() -> None:
+    """ "Clone run" in the UI can change the parameter, and not the steps."""
+    given = DigestConfig("sample", "d" * 64, "efficientnet_lite0", "none", "e", [1], [1], [0.1], "halving", "sweep")
+    with pytest.raises(ParameterError, match="search='halving', but this pipeline was compiled for 'sweep'"):
+        digest(given)
 
 
 def test_what_is_given_is_handed_on_and_nothing_is_looked_at() -> None:
@@ -122,11 +131,15 @@ def test_the_component_gives_kfp_both_digests(folder: Make, tmp_path: Path) -> N
                 "weights_digest": "",
                 "switch_epochs": [1, 2],
                 "learning_rates": [1],
+                "seeds": [3, 2],
+                "search": "halving",
+                "shape": "halving",
             }
         },
         "outputs": {
             "parameters": {
-                name: {"outputFile": str(tmp_path / name)} for name in ("of_dataset", "of_weights", "candidates")
+                name: {"outputFile": str(tmp_path / name)}
+                for name in ("of_dataset", "of_weights", "candidates", "first_seed")
             },
             "artifacts": {"digests": {"artifacts": [{"name": "digests", "uri": str(tmp_path / "digests")}]}},
             "outputFile": str(tmp_path / "executor_output.json"),
@@ -144,6 +157,7 @@ def test_the_component_gives_kfp_both_digests(folder: Make, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "executor_output.json").read_text())["parameterValues"]
     assert written.pop("candidates") == [{"switch_epoch": epoch, "learning_rate": 1.0} for epoch in (1, 2)]
+    assert written.pop("first_seed") == 2
     assert tuple(written.values()) == taken(values["dataset"], weights="none")
     digests = json.loads((tmp_path / "digests").read_text())
     assert digests == {"dataset_digest": written["of_dataset"], "weights_digest": written["of_weights"]}

@@ -260,6 +260,45 @@ def test_of_several_seeds_the_rate_is_that_with_the_best_mean(tmp_path: Path) ->
     assert len(results["results"]) == 3 * 3
 
 
+def searched(directory: Path) -> Study:
+    """Four starts at two rates; two candidates are left."""
+    first = {(epoch, rate): [0.5, 0.5 + epoch / 50 + 10 * rate] for epoch in (1, 2, 3, 4) for rate in (1e-4, RATE)}
+    second = {key: [*values, 0.6, 0.61, 0.6 + key[0] / 50] for key, values in first.items() if key[0] > 2}
+    study = Study(directory).add(0, rising(0.4, 0.6, 4), 0.6)
+    study.add(4, [*second[4, 1e-4], *rising(0.68, 0.7, 5)], 0.66, rate=1e-4)
+    return study.add(4, [*second[4, RATE], *rising(0.69, 0.75, 5)], 0.7).searched(first, second)
+
+
+def test_a_search_says_what_it_spent_and_who_was_eliminated_when(tmp_path: Path) -> None:
+    page, results, _ = searched(tmp_path).report()
+    assert results["search"] == {
+        "epochs": 4 * 2 + 2 * 5 + 2 * 10,
+        "sweep_epochs": 8 * 10,
+        "rungs": [
+            {"epochs": 2, "candidates": 8, "survivors": 4},
+            {"epochs": 5, "candidates": 4, "survivors": 2},
+        ],
+    }
+    assert [(row["switch_epoch"], row["learning_rate"], row["rung"]) for row in results["results"]] == [
+        (None, None, None), (4, 1e-4, None), (4, RATE, None),
+        (1, 1e-4, 1), (1, RATE, 1), (2, 1e-4, 1), (2, RATE, 1), (3, 1e-4, 2), (3, RATE, 2),
+    ]  # fmt: skip
+    lost = [row for row in results["results"] if row["rung"]]
+    assert {row[name] for row in lost for name in ("test_accuracy", "test_top_5", "test_loss")} == {None}
+    assert [row["switch_epoch"] for row in results["starts"]] == [None, 4]
+    text = unescape(re.sub("<[^>]+>", "", page)).replace("\N{NO-BREAK SPACE}", " ")
+    assert "spent 38 epochs of fine-tuning; a sweep of all candidates would\nspend 80" in text
+    assert "after epoch 2, 4 of 8 went on; after epoch 5, 2 of 4 went on" in text
+    grid = page.split('<table class="grid">')[1].split("</table>")[0]
+    assert grid.count("eliminated after 2") == 4 and grid.count("eliminated after 5") == 2
+
+
+def test_a_search_of_other_candidates_is_refused(tmp_path: Path) -> None:
+    study = searched(tmp_path).add(3, [0.6], 0.6)
+    with pytest.raises(RecordsError, match=r"trained to its end is .*epoch 3"):
+        study.report()
+
+
 def test_with_one_learning_rate_there_is_no_grid(tmp_path: Path) -> None:
     page, _, _ = Study(tmp_path).add(0, [0.5], 0.5).add(1, [0.6], 0.6).report()
     assert 'class="grid"' not in page and "Learning rate</th>" not in page.split("<tbody>")[0]

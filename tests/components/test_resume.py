@@ -71,6 +71,30 @@ def test_transfer_on_features_goes_on_with_the_same_views(
         assert train(small_records, tmp_path, config, kept) == whole
 
 
+def test_rungs_are_beginnings_of_the_training_that_ends_with_the_same_model(
+    small_records: Path, transferred: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the state that the rung before left, without it, and where the training has gone on already."""
+    config = replace(FINETUNE, epochs=5)
+    whole = tune(small_records, transferred, tmp_path / "whole", config)
+
+    def rung(number: int, place: str) -> dict[str, str]:
+        with Resume(str(tmp_path / "resume")) as kept:
+            return tune(small_records, transferred, tmp_path / place, replace(config, rung=number), kept)
+
+    rung(1, "first")
+    assert len(history(tmp_path / "first")["epochs"]) == 1
+    second = rung(2, "second")
+    assert "goes on after epoch 1:" in capsys.readouterr().out
+    assert rung(0, "end") == whole
+    assert "goes on after epoch 3:" in capsys.readouterr().out
+    rows = [history(tmp_path / place)["epochs"] for place in ("first", "second", "end")]
+    assert rows[2][:3] == rows[1] and rows[1][:1] == rows[0]
+    assert states(tmp_path / "resume")[-1].startswith("epoch-0005")
+    assert rung(2, "late") == second  # a state beyond its end is no state of it
+    assert "goes on" not in capsys.readouterr().out
+
+
 def test_fine_tuning_stops_in_the_middle_of_an_epoch_and_goes_on_there(
     small_records: Path, transferred: Path, finetuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,8 @@ import yaml
 
 from switchpoint.errors import StorageError
 from switchpoint.provenance.digests import ROOT
-from switchpoint.training.resume import RESUME, Resume
+from switchpoint.training.resume import Resume
+from switchpoint.training.states import RESUME
 
 
 @dataclass

@@ -80,7 +80,8 @@ def submit(
     submission.check_names(experiment, service_account)
     if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
-    text = package(loaded, registry, device, resume, (pipeline_root or "", values["dataset"], values["weights"]))
+    uses = pipeline_root or "", values["dataset"], values["weights"]
+    text = package(loaded, registry, device, resume, uses, values["search"])
     kubeflow = Cluster(**connection)
     started = submission.submit(
         kubeflow, values, text, profile=loaded.name, commit=store.commit(),

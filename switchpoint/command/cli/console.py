@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 
 
 def title(step: Step, loops: Loops) -> str:
-    """A step's name, its switch epoch when it has one, and its learning rate and seed where the run has several."""
+    """A step's name, its switch epoch and rung if it has any, its learning rate and seed where the run has several."""
     name = step["name"] if step["switch_epoch"] is None else f"{step['name']} {step['switch_epoch']}"
     if step["learning_rate"] is not None and several(loops, RATES):
         name += f" at {step['learning_rate']:g}"
+    if rung := step.get("rung"):
+        name += f", rung {rung}"
     return name + f", seed {step['seed']}" * (step["seed"] is not None and several(loops, "seeds"))
 
 
@@ -44,7 +46,12 @@ def label(step: Step, loops: Loops) -> str:
 
 def width(loops: Loops) -> int:
     """Of a column of steps' names, in characters."""
-    return 14 + len(" at 0.0003") * several(loops, RATES) + len(", seed 10") * several(loops, "seeds")
+    parts = {
+        " at 0.0003": several(loops, RATES),
+        ", rung 1": loops.get("search") == "halving",
+        ", seed 10": several(loops, "seeds"),
+    }
+    return 14 + sum(len(part) for part, there in parts.items() if there)
 
 
 def words(step: Step, digits: int = 1) -> str:
@@ -180,7 +187,8 @@ def steps_table(steps: list[Step], loops: Loops) -> Table:
     table = Table("step", "state", "why", "about")
     for step in steps:
         about = quantities.lasting(step["expected"]) if "expected" in step else ""
-        table.add_row(title(step, loops), step["state"], Text(step["why"]), about)  # it may name files
+        name = title(step, loops) + (f", at most {step['at_most']}" if "at_most" in step else "")
+        table.add_row(name, step["state"], Text(step["why"]), about)  # it may name files
     return table
 
 

@@ -21,6 +21,7 @@ TITLES = {
     "prepare": "Prepare the photos",
     "transfer": "Transfer learning",
     "finetune": "Fine-tune",
+    "halve": "Halve",
     "evaluate": "Evaluate",
     "collect": "Collect",
     "report": "Report",
@@ -147,11 +148,18 @@ def place(step: Step, parameters: Mapping[str, Any]) -> str:
     """Where the UI's graph has a step; rounds of a loop go by place, from 0."""
     from switchpoint.command.runs.steps import rounds
 
-    candidates, seeds = rounds(parameters), parameters.get("seeds", [])
-    alone = step["name"] == "evaluate" and step["switch_epoch"] is None
+    candidates, seeds, searches = rounds(parameters), parameters.get("seeds", []), parameters.get("search") == "halving"
+    alone = step["name"] == "evaluate" and step["switch_epoch"] is None and not searches
     way = ["Evaluate transfer alone" if alone else TITLES[step["name"]]]
-    if (candidate := (step["switch_epoch"], step["learning_rate"])) in candidates:
+    candidate = step["switch_epoch"] or 0, step["learning_rate"] or 0.0
+    if rung := step.get("rung"):
+        way[0] += f", rung {rung}"
+        known = [f"for-loop-1.{candidates.index(candidate)}"] if candidate in candidates else []
+        loop = [f"rung {rung}", "OPEN SUB-DAG", *known]
+        return ", ".join([*loop, *way] if step["name"] == "finetune" else way)
+    if candidate in candidates and not searches:
         way = ["for each candidate", "OPEN SUB-DAG", f"for-loop-2.{candidates.index(candidate)}", *way]
     if step["seed"] in seeds:
-        way = ["for each seed", "OPEN SUB-DAG", f"for-loop-1.{seeds.index(step['seed'])}", "OPEN SUB-DAG", *way]
+        loops = 3 if searches else 1  # the rungs' come first
+        way = ["for each seed", "OPEN SUB-DAG", f"for-loop-{loops}.{seeds.index(step['seed'])}", "OPEN SUB-DAG", *way]
     return ", ".join(way)

@@ -104,7 +104,9 @@ class Cluster(Connection):
         """The steps that have begun, and why the run itself waits, if it does."""
         tasks = (run.run_details.task_details if run.run_details else None) or []
         nodes = of_workflow(self.workflow(run.run_id)) if tasks else []
-        found = steps(nodes or of_tasks(tasks), rounds(parameters_of(run)), numbers(run, "seeds"))
+        given = parameters_of(run)
+        search = str(given.get("search", "sweep"))
+        found = steps(nodes or of_tasks(tasks), rounds(given), numbers(run, "seeds"), search)
         if state(run) == "canceled":  # Argo has a step that was ended as one that failed
             for step in found:
                 step["state"] = "canceled" if step["state"] == "failed" else step["state"]

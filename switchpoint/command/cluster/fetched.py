@@ -48,8 +48,8 @@ def best(cluster: Cluster, run: Run, pipeline_root: str | None, directory: Path)
     outputs = {"prepare": {"records": str(kept["records"])}, "report": {"results": str(kept["results"])}}
     document = cluster.document(run, with_steps=False)
     document["steps"] = [
-        {"name": step, "seed": None, "switch_epoch": None, "learning_rate": None, "state": "ran", "seconds": None,
-         "image": image, "outputs": outputs.get(step, {})}
+        {"name": step, "seed": None, "switch_epoch": None, "learning_rate": None, "state": "ran",
+         "seconds": None, "image": image, "outputs": outputs.get(step, {})}
         for step, image in rerun.images(cluster.spec(run)).items()
     ]  # fmt: skip
     # Those that the run was given may be empty: what it found is in the model.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from switchpoint.command.runs.steps import rounds
 from switchpoint.errors import ParameterError
+from switchpoint.training.rungs import left
 
 if TYPE_CHECKING:
     from switchpoint.documents.lineage import Parameters
@@ -33,8 +34,11 @@ ARGUMENT = 128 * 1024 - 1  # bytes of one argument: Linux, MAX_ARG_STRLEN
 # trainings in it: so many bytes, and so many addresses that begin with the pipeline root; test_limits.py counts them.
 COLLECT, COLLECT_ROOTS = 6_600, 5
 EACH_EPOCH, EACH_EPOCH_ROOTS = 2_900, 3
-REPORT, REPORT_ROOTS = 7_400, 4
+REPORT, REPORT_ROOTS = 7_800, 4
 EACH_SEED, EACH_SEED_ROOTS, EACH_TRAINING = 700, 1, 270
+# A search's halving takes a history of each candidate; report one artifact more, whose lineage names them.
+HALVE, HALVE_ROOTS, EACH_HALVED, EACH_HALVED_ROOTS = 1_450, 2, 1_150, 1
+SEARCH, SEARCH_ROOTS, EACH_SEARCHED = 800, 1, 90
 # Where a cluster keeps artifacts that nobody named a place for; an own default may be longer than Kubeflow's.
 ROOT = "minio://mlpipeline/v2/artifacts"
 
@@ -86,9 +90,15 @@ def check_arguments(values: Parameters, pipeline_root: str | None) -> None:
     Raises:
         ParameterError: There are too many fine-tunings or seeds for so long a pipeline root.
     """
-    root, tuned, seeds = pipeline_root or ROOT, len(rounds(values)), len(values["seeds"])
-    _check_count("switch_epochs × finetune_learning_rate", tuned, collected(0, root), collected(1, root))
-    _check_count("seeds", seeds, reported(0, tuned, root), reported(1, tuned, root))
+    root, tried, seeds = pipeline_root or ROOT, len(rounds(values)), len(values["seeds"])
+    name, searched = "switch_epochs × finetune_learning_rate", 0
+    if values["search"] == "halving":
+        _check_count(name, tried, halved(0, root), halved(1, root))
+        tuned, searched = left(left(tried)), tried
+    else:
+        _check_count(name, tried, collected(0, root), collected(1, root))
+        tuned = tried
+    _check_count("seeds", seeds, reported(0, tuned, root, searched), reported(1, tuned, root, searched))
 
 
 def _check_count(name: str, given: int, without: int, with_one: int) -> None:
@@ -106,7 +116,13 @@ def collected(epochs: int, root: str) -> int:
     return COLLECT + EACH_EPOCH * epochs + (COLLECT_ROOTS + EACH_EPOCH_ROOTS * epochs) * len(root.encode())
 
 
-def reported(seeds: int, epochs: int, root: str) -> int:
-    """Bytes of report's longest argument, at most."""
+def halved(candidates: int, root: str) -> int:
+    """Bytes of halve's longest argument, at most."""
+    return HALVE + EACH_HALVED * candidates + (HALVE_ROOTS + EACH_HALVED_ROOTS * candidates) * len(root.encode())
+
+
+def reported(seeds: int, epochs: int, root: str, searched: int = 0) -> int:
+    """Bytes of report's longest argument, at most; `searched` counts the candidates of a search."""
     each = EACH_SEED + EACH_TRAINING * (epochs + 1)
-    return REPORT + each * seeds + (REPORT_ROOTS + EACH_SEED_ROOTS * seeds) * len(root.encode())
+    search = SEARCH + EACH_SEARCHED * searched + SEARCH_ROOTS * len(root.encode()) if searched else 0
+    return REPORT + search + each * seeds + (REPORT_ROOTS + EACH_SEED_ROOTS * seeds) * len(root.encode())

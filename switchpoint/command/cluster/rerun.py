@@ -17,7 +17,7 @@ from switchpoint.command.errors import ClusterError
 from switchpoint.command.runs import store as runs
 from switchpoint.errors import ParameterError
 from switchpoint.provenance.digests import CACHED_STEPS, STEPS, code_digest
-from switchpoint.training.resume import RESUME
+from switchpoint.training.states import RESUME
 
 if TYPE_CHECKING:
     from switchpoint.documents.lineage import Parameters
@@ -79,10 +79,10 @@ def look_at(cluster: Cluster, run: Run) -> Earlier:
         registry=next((match["registry"] or "" for match in found.values()), ""),
         device=device,
         resume=_resume(spec),
-        changed=[
+        changed=[  # a sweep has no step that halves
             step
             for step in CACHED_STEPS
-            if step not in found or found[step]["digest"] != code_digest(step, device)[:16]
+            if (found[step]["digest"] != code_digest(step, device)[:16] if step in found else step != "halve")
         ],
         profile=tags.get("profile"),
         commit=tags.get("commit"),
@@ -120,11 +120,12 @@ def submit(
     other_code = bool(earlier.changed) or earlier.names != values.keys()
     if other_code and not allow_code_change:
         raise ClusterError(code_change(run.run_id, earlier))
+    other_shape = values["search"] != earlier.parameters.get("search", values["search"])
     mounted = "dataset" in changes and addresses.is_volume(values["dataset"])  # perhaps another than the run's
     # Pods that did not read the store of an installation as shipped were not told how to reach it.
     to_store = any(str(changes.get(kind, "")).startswith("minio://") for kind in ("dataset", "weights"))
     if (
-        not (other_code or profile or registry or device or resume or mounted or to_store)
+        not (other_code or profile or registry or device or resume or mounted or to_store or other_shape)
         and run.pipeline_version_reference
     ):
         said = describe(values, earlier.profile or "unknown", earlier.commit, again=run.run_id)
@@ -139,6 +140,7 @@ def submit(
         device or (None if profile else earlier.device),
         resume or loaded.resume or earlier.resume,
         (root, str(values["dataset"]), str(values["weights"])),
+        str(values["search"]),
     )
     commit = runs.commit()
     uploaded = version(cluster, text, loaded.name, commit)
@@ -156,11 +158,13 @@ def code_change(run_id: str, earlier: Earlier) -> str:
     commit = f" (commit {earlier.commit})" if earlier.commit else ""
     return (
         f"The code of {', '.join(earlier.changed)} is not what run {run_id} had{commit}. With today's code these steps "
-        f"would run again, for every seed and switch epoch: {', '.join(downstream(earlier.changed))}. "
+        f"would run again, for every seed and switch epoch: {', '.join(downstream(earlier))}. "
         "Pass --allow-code-change to do that (after `make images`), or check out that run's code."
     )
 
 
-def downstream(changed: list[str]) -> list[str]:
+def downstream(earlier: Earlier) -> list[str]:
     """The steps that run again when some changed: these, and all that read what they make."""
-    return [step for step in CACHED_STEPS if changed and STEPS.index(step) >= min(map(STEPS.index, changed))]
+    there = [step for step in CACHED_STEPS if step != "halve" or earlier.parameters.get("search") == "halving"]
+    changed = list(map(STEPS.index, earlier.changed))
+    return [step for step in there if changed and STEPS.index(step) >= min(changed)]

@@ -49,7 +49,7 @@ def read(
                 base = found.rpartition("/")[0]
                 found_at = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
                 # An older pipeline's report has no verdict.
-                told = ("results", "starts", "best", "verdict", "differences", "leaked", "conclusion")
+                told = ("results", "search", "starts", "best", "verdict", "differences", "leaked", "conclusion")
                 return {key: content[key] for key in told if key in content} | found_at
         except StorageError as error:
             raise ClusterError(f"{error} {seen}") from error

@@ -16,7 +16,7 @@ import datetime
 import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from switchpoint.command.runs.steps import order
@@ -41,6 +41,8 @@ _STATES = {
 }
 # No pod starts, trains and ends in that time: where nothing else tells, such a task was cached.
 INSTANT = 2  # seconds
+# A search's tasks, by rung: the numbers are KFP's, in the order in which pipeline.py has them.
+RUNGS = {"finetune": 1, "finetune-2": 2, "halve": 1, "halve-2": 2}
 # What a pod says that is about to run; nobody has to do anything about it.
 _STARTING = ("", "ContainerCreating", "PodInitializing")
 
@@ -126,16 +128,23 @@ def of_tasks(tasks: Iterable[Any]) -> list[Node]:
     ]
 
 
-def steps(nodes: list[Node], candidates: list[tuple[int, float]], seeds: list[int]) -> list[Step]:
+def steps(
+    nodes: list[Node], candidates: list[tuple[int, float]], seeds: list[int], search: str = "sweep"
+) -> list[Step]:
     """The run's steps that have begun, the way the data goes.
+
+    A search's rounds go by place among those that the rung before left, which a workflow does not say: of later rungs,
+    and of what comes after the search, switch epochs are not known.
 
     Args:
         nodes: Of the run's workflow.
         candidates: The run's, as `runs.steps.rounds` gives them: the rounds of a loop go by place.
         seeds: The run's, in the run's own order.
+        search: The run's: it decides which task is which step.
     """
     by_id = {node.id: node for node in nodes}
-    rounds = _rounds(nodes, by_id)
+    rungs = RUNGS if search == "halving" else {}
+    rounds = _rounds(nodes, by_id, rungs)
     drivers: dict[tuple[str, Rounds], Node] = {}
     result: dict[tuple[str, Rounds, str], Step] = {}
     for node in nodes:
@@ -153,16 +162,23 @@ def steps(nodes: list[Node], candidates: list[tuple[int, float]], seeds: list[in
             for key in found_steps:
                 del result[key]
             result[task, number, driver.id] = blocked
-    named: list[Step] = [
-        {
-            **step,
-            "name": task.split("-")[0],
-            "seed": _of(of_seeds, seeds),
-            "switch_epoch": _of(of_candidates, [epoch for epoch, _ in candidates]),
-            "learning_rate": _of(of_candidates, [rate for _, rate in candidates]),
-        }
-        for (task, (of_seeds, of_candidates), _), step in result.items()
-    ]
+    first = min(seeds, default=None)
+    named: list[Step] = []
+    for (task, (of_seeds, of_candidates), _), step in result.items():
+        if rungs and task == "transfer-2" and _of(of_seeds, seeds) == first:
+            continue  # the search has it, and here it comes from the cache
+        rung = rungs.get(task)
+        known = candidates if not rungs or rung == 1 else []
+        named.append(
+            {
+                **step,
+                "name": task.split("-")[0],
+                "seed": first if rung or (rungs and task == "transfer") else _of(of_seeds, seeds),
+                "switch_epoch": _of(of_candidates, [epoch for epoch, _ in known]),
+                "learning_rate": _of(of_candidates, [rate for _, rate in known]),
+                "rung": rung,
+            }
+        )
     return sorted(named, key=order)
 
 
@@ -170,9 +186,15 @@ def _of(number: int | None, values: list[N]) -> N | None:
     return values[number] if number is not None and number < len(values) else None
 
 
-def _rounds(nodes: list[Node], by_id: dict[str, Node]) -> dict[str, Rounds]:
+def _rounds(nodes: list[Node], by_id: dict[str, Node], rungs: Mapping[str, int]) -> dict[str, Rounds]:
     """In which round of the loop over seeds each node is, and in which of the loop over candidates inside it."""
     numbers = {node.id: int(found[1]) for node in nodes if (found := _ROUND.fullmatch(node.name))}
+    searched: dict[str, Rounds] = {}
+    for node, number in [*numbers.items()] if rungs else []:
+        near = list(_below(by_id[node], by_id, "halve", "collect", "report"))
+        if any(below.name.removesuffix("-driver") in rungs for below in near):
+            del numbers[node]
+            searched |= {below.id: (None, number) for below in near}
     whole = {node: {below.id for below in _below(by_id[node], by_id, "report")} for node in numbers}
     inner = {node for inside in whole.values() for node in inside & numbers.keys()}
     rounds: dict[str, Rounds] = {
@@ -181,7 +203,7 @@ def _rounds(nodes: list[Node], by_id: dict[str, Node]) -> dict[str, Rounds]:
     for node in inner:
         for below in _below(by_id[node], by_id, "collect", "report"):
             rounds[below.id] = (rounds[node][0], numbers[node])
-    return rounds
+    return rounds | searched
 
 
 def _step(node: Node, by_id: dict[str, Node]) -> Step:
@@ -200,8 +222,8 @@ def _step(node: Node, by_id: dict[str, Node]) -> Step:
 def _made(node: Node, state: str) -> Step:
     seconds = node.seconds if state in ("ran", "failed") else None
     return {
-        "name": "", "seed": None, "switch_epoch": None, "learning_rate": None, "state": state, "seconds": seconds,
-        "node": node.id,
+        "name": "", "seed": None, "switch_epoch": None, "learning_rate": None, "rung": None, "state": state,
+        "seconds": seconds, "node": node.id,
     }  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from kfp import local
 
 from switchpoint.data.sources import table
 from switchpoint.storage.s3_client import MINIO
-from switchpoint.training.resume import RESUME, RUN
+from switchpoint.training.resume import RUN
+from switchpoint.training.states import RESUME
 
 
 def runner(parameters: dict[str, Any]) -> local.DockerRunner:

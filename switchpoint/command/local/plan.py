@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kfp import dsl
 
@@ -14,7 +14,8 @@ from switchpoint.command.local.orchestrator import orchestrate
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
 from switchpoint.command.runs.estimate import expect
-from switchpoint.command.runs.steps import order
+from switchpoint.command.runs.steps import order, place
+from switchpoint.training.rungs import left
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
@@ -38,8 +39,21 @@ def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess
         # LocalCache would make the directory, and a plan leaves nothing behind.
         usable = cache_directory if cache_directory.exists() else Path(empty)
         orchestrate(parameters, runs_directory, usable, runner, planner, writes=False, verify=verify)
-    expect(planner.steps, parameters, planner.earlier)
-    return sorted(planner.steps, key=order)
+    steps = _alike(planner.steps)
+    expect(steps, parameters, planner.earlier)
+    return sorted(steps, key=order)
+
+
+def _alike(steps: list[Step]) -> list[Step]:
+    """Steps of candidates that are not known yet as one, which says how many there are at most."""
+    known = [step for step in steps if (step["switch_epoch"] or 0) >= 0]
+    unknown: dict[Any, Step] = {}
+    for step in steps:
+        if step not in known:
+            alike: Step = {**step, "switch_epoch": None, "learning_rate": None}
+            first = unknown.setdefault(place(alike), {**alike, "at_most": 0})
+            first["at_most"] += 1
+    return known + list(unknown.values())
 
 
 class _Planner:
@@ -51,7 +65,12 @@ class _Planner:
 
     def execute(self, task: Task) -> Outputs:
         task.step["why"] = task.broken or explain(task.step, self.earlier)
-        return {name: dsl.Artifact(name=name, uri=f"planned://{uuid.uuid4()}") for name in task.outputs}
+        made: Outputs = {name: dsl.Artifact(name=name, uri=f"planned://{uuid.uuid4()}") for name in task.outputs}
+        if task.step["name"] == "halve":
+            # Who goes on is known when they were trained: until then negative numbers stand for them.
+            count = left(len(task.step["inputs"]["histories"]))
+            made["survivors"] = [{"switch_epoch": -number, "learning_rate": 0.0} for number in range(count, 0, -1)]
+        return made
 
     def took(self, step: Step) -> None:
         """Nothing is written down."""

@@ -25,7 +25,8 @@ from switchpoint.command.runs.results import fill_in
 from switchpoint.command.runs.steps import log_name, order, place
 from switchpoint.errors import ParameterError
 from switchpoint.training import writable
-from switchpoint.training.resume import RESUME, RUN, forget
+from switchpoint.training.resume import RUN, forget
+from switchpoint.training.states import RESUME
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import About, Run, Step
@@ -113,7 +114,9 @@ def _forget_states(states: Path, documents: list[Run]) -> None:
 
     def cached(mark: dict[str, Any]) -> bool:
         steps = [step for step in runs.get(mark["run"], []) if step["name"] == mark["step"]]
-        return bool(steps) and all(step["state"] in ("ran", "cached", "skipped") for step in steps)
+        return (
+            not mark["goes_on"] and bool(steps) and all(step["state"] in ("ran", "cached", "skipped") for step in steps)
+        )
 
     forget(states, cached)
 
@@ -209,7 +212,7 @@ class _Run:
         self.steps += [
             {**step, "state": "skipped", "seconds": None, "inputs": {}, "outputs": {}}  # they were planned, not made
             for step in expected
-            if place(step) not in seen
+            if place(step) not in seen and "at_most" not in step
         ]
         self.steps = self.document["steps"] = sorted(self.steps, key=order)
         self.document["ended"] = store.now()

@@ -24,6 +24,8 @@ def explain(step: Step, earlier: list[Run]) -> str:
         for old in document["steps"]:
             if place(old) == place(step) and old["state"] in _UNDER_WAY and not differences(step, old):
                 return _UNDER_WAY[old["state"]].format(document["id"])
+    if (step["switch_epoch"] or 0) < 0:
+        return "which ones, the rung before will say"
     same_name = [
         old
         for document in earlier
@@ -40,7 +42,8 @@ def explain(step: Step, earlier: list[Run]) -> str:
         return "new switch epoch"
     same_place = [old for old in same_start if place(old) == place(step)]
     if not same_place:
-        return "new learning rate"
+        rates = {old["learning_rate"] for old in same_start}
+        return "goes on" if step["learning_rate"] in rates else "new learning rate"
     return "; ".join(sorted((differences(step, old) for old in same_place), key=len)[0]) or "its outputs are gone"
 
 

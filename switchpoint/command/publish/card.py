@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from switchpoint.command.errors import ArtifactGoneError
 from switchpoint.command.publish.use import takes, use
+from switchpoint.command.runs.results import whole
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run
@@ -49,7 +50,7 @@ def card(document: Run, kind: str, compared: str) -> str:
     """
     parameters = document["parameters"]
     report = _read(Path(_outputs(document, "report")["results"]))
-    best = next(row for row in document["results"] if row["model_digest"] == report["best"]["model_digest"])
+    best = next(row for row in whole(document) if row["model_digest"] == report["best"]["model_digest"])
     start = (
         "transfer learning alone"
         if best["switch_epoch"] is None
@@ -61,7 +62,7 @@ def card(document: Run, kind: str, compared: str) -> str:
         f"| {row['seed']} "
         f"| {row['best_epoch']} | {row['validation_accuracy']:.1%} | {row['test_accuracy']:.1%} "
         f"| {row['test_loss']:.3f} |{' ← this model' if row is best else ''}"
-        for row in document["results"]
+        for row in whole(document)
     )
     images = "\n".join(
         f"- {name}: `{image}`"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from switchpoint.cores import cores
 from switchpoint.data import sources
 from switchpoint.errors import SwitchpointError
+from switchpoint.training.rungs import SHARES, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,11 @@ def expect(steps: Sequence[Step], parameters: Parameters, earlier: Sequence[Run]
         return
     machine = cores()
     known = [
-        (step["name"], work(step["name"], run["parameters"], count), _cost(step, run))
+        (
+            step["name"],
+            work(step["name"], run["parameters"], count) * _share(step, run["parameters"]),
+            _cost(step, run),
+        )
         for run in earlier
         if (count := counts[run["id"]]) and _alike(run, parameters, machine)
         for step in run["steps"]
@@ -63,7 +68,7 @@ def expect(steps: Sequence[Step], parameters: Parameters, earlier: Sequence[Run]
     ]
     for step in steps:
         if step["state"] == "will run":
-            amount = work(step["name"], parameters, photos)
+            amount = work(step["name"], parameters, photos) * _share(step, parameters)
             near = [
                 (abs(math.log(amount / done)), amount / done * cost)
                 for name, done, cost in known
@@ -71,7 +76,8 @@ def expect(steps: Sequence[Step], parameters: Parameters, earlier: Sequence[Run]
             ]
             distance, cost = min(near, key=lambda each: each[0], default=(math.inf, 0.0))
             measured = distance <= math.log(ALIKE)
-            step["expected"] = round(cost if measured else _rated(step["name"], amount, machine), 1)
+            cost = cost if measured else _rated(step["name"], amount, machine)
+            step["expected"] = round(step.get("at_most", 1) * cost, 1)
             step["expected_by"] = "earlier runs" if measured else "rates"
 
 
@@ -89,6 +95,16 @@ def work(step: str, parameters: Parameters, photos: int) -> float:
         tried = {"off": 0.0, "sample": min(SAMPLED, test), "full": test}[parameters["robustness"]]
         return (HELD_OUT * photos + CORRUPTIONS * tried) * pixels
     return 1.0
+
+
+def _share(step: Step, parameters: Parameters) -> float:
+    """Of a fine-tuning's epochs those that a step of a search trains: what the rung before left it goes on from."""
+    if step["name"] != "finetune" or parameters.get("search") != "halving":
+        return 1.0
+    epochs, rung = int(parameters["finetune_epochs"]), step.get("rung") or 0
+    before = (rung or len(SHARES) + 1) - 1
+    trained = until(epochs, rung) - (until(epochs, before) if before else 0)
+    return max(trained, 0.1) / epochs
 
 
 def _rated(step: str, amount: float, machine: int) -> float:

@@ -162,7 +162,8 @@ def _forget(runs_directory: Path, lost: set[Path]) -> None:
     """Remove the cache's entries of artifacts that go. Before these do: then none is of what is half gone."""
     for entry in (runs_directory / store.CACHE).glob("*.json"):
         try:
-            uris = [output["uri"] for output in json.loads(entry.read_text(encoding="utf-8")).values()]
+            outputs = json.loads(entry.read_text(encoding="utf-8")).values()
+            uris = [output["uri"] for output in outputs if isinstance(output, dict)]  # a parameter is none
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             uris = []
         places = {(runs_directory / uri).parent for uri in uris}

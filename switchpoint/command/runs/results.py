@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from switchpoint.files import copy
 from switchpoint.provenance.metadata import MODEL
@@ -25,6 +25,7 @@ def fill_in(document: Run, report: Path) -> None:
     manifest = json.loads((Path(outputs["prepare"]["records"]) / "manifest.json").read_text())
     results = json.loads(Path(outputs["report"]["results"]).read_text())
     document["results"] = results["results"]
+    document["search"] = results["search"]
     document["starts"] = results["starts"]
     document["conclusion"] = results["conclusion"]
     document["best"] = results["best"]
@@ -46,4 +47,9 @@ def chosen(document: Run) -> Result | None:
     """The training whose model a run keeps, by its validation photos; None where the document does not say it."""
     if not (best := document.get("best")):
         return None
-    return next((row for row in document["results"] if row["model_digest"] == best["model_digest"]), None)
+    return next((row for row in whole(document) if row["model_digest"] == best["model_digest"]), None)
+
+
+def whole(document: Run) -> list[Result]:
+    """The trainings that went to their end: those that a search eliminated were not tested."""
+    return cast("list[Result]", [row for row in document["results"] if row.get("rung") is None])

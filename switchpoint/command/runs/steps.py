@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,20 +35,23 @@ def several(parameters: Loops, name: str) -> bool:
     return isinstance(values, list) and len(values) > 1
 
 
-def place(step: Step) -> tuple[str, int | None, int | None, float | None]:
-    """Which of the steps of its name it is: name, seed, switch epoch, learning rate."""
-    return step["name"], step["seed"], step["switch_epoch"], step["learning_rate"]
+def place(step: Step) -> tuple[str, int | None, int | None, float | None, int | None]:
+    """Which of the steps of its name it is: name, seed, switch epoch, learning rate, rung."""
+    return step["name"], step["seed"], step["switch_epoch"], step["learning_rate"], step.get("rung")
 
 
 def order(step: Step) -> tuple[Any, ...]:
     """Where a step stands in the list: the way the data goes, one seed and one switch epoch after the other."""
-    name, seed, switch_epoch, rate = place(step)
+    name, seed, switch_epoch, rate, rung = place(step)
     by_seed = -1 if seed is None else seed
-    return name == "report", by_seed, name == "collect", switch_epoch or 0, rate or 0.0, STEPS.index(name)
+    # A search comes before what is trained to its end.
+    stage = 0 if name in ("digest", "prepare", "transfer") else rung or math.inf
+    last = name == "report", by_seed, name == "collect"
+    return *last, stage, name == "halve", switch_epoch or 0, rate or 0.0, STEPS.index(name)
 
 
 def log_name(step: Step) -> str:
     """What a step's log is called, and the folder of what it makes, so no two alike: `finetune-04-0.0003-seed-1`."""
-    name, seed, switch_epoch, rate = place(step)
+    name, seed, switch_epoch, rate, rung = place(step)
     candidate = "" if switch_epoch is None else f"-{switch_epoch:02d}-{rate}"
-    return name + candidate + ("" if seed is None else f"-seed-{seed}")
+    return name + candidate + ("" if seed is None else f"-seed-{seed}") + (f"-rung-{rung}" if rung else "")

@@ -16,7 +16,7 @@ from pipeline import switchpoint
 from switchpoint.command import compilation, podstore, profiles
 from switchpoint.errors import ParameterError
 from switchpoint.provenance import digests as identity
-from switchpoint.training.resume import RESUME
+from switchpoint.training.states import RESUME
 from tests.support import tasks_of
 
 SHIPPED = ["cpu", "eks", "gke-a100-spot", "gke-l4", "nvidia", "openshift"]

@@ -74,6 +74,7 @@ ROOMS = {
     "transfer": ROOT_MODULES | {"training", "training/backbones", "storage"},
     "finetune": ROOT_MODULES | {"training", "training/backbones", "storage"},
     "evaluate": ROOT_MODULES | {"training"},
+    "halve": {"", "provenance", "training"},
     "collect": {"", "provenance", "training"},
     "report": {"", "provenance", "training"},
 }

@@ -18,7 +18,7 @@ from components.digest.component import digest
 from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
 from switchpoint.provenance.digests import ROOT
-from switchpoint.training import resume
+from switchpoint.training import resume, states
 from switchpoint.training.resume import Resume
 from tests.stores.proxy import Bucket
 from tests.stores.s3 import S3
@@ -32,8 +32,8 @@ class Config:
 
 @pytest.fixture(params=["directory", "gcs", "s3"])
 def root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    monkeypatch.setattr(resume, "BEAT", 0.1)
-    monkeypatch.setattr(resume, "LEASE", 1.0)
+    monkeypatch.setattr(states, "BEAT", 0.1)
+    monkeypatch.setattr(states, "LEASE", 1.0)
     if request.param == "directory":
         return str(tmp_path / "resume")
     return str(request.getfixturevalue(request.param).uri("some/resume"))
@@ -169,8 +169,8 @@ def test_a_killed_process_frees_a_directory_at_once_and_a_bucket_after_the_lease
             sys.executable,
             "-c",
             "import sys, time\n"
-            "from tests.switchpoint.training.test_resume import opened, resume, save\n"
-            "resume.BEAT = 0.1\n"
+            "from tests.switchpoint.training.test_resume import opened, save, states\n"
+            "states.BEAT = 0.1\n"
             "kept = opened(sys.argv[1])\n"
             "save(kept, 3)\n"
             "print('held', flush=True)\n"
@@ -193,7 +193,7 @@ def test_a_killed_process_frees_a_directory_at_once_and_a_bucket_after_the_lease
 def test_who_lost_its_lock_in_a_bucket_writes_no_more(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(resume, "BEAT", 0.1)
+    monkeypatch.setattr(states, "BEAT", 0.1)
     root = bucket.uri("resume")
     with opened(root) as kept:
         save(kept, 1)
@@ -212,8 +212,8 @@ def test_who_lost_its_lock_in_a_bucket_writes_no_more(
 def test_a_lock_is_renewed_after_a_failure(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, request_that_fails: str
 ) -> None:
-    monkeypatch.setattr(resume, "BEAT", 0.1)
-    monkeypatch.setattr(resume, "LEASE", 1.0)
+    monkeypatch.setattr(states, "BEAT", 0.1)
+    monkeypatch.setattr(states, "LEASE", 1.0)
     root = bucket.uri("resume")
     with opened(root) as kept:
         lock = next(name for name in files(root) if name.endswith("lock.json"))
@@ -232,8 +232,8 @@ def test_a_lock_is_renewed_after_a_failure(
 
 
 def test_a_lock_whose_answer_was_lost_is_held(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resume, "BEAT", 0.1)
-    original = resume._Bucket._owner
+    monkeypatch.setattr(states, "BEAT", 0.1)
+    original = states.Bucket._owner
     calls = []
 
     def fails_once(lock: Any) -> str | None:
@@ -242,7 +242,7 @@ def test_a_lock_whose_answer_was_lost_is_held(bucket: Bucket, monkeypatch: pytes
             raise StorageError("not now")
         return original(lock)
 
-    monkeypatch.setattr(resume._Bucket, "_owner", fails_once)
+    monkeypatch.setattr(states.Bucket, "_owner", fails_once)
     with opened(bucket.uri("resume")) as kept:
         assert kept.keeps
 
@@ -250,7 +250,7 @@ def test_a_lock_whose_answer_was_lost_is_held(bucket: Bucket, monkeypatch: pytes
 @pytest.fixture
 def named(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """The bucket that the environment names, as of a component."""
-    monkeypatch.setenv(resume.RESUME, bucket.uri("resume"))
+    monkeypatch.setenv(states.RESUME, bucket.uri("resume"))
     return bucket
 
 
@@ -269,9 +269,9 @@ def test_a_bucket_without_a_right_is_an_error_before_training(named: Bucket, lac
 
 
 def test_the_first_step_of_a_run_tries_the_bucket(s3: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(resume.RESUME, "s3://no-such-bucket/states")
+    monkeypatch.setenv(states.RESUME, "s3://no-such-bucket/states")
     with pytest.raises(StorageError, match=r"SWITCHPOINT_RESUME names s3://no-such-bucket/states, .* does not exist"):
-        given = "sample", "", "efficientnet_lite0", "none", "", [1], [0.1]
+        given = "sample", "", "efficientnet_lite0", "none", "", [1], [1], [0.1], "sweep", "sweep"
         digest.python_func(*given, dsl.Artifact(uri=str(tmp_path / "digests")))
     assert not (tmp_path / "digests").exists()
 

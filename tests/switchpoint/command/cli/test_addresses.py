@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from switchpoint import addresses
 from switchpoint.command.cli.main import main
 from switchpoint.command.parameters import located, resolve
-from switchpoint.training.resume import RESUME
+from switchpoint.training.states import RESUME
 
 
 def call(*arguments: str) -> Result:

@@ -12,6 +12,7 @@ import pytest
 from components.collect.step import CollectConfig
 from components.evaluate.step import EvaluateConfig
 from components.finetune.step import FinetuneConfig
+from components.halve.step import HalveConfig
 from components.prepare.step import PrepareConfig
 from components.transfer.step import TransferConfig
 from switchpoint.command import parameters
@@ -101,7 +102,7 @@ def test_how_many_fit_depends_on_the_pipeline_root(server: Server, submit: Submi
 
 
 VALUES = parameters.resolve("better", {"transfer_epochs": 99}) | {
-    "dataset": "gs://bucket/" + "d" * 500, "weights": "gs://bucket/" + "w" * 500, "seed": 2**31 - 1,
+    "dataset": "gs://bucket/" + "d" * 500, "weights": "gs://bucket/" + "w" * 500, "seed": 2**31 - 1, "epochs": 99,
 }  # fmt: skip
 TRAINED = ("history", "model", "evaluation")
 
@@ -143,13 +144,27 @@ def collected(epochs: int, root: str) -> int:
     return size({"seed": 2**31 - 1}, inputs, [artifact(root, "trainings", "collect", CollectConfig, ())])
 
 
-def reported(seeds: int, epochs: int, root: str) -> int:
+def halved(candidates: int, root: str) -> int:
+    """Bytes of halve's argument."""
+    histories = [
+        artifact(root, "history", "finetune", FinetuneConfig, ("records", "checkpoints")) for _ in range(candidates)
+    ]
+    of = [f"history.{number}" for number in range(candidates)]
+    before = artifact(root, "search", "halve", HalveConfig, of)
+    made = [artifact(root, "search", "halve", HalveConfig, ())]
+    return size({"rung": 2, "epochs": 99, "seed": 2**31 - 1}, {"histories": histories, "before": [before]}, made)
+
+
+def reported(seeds: int, epochs: int, root: str, searched: int = 0) -> int:
     """Bytes of report's argument."""
     of = [f"{name}.{number}" for number in range(epochs + 1) for name in TRAINED]
     inputs = {
         "trainings": [artifact(root, "trainings", "collect", CollectConfig, ["pretrained", *of]) for _ in range(seeds)],
         "source": [artifact(root, "source", "prepare", PrepareConfig, ["dataset"])],
     }
+    if searched:
+        of = [f"history.{number}" for number in range(searched)]
+        inputs["search"] = [artifact(root, "search", "halve", HalveConfig, of)]
     outputs = [artifact(root, name, "report", EvaluateConfig, ()) for name in ("page", "results", "model")]
     return size({"meanings": parameters.meanings()}, inputs, outputs)
 
@@ -159,6 +174,10 @@ def reported(seeds: int, epochs: int, root: str) -> int:
     ("found", "counted"),
     [
         pytest.param(collected, limits.collected, id="collect"),
+        pytest.param(halved, limits.halved, id="halve"),
+        pytest.param(
+            partial(reported, epochs=7, searched=28), partial(limits.reported, epochs=7, searched=28), id="a search"
+        ),
         *(
             pytest.param(partial(found, epochs=epochs), partial(counted, epochs=epochs), id=f"report, {epochs} epochs")
             for epochs in (1, 30)

@@ -13,8 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from switchpoint.command.runs import store
-from switchpoint.command.runs.steps import place
+from switchpoint.command.runs import steps, store
 from switchpoint.data.sources import dishes as sample
 from switchpoint.provenance.digests import ROOT
 from tests.shallow import shallow_project
@@ -36,6 +35,13 @@ FLAGS = [
 Place = tuple[str, int | None, int | None, float | None]  # name, seed, switch epoch, learning rate
 RATE = 0.0003
 REPORT, COLLECT = ("report", None, None, None), ("collect", 1, None, None)
+
+
+def place(step: Any) -> Place:
+    """Of a sweep, in which no step has a rung."""
+    *found, rung = steps.place(step)
+    assert rung is None
+    return tuple(found)  # type: ignore[return-value]
 
 
 class Project:

@@ -27,7 +27,7 @@ def test_a_run_tells_what_was_found_about_its_photos_and_what_was_chosen(tmp_pat
     verdict = {"kind": "no gain shown", "starts": [None, 2], "recommended": 2}
     differences = [{"start": 2, "against": None, "points": -20.0, "low": -30.0, "high": -10.0}]
     results = {"results": [ALONE, FIRST, SECOND], "starts": [ALONE, FIRST], "best": BEST, "conclusion": "…"}
-    results |= {"verdict": verdict, "differences": differences, "leaked": None}
+    results |= {"verdict": verdict, "differences": differences, "leaked": None, "search": None}
     files = {"look": "<html>look", "page": "<html>page", "results": json.dumps(results)}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
