@@ -1,14 +1,16 @@
-"""`python -m bench.proof`: what intervals cover, rules of choice lose, shared draws gain; which copies are found."""
+"""`python -m bench.proof`: what intervals cover, rules of choice lose, draws gain, halving costs; copies."""
 
 from pathlib import Path
 
 import click
 
-from bench.proof import choice, coverage, draws, duplicates
+from bench.proof import choice, coverage, draws, duplicates, search
 
 
 @click.command()
-@click.option("--only", type=click.Choice(["coverage", "choice", "draws", "duplicates"]), help="By default all.")
+@click.option(
+    "--only", type=click.Choice(["coverage", "choice", "draws", "duplicates", "search"]), help="By default all."
+)
 @click.option("--draws", "number", type=int, help="Of each row's test sets (2000 by default), or data sets (24).")
 @click.option("--seeds", default=1, show_default=True, help="Trainings of each start, for choice.")
 @click.option("--photos", type=Path, default=Path("../shared/data"), show_default=True, help="Food-101's folders.")
@@ -21,6 +23,8 @@ def main(only: str | None, number: int | None, seeds: int, photos: Path, output:
         click.echo(choice.run(number or 24, seeds, photos, output))
     if only in (None, "draws"):
         click.echo(draws.table(draws.measure(photos / "food101-mini", output / "draws")))
+    if only in (None, "search"):
+        click.echo(search.run(photos, output / "search"))
     if only in (None, "duplicates"):
         click.echo(duplicates.run(photos))
 

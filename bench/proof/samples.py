@@ -57,15 +57,16 @@ def pool(photos: Path, name: str, directory: Path, image_size: int) -> Path:
     return made
 
 
-def write(draw: int, whole: Path, directory: Path) -> Path:
+def write(draw: int, whole: Path, directory: Path, kind: Kind | None = None) -> Path:
     """Records of a draw, of which number, kind and photos decide everything.
 
     Args:
         draw: Its number, from 1.
         whole: From `pool`.
         directory: To write.
+        kind: By default the draw's.
     """
-    kind, manifest = kind_of(draw), read_manifest(whole)
+    kind, manifest = kind or kind_of(draw), read_manifest(whole)
     random = np.random.default_rng([14, draw])
     chosen = sorted(random.choice(len(manifest["classes"]), kind.classes, replace=False).tolist())
     of_class: dict[int, list[Example]] = defaultdict(list)

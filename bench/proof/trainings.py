@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from switchpoint.documents.lineage import Parameters
     from switchpoint.documents.records import Manifest
-    from switchpoint.training.state import Values
+    from switchpoint.training.state import Training, Values
 
 STARTS = (1, 4, 14)
 SETTINGS: dict[str, Any] = {
@@ -116,39 +116,50 @@ def trained(net: Network, records: Path, given: Parameters, logs: Path) -> dict[
         For transfer learning, `0`, and each start, and for validation and test: whether each photo was named right,
         `validation-0-right` bool (epochs, photos), and its loss in nats, `validation-0-loss` float16, the same shape.
     """
-    manifest = read_manifest(records)
     assign(net.model.trainable_variables, net.pretrained)
     every, features = transfer(net, records, given, logs)
     found: dict[str, np.ndarray[Any, Any]] = {}
     for split in SPLITS:
         pooled, labels = features[split]
         found |= named_answers(split, 0, [answers(softmax(pooled, *head), labels) for head in every])
-    config = parameters.config(FinetuneConfig, "finetune", parameters.candidate(given, 1))
-    seed = stream(given["seed"], "finetune")
     for start in STARTS:
-        loop.deterministic(seed)
-        assign(net.model.trainable_variables, net.pretrained)
-        assign(net.head.trainable_variables, every[start - 1])
-        net.model.optimizer.build(net.model.trainable_variables)
-        for variable in net.model.optimizer.variables:
-            if variable is not net.model.optimizer._learning_rate:
-                variable.assign(np.zeros(variable.shape, variable.dtype))
-        seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
-        phase = loop.Phase(f"finetune {start}", config.epochs, config.batch_size, seed, keep_every=True)
-        weights = loop.fit(net.model, seen, phase, logs, Resume()).every
+        weights = tuned(net, records, given, every[start - 1], logs, keep_every=True).every
         rows: dict[str, list[Any]] = {split: [] for split in SPLITS}
         for epoch in weights:
             assign(net.model.trainable_variables, epoch)
             for split in SPLITS:
-                photos = manifest["splits"][split]["photos"]
-                probabilities = np.empty((photos, len(manifest["classes"])), np.float32)
-                labels = np.empty(photos, np.int64)
-                batches = plain_batches(records, split, config.batch_size)
-                fill(net.compute, batches, config.batch_size, probabilities, labels)
-                rows[split].append(answers(probabilities, labels))
+                rows[split].append(answered(net, records, split, given["batch_size"]))
         for split in SPLITS:
             found |= named_answers(split, start, rows[split])
     return found
+
+
+def tuned(
+    net: Network, records: Path, given: Parameters, head: Values, logs: Path, keep_every: bool = False
+) -> Training:
+    """Fine-tune from a head, as the step does; the network has the kept epoch's weights then."""
+    config = parameters.config(FinetuneConfig, "finetune", parameters.candidate(given, 1))
+    seed = stream(given["seed"], "finetune")
+    loop.deterministic(seed)
+    assign(net.model.trainable_variables, net.pretrained)
+    assign(net.head.trainable_variables, head)
+    net.model.optimizer.build(net.model.trainable_variables)
+    for variable in net.model.optimizer.variables:
+        if variable is not net.model.optimizer._learning_rate:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+    seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
+    phase = loop.Phase("finetune", config.epochs, config.batch_size, seed, keep_every=keep_every)
+    return loop.fit(net.model, seen, phase, logs, Resume())
+
+
+def answered(net: Network, records: Path, split: str, batch_size: int) -> tuple[Any, Any]:
+    """Of the network as it is, on a split: see `answers`."""
+    manifest = read_manifest(records)
+    photos = manifest["splits"][split]["photos"]
+    probabilities = np.empty((photos, len(manifest["classes"])), np.float32)
+    labels = np.empty(photos, np.int64)
+    fill(net.compute, plain_batches(records, split, batch_size), batch_size, probabilities, labels)
+    return answers(probabilities, labels)
 
 
 def transfer(net: Network, records: Path, given: Parameters, logs: Path) -> tuple[list[Values], Mapping[str, Any]]:

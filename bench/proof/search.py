@@ -1,0 +1,282 @@
+"""What successive halving spends and loses against a sweep: `make proof ONLY=search`.
+
+A rung is the beginning of a sweep's training, so everything is trained once, to the end, and both searches are read
+from it. On two real sets of photos, every epoch of transfer learning at two learning rates, five seeds. A seed's sweep
+is kept in a file, so that a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from bench.intervals import Interval, over_seeds
+from bench.proof import samples
+from switchpoint.command import parameters
+from switchpoint.data.manifest import read_manifest
+from switchpoint.training import rungs
+from switchpoint.training.kept import near
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from switchpoint.documents.training import History
+
+    Array = np.ndarray[Any, Any]
+    Key = tuple[int, float]  # switch epoch and learning rate; both 0: transfer learning alone
+
+SEEDS, RATES, EPOCHS = (1, 2, 3, 4, 5), (1e-4, 3e-4), 10
+SETTINGS: dict[str, Any] = {
+    "backbone": "efficientnet_lite0",
+    "image_size": 48,
+    "transfer_epochs": 8,
+    "finetune_epochs": EPOCHS,
+    "switch_epochs": "all",
+    "mixed_precision": "off",
+}
+# The second set: photos of which 24 a class train, 6 validate and 10 test.
+DRAWN = samples.Kind("food101-64px", 20, 30, 0.2, 10)
+ALONE: Key = (0, 0.0)
+
+
+class Tried(NamedTuple):
+    """A training to its end.
+
+    Attributes:
+        history: As finetune writes it; of it what a search looks at.
+        validation: bool (photos): which the kept model named right.
+        test: The same of the test photos.
+    """
+
+    history: History
+    validation: Array
+    test: Array
+
+
+def run(photos: Path, directory: Path) -> str:
+    """Train what is not there yet, and compare."""
+    directory.mkdir(parents=True, exist_ok=True)
+    found = {"food101-mini": samples.pool(photos, "food101-mini", directory, SETTINGS["image_size"])}
+    drawn = directory / "drawn"
+    if not drawn.exists():
+        whole = samples.pool(photos, DRAWN.dataset, directory, SETTINGS["image_size"])
+        samples.write(1, whole, drawn, DRAWN)
+    found["20 classes of food101-64px"] = drawn
+    lines = [HEAD]
+    for number, (name, records) in enumerate(found.items()):
+        seeds = [_sweep(records, seed, directory / f"set-{number}-seed-{seed}.npz") for seed in SEEDS]
+        lines.append(row(name, seeds))
+        lines += [f"\n{name}: {each}" for each in early(seeds)]
+    return "\n".join(lines)
+
+
+def _sweep(records: Path, seed: int, file: Path) -> dict[Key, Tried]:
+    if not file.exists():
+        import keras
+
+        keras.utils.clear_session()
+        arrays: dict[str, Any] = {}
+        for (epoch, rate), tried in _trained(records, seed):
+            name = f"{epoch}/{rate}"
+            arrays |= {f"{name}/validation": tried.validation, f"{name}/test": tried.test}
+            arrays[f"{name}/history"] = np.array(json.dumps(tried.history))
+        partial = file.with_suffix(".part.npz")
+        np.savez_compressed(partial, **arrays)
+        partial.replace(file)
+    with np.load(file) as kept:
+        names = dict.fromkeys(name.rpartition("/")[0] for name in kept.files)
+        return {
+            (int(name.split("/")[0]), float(name.split("/")[1])): Tried(
+                json.loads(str(kept[f"{name}/history"])), kept[f"{name}/validation"], kept[f"{name}/test"]
+            )
+            for name in names
+        }
+
+
+def _trained(records: Path, seed: int) -> Iterator[tuple[Key, Tried]]:
+    """Transfer learning of a seed, and every candidate."""
+    from bench.proof import trainings
+    from switchpoint.training import loop
+    from switchpoint.training.streams import stream
+
+    manifest = read_manifest(records)
+    every: list[Any] = []
+    for rate in RATES:
+        given = parameters.resolve("better", SETTINGS | {"seed": seed, "finetune_learning_rate": [rate]})
+        loop.deterministic(stream(seed, "finetune"))
+        net = trainings.built(manifest, given)
+        with tempfile.TemporaryDirectory() as temporary:
+            logs = Path(temporary, "logs")
+            if not every:
+                every, features = trainings.transfer(net, records, given, logs)
+                held_out = [trainings.answers(trainings.softmax(features["validation"][0], *head),
+                                              features["validation"][1]) for head in every]  # fmt: skip
+                right, loss = zip(*held_out, strict=True)
+                best = _kept([each.mean() for each in right], len(right[0]))
+                tested = trainings.answers(
+                    trainings.softmax(features["test"][0], *every[best - 1]), features["test"][1]
+                )
+                alone = _history(0, 0.0, seed, [(r.mean(), n.mean()) for r, n in zip(right, loss, strict=True)], [])
+                yield ALONE, Tried(alone, right[best - 1], tested[0])
+            for start, head in enumerate(every, 1):
+                trained = trainings.tuned(net, records, given, head, logs)
+                rows = [(each["val_categorical_accuracy"], each["val_loss"]) for each in trained.rows]
+                answers = [
+                    trainings.answered(net, records, split, given["batch_size"])[0] for split in trainings.SPLITS
+                ]
+                yield (start, rate), Tried(_history(start, rate, seed, rows, trained.seconds), *answers)
+
+
+def _history(
+    start: int, rate: float, seed: int, rows: Sequence[tuple[float, float]], seconds: Sequence[float]
+) -> History:
+    document = {
+        "switch_epoch": start,
+        "learning_rate": rate,
+        "seed": seed,
+        "epochs": [{"val_categorical_accuracy": float(right), "val_loss": float(loss)} for right, loss in rows],
+        "seconds": list(seconds),
+    }
+    return cast("History", document)
+
+
+def _kept(accuracies: Sequence[float], photos: int) -> int:
+    """The epoch, from 1, that a training keeps."""
+    best = 0
+    for epoch, accuracy in enumerate(accuracies, 1):
+        if near(accuracy, max(accuracies[:epoch]), photos):
+            best = epoch
+    return best
+
+
+def until(tried: Tried, epochs: int) -> History:
+    """A training's history as its rung's end has it."""
+    rows = tried.history["epochs"][:epochs]
+    best = _kept([row["val_categorical_accuracy"] for row in rows], len(tried.validation))
+    kept = {
+        "epochs": rows,
+        "seconds": tried.history["seconds"][:epochs],
+        "best_epoch": best,
+        "validation_accuracy": rows[best - 1]["val_categorical_accuracy"],
+        "validation_loss": rows[best - 1]["val_loss"],
+    }
+    return cast("History", {**tried.history, **kept})
+
+
+def searched(sweep: Mapping[Key, Tried], ends: Sequence[int]) -> tuple[list[Key], int, float]:
+    """Who is left, and the epochs and seconds that the search spent on one seed, to the end of those that are left.
+
+    Args:
+        sweep: Of one seed.
+        ends: The epoch at which each rung ends.
+    """
+    left, before, epochs, seconds = [key for key in sweep if key != ALONE], 0, 0, 0.0
+    for end in [*ends, EPOCHS]:
+        epochs += len(left) * (end - before)
+        seconds += sum(sum(sweep[key].history["seconds"][before:end]) for key in left)
+        if end < EPOCHS:
+            left = [rungs.candidate(each) for each in rungs.survivors([until(sweep[key], end) for key in left])]
+        before = end
+    return left, epochs, seconds
+
+
+def chosen(seeds: Sequence[Mapping[Key, Tried]], candidates: Sequence[Key]) -> Key:
+    """What the report recommends of these candidates, by validation: each start at its best rate, then the rule."""
+    from components.report.choice import choose
+    from components.report.starts import rank
+
+    def trainings(key: Key) -> list[Any]:
+        return [_Training(until(seed[key], SETTINGS["transfer_epochs"] if key == ALONE else EPOCHS)) for seed in seeds]
+
+    best = [ALONE]
+    for _, same in itertools.groupby(sorted(candidates), key=lambda key: key[0]):
+        right = {key: sum(int(seed[key].validation.sum()) for seed in seeds) for key in same}
+        best.append(min(right, key=lambda key: rank(right[key], trainings(key))))
+    held_out = np.array([[seed[key].validation for seed in seeds] for key in best])
+    return best[choose(held_out, [trainings(key) for key in best]).start]
+
+
+class _Training(NamedTuple):
+    history: History
+    result: Mapping[str, Any] = {"diverged": False}
+
+
+HEAD = """| photos | seeds | epochs | seconds | rank correlation | regret, points | the same choice | not told apart |
+|---|--:|--:|--:|--:|--:|--:|--:|"""
+
+
+def row(name: str, seeds: Sequence[Mapping[Key, Tried]]) -> str:
+    """Runs of one seed each, and runs of all seeds of which each is once the one that is searched."""
+    ends = [rungs.until(EPOCHS, rung) for rung in range(1, len(rungs.SHARES) + 1)]
+    candidates = [key for key in seeds[0] if key != ALONE]
+    correlation = "; ".join(f"{np.mean([correlated(each, end) for each in seeds]):.2f}" for end in ends)
+    lines = []
+    runs = {1: [([seed], seed) for seed in seeds], len(seeds): [(list(seeds), first) for first in seeds]}
+    for number, tried in runs.items():
+        shares, times, lost, same, near_ = [], [], [], [], []
+        for trained, first in tried:
+            left, epochs, seconds = searched(first, ends)
+            others = [seed for seed in trained if seed is not first]
+            epochs += len(others) * len(left) * EPOCHS
+            seconds += sum(sum(seed[key].history["seconds"]) for seed in others for key in left)
+            shares.append(epochs / (len(candidates) * EPOCHS * len(trained)))
+            times.append(seconds / sum(sum(seed[key].history["seconds"]) for seed in trained for key in candidates))
+            ours, sweeps = chosen(trained, left), chosen(trained, candidates)
+            of = {key: np.array([seed[key].test for seed in trained]) for key in {ours, sweeps}}
+            lost.append(100 * float(of[sweeps].mean() - of[ours].mean()))
+            same.append(ours == sweeps)
+            near_.append(ours == sweeps or not _apart(of[sweeps], of[ours]))
+        told = _told(over_seeds(lost))
+        lines.append(
+            f"| {name} | {number} | {np.mean(shares):.0%} | {np.mean(times):.0%} | {correlation} | {told} "
+            f"| {sum(same)} of {len(same)} | {sum(near_)} of {len(near_)} |"
+        )
+    return "\n".join(lines)
+
+
+def _told(found: Interval) -> str:
+    return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+
+
+def _apart(one: Array, other: Array) -> bool:
+    """Whether the report would tell two candidates apart on the test photos."""
+    from components.report.inference import differences
+
+    (found,) = differences(np.array([one, other]))
+    return not found.low <= 0 <= found.high
+
+
+def correlated(sweep: Mapping[Key, Tried], end: int) -> float:
+    """Spearman's rank correlation of the candidates' validation accuracies at a rung's end with those at the end."""
+    keys = [key for key in sweep if key != ALONE]
+    ranks = [_ranks([until(sweep[key], epochs)["validation_accuracy"] for key in keys]) for epochs in (end, EPOCHS)]
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> Array:
+    """From 0; equals have their mean."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts + 1) / 2)[places])
+
+
+def early(seeds: Sequence[Mapping[Key, Tried]]) -> Iterator[str]:
+    """Whether the first rung favours late starts, where it ends with the warm-up and where it ends later."""
+    for end in (2, 3, 4):
+        moved, agree = [], []
+        for sweep in seeds:
+            keys = [key for key in sweep if key != ALONE]
+            first, last = (
+                [rungs.candidate(each) for each in rungs.survivors([until(sweep[key], epochs) for key in keys])]
+                for epochs in (end, EPOCHS)
+            )
+            moved.append(float(np.mean([epoch for epoch, _ in first]) - np.mean([epoch for epoch, _ in last])))
+            agree.append(len(set(first) & set(last)) / len(first))
+        yield (
+            f"a first rung of {end} epochs keeps starts that are {_told(over_seeds(moved))} epochs later than the better half "
+            f"at the end, and {np.mean(agree):.0%} of that half"
+        )
