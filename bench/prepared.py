@@ -56,7 +56,7 @@ def set_up(photos: Path, directory: Path) -> None:
         for size in (INPUT_SIZE, TRANSFER_SIZE):
             prepare_records(photos, ours(directory, size), image_size=size, seed=1)
     (directory / "lab").mkdir()
-    read = {photo.name: photo.read for photo in open_source(str(photos), seed=1)}
+    read = {photo.name: photo.read for photo in open_source(str(photos))}
     for split in SPLITS:
         rows = records.dataset(ours(directory), split).as_numpy_iterator()
         lab.write_records(

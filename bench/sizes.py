@@ -19,9 +19,7 @@ def photo_bytes(directory: Path, repeat: int) -> Measured:
     from switchpoint.data.sources import open_source
 
     kept = {name for split in SPLITS for name in names(ours(directory), split)}
-    return Measured(
-        sum(len(photo.read()) for photo in open_source(str(directory / "photos"), seed=1) if photo.name in kept)
-    )
+    return Measured(sum(len(photo.read()) for photo in open_source(str(directory / "photos")) if photo.name in kept))
 
 
 def record_bytes(directory: Path, repeat: int) -> Measured:
@@ -55,7 +53,7 @@ def feature_cosine(photos: Path, records: Path) -> float:
     about = read_manifest(records)
     height, width, size = about["image_height"], about["image_width"], about["image_size"]
     top, left = (height - size + 1) // 2, (width - size + 1) // 2  # as `decode_crop` rounds
-    read = {photo.name: photo.read for photo in open_source(str(photos), about["seed"])}
+    read = {photo.name: photo.read for photo in open_source(str(photos))}
     backbone = build(LITE0, "imagenet", size)
     pooled = keras.Model(backbone.input, keras.layers.GlobalAveragePooling2D()(backbone.output))
     remaining, cosines = iter(names(records, "validation")), []

@@ -53,6 +53,7 @@ class Server(ThreadingHTTPServer):
         self.versions: list[Any] = []
         self.experiments: list[Any] = []
         self.runs: list[Any] = []
+        self.schedules: list[Any] = []
         self.workflows: list[str] = []  # ids of the runs whose workflow was made; without a run of it one is an orphan
         self.multi_user = False
         self.outputs: dict[str, list[str]] = {}  # of a run: the addresses that its drivers gave its outputs
@@ -77,6 +78,17 @@ class Server(ThreadingHTTPServer):
     def sent(self, method: str, path: str) -> int:
         return sum(1 for one, other, _ in self.requests if one == method and re.search(path, other))
 
+    def tick(self) -> None:
+        """Start the runs of schedules for which it is time, as their controller does."""
+        for one in self.schedules:
+            if one.status == "ENABLED":
+                again = {"experiment_id", "pipeline_version_reference", "runtime_config", "service_account"}
+                run = api.V2beta1Run(**{name: copy.deepcopy(getattr(one, name)) for name in again})
+                run.recurring_run_id, run.run_id, run.state = one.recurring_run_id, str(uuid.uuid4()), "SUCCEEDED"
+                run.display_name = f"{one.display_name}{len(self.runs) + 1}"
+                run.created_at = NOON + datetime.timedelta(weeks=len(self.runs))
+                self.runs.append(run)
+
     def __enter__(self) -> "Server":
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
@@ -98,6 +110,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._answer("POST")
+
+    def do_DELETE(self) -> None:
+        self._answer("DELETE")
 
     def _answer(self, method: str) -> None:
         address = urlparse(self.path)
@@ -250,6 +265,36 @@ class Handler(BaseHTTPRequestHandler):
         self.server.plays[run.run_id] = list(self.server.play(run))
         return run
 
+    def create_schedule(self) -> Any:
+        """See createRecurringRun in backend/src/apiserver/server/api_converter.go for what is refused."""
+        schedule = self._model(api.V2beta1RecurringRun)
+        self._one(self.server.experiments, "experiment_id", schedule.experiment_id)
+        reference = schedule.pipeline_version_reference
+        version = self._one(self.server.versions, "pipeline_version_id", reference.pipeline_version_id)
+        check_parameters(version.pipeline_spec, schedule.runtime_config.parameters)
+        if not 1 <= int(schedule.max_concurrency or 0) <= 10:
+            raise Refusal(400, "Max concurrency of a recurring run must be at least 1 and at most 10.")
+        if len((cron := schedule.trigger.cron_schedule.cron).split()) not in (5, 6) and not cron.startswith("@"):
+            raise Refusal(400, "Schedule cron is not a supported format")
+        kfp_limits.run(schedule)  # its texts are in columns like those of a run's
+        schedule.recurring_run_id, schedule.created_at = str(uuid.uuid4()), NOON
+        schedule.status = f"{schedule.mode}D"
+        self.server.schedules.append(schedule)
+        return schedule
+
+    def list_schedules(self) -> Any:
+        namespaces = {one.experiment_id for one in self._of_namespace(self.server.experiments)}
+        found = [one for one in self.server.schedules if one.experiment_id in namespaces]
+        return api.V2beta1ListRecurringRunsResponse(recurring_runs=found or None, total_size=len(found))
+
+    def switch_schedule(self, schedule_id: str, verb: str) -> Any:
+        self._one(self.server.schedules, "recurring_run_id", schedule_id).status = f"{verb.upper()}D"
+        return {}
+
+    def delete_schedule(self, schedule_id: str) -> Any:
+        self.server.schedules.remove(self._one(self.server.schedules, "recurring_run_id", schedule_id))
+        return {}
+
     def get_run(self, run_id: str) -> Any:
         run = self._one(self.server.runs, "run_id", run_id)
         play = self.server.plays.get(run_id) or [(run.state, [])]
@@ -334,6 +379,10 @@ ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
     ("GET", r"pipelines/([^/]+)/versions/([^/]+)"): Handler.get_version,
     ("GET", "experiments"): Handler.list_experiments,
     ("POST", "experiments"): Handler.create_experiment,
+    ("GET", "recurringruns"): Handler.list_schedules,
+    ("POST", "recurringruns"): Handler.create_schedule,
+    ("POST", r"recurringruns/([^/:]+):(enable|disable)"): Handler.switch_schedule,
+    ("DELETE", r"recurringruns/([^/:]+)"): Handler.delete_schedule,
     ("GET", "runs"): Handler.list_runs,
     ("POST", "runs"): Handler.create_run,
     ("GET", r"runs/([^/:]+)"): Handler.get_run,

@@ -39,7 +39,7 @@ def originals(photos: Path, records: Path) -> tuple[dict[str, Split], Sizes]:
     from switchpoint.data.sources import open_source
 
     about = read_manifest(records)
-    read = {photo.name: photo.read for photo in open_source(str(photos), about["seed"])}
+    read = {photo.name: photo.read for photo in open_source(str(photos))}
     splits = {}
     for split in SPLITS:
         rows = list(dataset(records, split).as_numpy_iterator())

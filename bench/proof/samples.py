@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,8 @@ from switchpoint.data.split import cut
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from switchpoint.data.sources.source import Split
 
 
 class Kind(NamedTuple):
@@ -35,7 +38,7 @@ class Kind(NamedTuple):
     test: int
 
 
-# In turns. They validate on 32 to 96 photos; other numbers can be tried where rules are compared.
+# In turns. They validate on about 32 to 96 photos; other numbers can be tried where rules are compared.
 KINDS = (
     Kind("food101-mini", 6, 60, 0.2, 40),
     Kind("food101-64px", 8, 20, 0.2, 20),
@@ -80,13 +83,10 @@ def write(draw: int, whole: Path, directory: Path, kind: Kind | None = None) -> 
         order = [members[number] for number in random.permutation(len(members))]
         trained += order[: kind.photos]
         tested += order[kind.photos : kind.photos + kind.test]
-    held_out = cut([(each.name, each.label) for each in trained], kind.validation, draw)
     random.shuffle(trained)
-    splits = {
-        "train": [each for each in trained if each.name not in held_out],
-        "validation": [each for each in trained if each.name in held_out],
-        "test": tested,
-    }
+    splits: dict[Split, list[Example]] = {"train": [], "validation": [], "test": tested}
+    for each in trained:
+        splits[cut(hashlib.sha256(each.image).digest(), {"test"}, kind.validation, draw)].append(each)
     with writing(directory) as partial:
         written = {
             name: write_split(partial, name, examples, len(examples), kind.classes) for name, examples in splits.items()

@@ -277,6 +277,6 @@ def early(seeds: Sequence[Mapping[Key, Tried]]) -> Iterator[str]:
             moved.append(float(np.mean([epoch for epoch, _ in first]) - np.mean([epoch for epoch, _ in last])))
             agree.append(len(set(first) & set(last)) / len(first))
         yield (
-            f"a first rung of {end} epochs keeps starts that are {_told(over_seeds(moved))} epochs later than the better half "
-            f"at the end, and {np.mean(agree):.0%} of that half"
+            f"a first rung of {end} epochs keeps starts that are {_told(over_seeds(moved))} epochs later than "
+            f"the better half at the end, and {np.mean(agree):.0%} of that half"
         )

@@ -110,7 +110,7 @@ def _counts(manifest: Manifest) -> str:
 
 def _splits(origin: Mapping[str, str]) -> str:
     """Where validation and test came from."""
-    words = {"dataset": "the dataset's own", "cut": "cut from the training photos, of each class"}
+    words = {"dataset": "the dataset's own", "cut": "cut from the training photos"}
     return "; ".join(f"{split}: {words[origin[split]]}" for split in SPLITS[1:]).capitalize() + "."
 
 

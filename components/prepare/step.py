@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from switchpoint.data.sources import Source
     from switchpoint.data.survey import Kept, Survey
     from switchpoint.documents.records import LeftOut, Manifest
     from switchpoint.documents.records import Source as SourceDocument
 
 SAID = 100  # photos left out that the log names
+DRAWN = "Add photos, pass another seed or validation_fraction, or give the dataset splits of its own."
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Outputs(NamedTuple):
 
 
 def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None) -> Manifest:
-    """Write records of a dataset's photos: validation cut from train, training photos in a seeded order.
+    """Write records of a dataset's photos: splits that it lacks cut from train, training photos in a seeded order.
 
     The same photos and seed give the same bytes, however many workers there are.
 
@@ -75,7 +77,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         DatasetError: Not there, not what `dataset_digest` says, too many photos are unreadable, or too few are left to
             train, validate and test.
     """
-    photos = open_source(config.dataset, config.seed, config.dataset_digest)
+    photos = open_source(config.dataset, config.dataset_digest)
     if config.dataset_digest and photos.digest != config.dataset_digest:
         raise DatasetError(
             f"{config.dataset} is not what dataset_digest says: expected {config.dataset_digest}, "
@@ -100,12 +102,13 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
             workers,
         )
         _say_left_out(found.left_out)
+        _check_cut(found.photos, photos, config)
         _check_left_out(found.left_out, len(photos), photos.classes, found.photos, config)
         dropped = _copies(found, config)
         without = {entry["photo"] for entry in dropped}
         kept = [photo for photo in found.photos if photo.name not in without]
         _check_dropped(kept, photos.classes, config)
-        _check_splits(kept, photos.classes, config)
+        _check_splits(kept, photos, config)
         splits = {split: [photo for photo in kept if photo.split == split] for split in SPLITS}
         splits["train"].sort(key=lambda photo: draw(config.seed, photo.name))
 
@@ -182,6 +185,16 @@ def _check_left_out(
     )
 
 
+def _check_cut(kept: list[Kept], source: Source, config: PrepareConfig) -> None:
+    """Refuse a dataset if the cut took all photos of a class."""
+    taken = {source.classes[photo.label] for photo in kept if photo.split not in source.own}
+    if lost := [name for name in _untrained(kept, source.classes) if name in taken]:
+        raise DatasetError(
+            f"{config.dataset}: no photo of {', '.join(map(repr, lost[:5]))} is in train: where each goes is drawn, of "
+            f"each by itself, and all went to validation or test. {DRAWN}"
+        )
+
+
 def _untrained(kept: list[Kept], classes: list[str]) -> list[str]:
     """The classes without a training photo."""
     trained = {photo.label for photo in kept if photo.split == "train"}
@@ -217,19 +230,17 @@ def _copies(found: Survey, config: PrepareConfig) -> list[LeftOut]:
     return dropped
 
 
-def _check_splits(kept: list[Kept], classes: list[str], config: PrepareConfig) -> None:
+def _check_splits(kept: list[Kept], source: Source, config: PrepareConfig) -> None:
     """Refuse a dataset that leaves a split empty; say which classes a split has nothing of."""
-    found = {(photo.split, photo.label) for photo in kept}
+    found, classes = {(photo.split, photo.label) for photo in kept}, source.classes
     for split in SPLITS:
         without = [name for label, name in enumerate(classes) if (split, label) not in found]
         if len(without) == len(classes):
-            raise DatasetError(
-                f"{config.dataset} leaves no photo for {split}. A class gives one to each of {', '.join(SPLITS)} when "
-                "it has three or more; two for training where the dataset has a test split of its own. Add photos."
-            )
+            what = "Add photos there." if split in source.own else f"Where each goes is drawn. {DRAWN}"
+            raise DatasetError(f"{config.dataset} leaves no photo for {split}, of {len(kept)}. {what}")
         if without:
             first = ", ".join(map(repr, without[:5])) + (", …" if len(without) > 5 else "")
-            say("prepare", f"{len(without)} classes have too few photos for one in {split}: {first}")
+            say("prepare", f"{len(without)} classes have no photo in {split}: {first}")
 
 
 def _one_a_class(chosen: list[Kept]) -> list[Kept]:

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from switchpoint.data.manifest import SPLITS
-from switchpoint.data.sources.source import TEST_FRACTION
+from switchpoint.data.split import TEST_FRACTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ def check(values: Parameters, tell: Callable[[Progress], None]) -> Checked:
     from switchpoint.data.sources import open_source
     from switchpoint.data.survey import survey
 
-    source = open_source(values["dataset"], values["seed"])
+    source = open_source(values["dataset"])
     with tempfile.TemporaryFile() as spool, tempfile.TemporaryFile() as prints:
         found = survey(source, values["validation_fraction"], values["seed"], spool, prints, tell)
     counts = Counter((photo.split, photo.label) for photo in found.photos)
@@ -126,8 +126,10 @@ def decisions(found: Checked, max_left_out: float) -> list[str]:
         )
     for split, names in found["without"].items():
         if names:
+            other = ", take another --seed" if found["splits"][split]["from"] == "cut" else ""
             said.append(
-                f"{len(names):,} classes have no photo in {split} ({first(names)}): add photos, or remove the class."
+                f"{len(names):,} classes have no photo in {split} ({first(names)}): add photos{other}, or remove the "
+                "class."
             )
     return said
 
@@ -179,7 +181,7 @@ def origin(split: str, found: str, values: Parameters) -> str:
         return "the dataset's own"
     return {
         "train": "what is left",
-        "validation": f"cut: {values['validation_fraction']:.0%} of each class's training photos "
+        "validation": f"cut: {values['validation_fraction']:.0%} of the training photos "
         f"(--validation-fraction, --seed {values['seed']})",
-        "test": f"cut: {TEST_FRACTION:.0%} of each class (--seed {values['seed']})",
+        "test": f"cut: {TEST_FRACTION:.0%} of all (--seed {values['seed']})",
     }[split]

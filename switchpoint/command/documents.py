@@ -71,6 +71,26 @@ class Step(TypedDict):
     pod: NotRequired[str]
 
 
+class LastRun(TypedDict):
+    """The newest run of a schedule."""
+
+    id: str
+    state: str
+    started: str
+
+
+class Schedule(TypedDict):
+    """A recurring run of a cluster: `state` is enabled or paused; `cron` has seconds first, in UTC."""
+
+    id: str
+    name: str
+    state: Literal["enabled", "paused"]
+    cron: str
+    parameters: Parameters
+    url: str
+    last: LastRun | None
+
+
 class Run(TypedDict):
     """runs/ID/run.json, and what `switchpoint runs --json` shows. Times are ISO 8601 in UTC.
 

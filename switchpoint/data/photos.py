@@ -121,7 +121,7 @@ def record_size(image_size: int) -> tuple[int, int]:
 
 
 def quality(split: str) -> int:
-    """Of a record's JPEG, for a photo that its source has in "train" (validation is cut from it) or "test".
+    """Of a record's JPEG, for a photo of that split.
 
     Training on quality 92 costs nothing that ten seeds show; to be tested on it costs a model 0.02 nats and most of a
     point of accuracy, which it does not lose on the photos themselves. At 97 it is a third of that: docs/records.md.

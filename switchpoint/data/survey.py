@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import defaultdict, deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -72,8 +72,8 @@ def survey(
 
     Args:
         source: The dataset.
-        validation_fraction: Of each class's training photos, held out where the dataset has no validation split.
-        seed: Decides which.
+        validation_fraction: Of the training photos, held out where the dataset has no validation split.
+        seed: Decides which, and which are test photos where it has no test split.
         spool: Where records' images are written.
         prints: Where what finds duplicates is written.
         tell: Told how far it is, every two seconds.
@@ -86,7 +86,10 @@ def survey(
             data = photo.read()
         except OSError as error:
             return photo, b"", b"", b"", f"can't be read: {error.strerror}"
-        return photo, hashlib.sha256(data).digest(), *converters.convert(data, quality(photo.split))
+        content = hashlib.sha256(data).digest()
+        if photo.split == "train":
+            photo = replace(photo, split=cut(content, source.own, validation_fraction, seed))
+        return photo, content, *converters.convert(data, quality(photo.split))
 
     kept: list[Kept] = []
     left_out: list[LeftOut] = []
@@ -106,17 +109,8 @@ def survey(
                 said = now
                 tell(Progress("photos", done, len(source), round(now / done * (len(source) - done))))
     photos = sorted(kept)
-    if "validation" not in source.own:
-        photos = _held_out(photos, validation_fraction, seed)
     left_out.sort(key=lambda entry: entry["photo"])
     return Survey(photos, left_out, _duplicates(photos, prints))
-
-
-def _held_out(photos: list[Kept], fraction: float, seed: int) -> list[Kept]:
-    """The same photos, validation cut from train."""
-    trained = ((photo.name, photo.label) for photo in photos if photo.split == "train")
-    validation = cut(trained, fraction, seed)
-    return [photo._replace(split="validation") if photo.name in validation else photo for photo in photos]
 
 
 def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:

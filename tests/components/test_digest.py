@@ -84,7 +84,7 @@ def test_a_volume_goes_by_sizes_and_times_and_by_contents_when_asked(mounted: Pa
 @pytest.mark.parametrize("asked", ["", "contents"])
 def test_prepare_knows_both_digests_of_a_volume(mounted: Path, asked: str) -> None:
     found = taken("pvc://photos/food", asked)[0]
-    source = sources.open_source("pvc://photos/food", 1, found)
+    source = sources.open_source("pvc://photos/food", found)
     assert source.digest == found
     assert [photo.read() for photo in source] == [path.read_bytes() for path in sorted(mounted.rglob("*.jpg"))]
 
@@ -97,7 +97,7 @@ def test_an_archive_on_a_volume_is_read_in_place(
     place = official("cats", "dogs")
     subprocess.run(["tar", "-czf", tmp_path / "photos" / "food.tar.gz", "-C", place.parent, place.name], check=True)
     found = taken("pvc://photos/food.tar.gz")[0]
-    source = sources.open_source("pvc://photos/food.tar.gz", 1, found)
+    source = sources.open_source("pvc://photos/food.tar.gz", found)
     assert (source.digest, len(source), source.classes) == (found, 12, ["cats", "dogs"])
     os.utime(tmp_path / "photos" / "food.tar.gz", (1, 1))
     assert taken("pvc://photos/food.tar.gz")[0] != found

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from switchpoint.data import records as record_files
 from switchpoint.data.converters import Converters
 from switchpoint.data.manifest import SPLITS, read_manifest, verify_records
 from switchpoint.data.sources import digest, open_source
+from switchpoint.data.split import cut
 from switchpoint.documents.records import Manifest
 from switchpoint.errors import DatasetError, RecordsError, SwitchpointError
 from tests.components.trainings import prepared
@@ -55,12 +57,12 @@ def test_every_photo_is_in_one_split_and_each_class_in_all(folder: Make, tmp_pat
     root = folder(a=20, b=30, c=5)
     manifest = run(tmp_path / "out", root, validation_fraction=0.25)
     assert {split: entry["per_class"] for split, entry in manifest["splits"].items()} == {
-        "train": [12, 18, 3],
-        "validation": [4, 6, 1],
-        "test": [4, 6, 1],
+        "train": [12, 23, 2],
+        "validation": [4, 5, 2],
+        "test": [4, 2, 1],
     }
     found = [name for split in SPLITS for name in names(tmp_path / "out", split)]
-    assert sorted(found) == [photo.name for photo in open_source(str(root), 0)]
+    assert sorted(found) == [photo.name for photo in open_source(str(root))]
     assert manifest == verify_records(tmp_path / "out" / "records")
 
 
@@ -200,12 +202,23 @@ def test_a_class_without_a_readable_photo_is_an_error(folder: Make, tmp_path: Pa
         run(tmp_path / "out", root, max_left_out=0.9)
 
 
-def test_two_photos_a_class_are_too_few(folder: Make, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no photo for validation\. A class gives one .* three or more.*Add photos"):
-        run(tmp_path / "out", folder("two", a=2, b=2))
+def test_a_split_that_would_be_empty_is_refused(folder: Make, tmp_path: Path) -> None:
+    with pytest.raises(
+        DatasetError, match=r"no photo for validation, of 4\. .*drawn\. Add photos, pass another seed or"
+    ):
+        run(tmp_path / "out", folder(a=2, b=2), validation_fraction=0.01)
     assert files(tmp_path / "out") == {}
-    with pytest.raises(DatasetError, match="no photo for validation"):
-        run(tmp_path / "out", folder("one", a=1, b=1))
+
+
+def test_a_class_of_which_the_cut_leaves_nothing_to_train_is_refused(
+    folder: Make, tmp_path: Path, jpeg: Callable[..., bytes]
+) -> None:
+    root = folder(a=9, b=9, c=0)
+    drawn = [data for data in map(jpeg, range(20)) if cut(sha256(data).digest(), (), 0.2, 1) != "train"]
+    for number, data in enumerate(drawn[:3]):
+        (root / "c" / f"{number}.jpg").write_bytes(data)
+    with pytest.raises(DatasetError, match=r"no photo of 'c' is in train: .*drawn.* Add photos, pass another seed or"):
+        run(tmp_path / "out", root)
 
 
 def test_an_official_test_split_without_a_photo_is_refused(official: Make, tmp_path: Path) -> None:
@@ -218,8 +231,8 @@ def test_an_official_test_split_without_a_photo_is_refused(official: Make, tmp_p
 def test_a_small_class_among_others_is_named(folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path / "out", folder(a=9, b=2, c=1))
     said = capsys.readouterr().out
-    assert "prepare: 2 classes have too few photos for one in validation: 'b', 'c'" in said
-    assert "prepare: 1 classes have too few photos for one in test: 'c'" in said
+    assert "prepare: 1 classes have no photo in validation: 'c'" in said
+    assert "prepare: 2 classes have no photo in test: 'b', 'c'" in said
 
 
 def test_photos_without_a_class_are_said(
@@ -283,7 +296,7 @@ def test_leaked_photos_are_told_to_the_report(leaky: Path, tmp_path: Path) -> No
     assert (source["dropped"], manifest["dropped"]) == (0, [])
     look = (tmp_path / "out" / "look").read_text()
     assert look.count("<img") == 4 + 2  # the copies, and a photo of each class
-    assert "Validation: cut from the training photos, of each class; test: the dataset's own." in html.unescape(look)
+    assert "Validation: cut from the training photos; test: the dataset's own." in html.unescape(look)
 
 
 def test_leaks_are_dropped_when_asked(leaky: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -391,7 +404,11 @@ def test_the_look_shows_counts_and_trusts_no_name(folder: Make, tmp_path: Path) 
 
 
 def test_the_look_of_many_classes_stays_small(folder: Make, tmp_path: Path) -> None:
-    run(tmp_path / "out", folder(**{f"class {index:03d}": 3 for index in range(60)}), image_size=128)
+    run(
+        tmp_path / "out",
+        folder(**{f"{split}/class {index:03d}": 1 for split in SPLITS for index in range(60)}),
+        image_size=128,
+    )
     assert (tmp_path / "out" / "look").stat().st_size < page.THUMBNAIL_BYTES + 50_000
 
 
@@ -427,18 +444,19 @@ def test_the_log_names_what_was_left_out(
 
 def test_the_drawn_dishes_can_be_prepared(tmp_path: Path) -> None:
     manifest = run(tmp_path, "sample", image_size=64)
-    assert {split: set(entry["per_class"]) for split, entry in manifest["splits"].items()} == {
-        "train": {45}, "validation": {5}, "test": {20},
-    }  # fmt: skip
+    counts = {split: entry["per_class"] for split, entry in manifest["splits"].items()}
+    assert set(counts["test"]) == {20} and sum(counts["train"] + counts["validation"]) == 600
+    assert 6 <= min(counts["validation"]) <= max(counts["validation"]) <= 14
     assert manifest["left_out"] == manifest["duplicates"] == []
 
 
 @pytest.mark.food101
 def test_real_photos_of_all_classes(food101_64px: Path, tmp_path: Path) -> None:
     manifest = run(tmp_path, food101_64px, image_size=64)
-    assert manifest["splits"]["train"]["per_class"] == [27] * 101
-    assert manifest["splits"]["validation"]["per_class"] == [3] * 101
-    assert manifest["splits"]["test"]["per_class"] == [10] * 101
+    splits = manifest["splits"]
+    assert splits["test"]["per_class"] == [10] * 101
+    assert splits["train"]["photos"] + splits["validation"]["photos"] == 30 * 101
+    assert 0.18 < splits["validation"]["photos"] / (30 * 101) < 0.22
     assert Counter(int(row["label"]) for row in rows(tmp_path, "test")) == dict.fromkeys(range(101), 10)
     assert manifest["left_out"] == []
 

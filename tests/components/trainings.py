@@ -39,7 +39,7 @@ FINETUNE = config(FinetuneConfig, "finetune", candidate(VALUES, 2))
 
 def prepared(place: Path, dataset: Path | str, workers: int | None = None, **changes: object) -> Manifest:
     """Records of a folder, and what else prepare writes, in `place`."""
-    values = VALUES | {"dataset": str(dataset), "seed": 0, "validation_fraction": 0.1} | changes
+    values = VALUES | {"dataset": str(dataset), "seed": 1, "validation_fraction": 0.2} | changes
     outputs = PrepareOutputs(place / "records", place / "source", place / "look")
     return prepare(outputs, config(PrepareConfig, "prepare", values), workers)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from switchpoint.command.cli.flags import (
+    Command,
     as_json,
     connection_flags,
     file_argument,
@@ -30,24 +31,41 @@ CONNECTION = ("host", "namespace", "token", "token_file", "cookies", "ca_cert")
 RERUN_OPTIONS = (*CONNECTION, "profile", "registry", "device", "resume", "allow_code_change", "wait", "timeout")
 
 
-@click.command()
-@file_argument
-@recipe_flag
-@parameter_flags
-@connection_flags
-@profile_flag()
-@package_flags
-@click.option("--experiment", default="switchpoint", show_default=True, help="What the UI groups the run under.")
-@pipeline_root_flag("Where artifacts go; by default what the cluster is set to.")
-@click.option(
-    "--read-contents",
-    is_flag=True,
-    help="Of a dataset on a volume (pvc://…) the run takes the contents' digest, not that of sizes and times.",
-)
-@click.option("--service-account", help="What the run's pods run as, such as switchpoint-runner (k8s/README.md).")
-@follow_flags
-@as_json
-def submit(
+class Ready(NamedTuple):
+    """What is sent to a cluster: all parameters, the package, and what KFP is told beside them."""
+
+    values: Parameters
+    package: str
+    beside: dict[str, Any]
+
+
+def submission_flags(command: Command) -> Command:
+    """What a run on Kubeflow Pipelines is started with, as keywords of `ready`."""
+    for option in (
+        click.option(
+            "--service-account", help="What the run's pods run as, such as switchpoint-runner (k8s/README.md)."
+        ),
+        click.option(
+            "--read-contents",
+            is_flag=True,
+            help="Of a dataset on a volume (pvc://…) the run takes the contents' digest, not that of sizes and times.",
+        ),
+        pipeline_root_flag("Where artifacts go; by default what the cluster is set to."),
+        click.option(
+            "--experiment", default="switchpoint", show_default=True, help="What the UI groups the run under."
+        ),
+        package_flags,
+        profile_flag(),
+        connection_flags,
+        parameter_flags,
+        recipe_flag,
+        file_argument,
+    ):
+        command = option(command)
+    return command
+
+
+def ready(
     file: Path | None,
     recipe: str | None,
     profile: str,
@@ -58,18 +76,13 @@ def submit(
     pipeline_root: str | None,
     service_account: str | None,
     read_contents: bool,
-    wait: bool,
-    timeout: float | None,
-    as_json: bool,
     **flags: Any,
-) -> None:
-    """Run the pipeline on Kubeflow Pipelines, with what the flags say, or FILE.yaml."""
-    connection = {name: flags.pop(name) for name in CONNECTION}
+) -> Ready:
+    """Check what `submission_flags` say, and compile."""
     values = resolved(file, recipe, flags)
     from components.digest.step import CONTENTS
     from switchpoint.command import profiles
     from switchpoint.command.cluster import submission
-    from switchpoint.command.cluster.client import Cluster
     from switchpoint.command.compilation import package
     from switchpoint.command.runs import store
 
@@ -82,12 +95,30 @@ def submit(
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
     uses = pipeline_root or "", values["dataset"], values["weights"]
     text = package(loaded, registry, device, resume, uses, values["search"])
+    beside = {
+        "profile": loaded.name,
+        "commit": store.commit(),
+        "experiment": experiment,
+        "pipeline_root": pipeline_root,
+        "service_account": service_account,
+    }
+    return Ready(values, text, beside)
+
+
+@click.command()
+@submission_flags
+@follow_flags
+@as_json
+def submit(wait: bool, timeout: float | None, as_json: bool, **flags: Any) -> None:
+    """Run the pipeline on Kubeflow Pipelines, with what the flags say, or FILE.yaml."""
+    connection = {name: flags.pop(name) for name in CONNECTION}
+    sent = ready(**flags)
+    from switchpoint.command.cluster import submission
+    from switchpoint.command.cluster.client import Cluster
+
     kubeflow = Cluster(**connection)
-    started = submission.submit(
-        kubeflow, values, text, profile=loaded.name, commit=store.commit(),
-        experiment=experiment, pipeline_root=pipeline_root, service_account=service_account,
-    )  # fmt: skip
-    finish(kubeflow, started, wait, timeout, as_json, pipeline_root)
+    started = submission.submit(kubeflow, sent.values, sent.package, **sent.beside)
+    finish(kubeflow, started, wait, timeout, as_json, sent.beside["pipeline_root"])
 
 
 def rerun(

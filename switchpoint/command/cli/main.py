@@ -21,6 +21,7 @@ from switchpoint.command.cli import housekeeping as cli_housekeeping
 from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import predict as cli_predict
 from switchpoint.command.cli import publish as cli_publish
+from switchpoint.command.cli import schedules as cli_schedules
 from switchpoint.command.cli import show as cli_show
 from switchpoint.command.cli.flags import (
     INTERRUPTED,
@@ -288,6 +289,8 @@ def compile(
 for command in (
     cli_check.check,
     cli_cluster.submit,
+    cli_schedules.schedule,
+    cli_schedules.list_schedules,
     cli_publish.upload,
     cli_publish.export,
     cli_lineage.lineage,

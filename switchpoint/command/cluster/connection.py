@@ -129,6 +129,10 @@ class Connection:
         """Where a person sees the run."""
         return f"{self.client._get_url_prefix()}/#/runs/details/{run_id}"
 
+    def schedule_url(self, schedule_id: str) -> str:
+        """Where a person sees a recurring run."""
+        return f"{self.client._get_url_prefix()}/#/recurringrun/details/{schedule_id}"
+
     def own_namespace(self) -> str | None:
         """The profile's, on a multi-user Kubeflow."""
         return self.namespace or self.client.get_user_namespace() or None

@@ -142,7 +142,7 @@ def submit(
         service_account: What its pods run as; by default what the cluster is set to.
     """
     uploaded = version(cluster, package, profile, commit)
-    group = _experiment(cluster, experiment)
+    group = experiment_id(cluster, experiment)
     said = describe(values, profile, commit)
     return _start(cluster, values, uploaded, group, pipeline_root, service_account, said)
 
@@ -247,7 +247,8 @@ def _found_or_made(cluster: Cluster, find: Callable[[], str | None], make: Calla
         raise
 
 
-def _experiment(cluster: Cluster, name: str) -> str:
+def experiment_id(cluster: Cluster, name: str) -> str:
+    """The experiment's id; made when it is not there."""
     with cluster.plainly(f"open the experiment {name!r}"), quietly():
         return str(cluster.client.create_experiment(name, namespace=cluster.namespace).experiment_id)
 

@@ -120,7 +120,7 @@ def _readable(dataset: str) -> Iterator[NDArray[np.uint8]]:
     """A dataset's photos, evenly spaced, and a few more in place of those that can't be read."""
     from switchpoint.data import sources
 
-    opened = sources.find(dataset).open(seed=1)
+    opened = sources.find(dataset).open()
     chosen: Iterator[Any] = itertools.islice(opened.photos(), 0, None, max(1, opened.count // (PHOTOS + 8)))
     for photo in chosen:
         with contextlib.suppress(UnreadablePhotoError, OSError):

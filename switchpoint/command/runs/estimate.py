@@ -157,6 +157,6 @@ def _counted(parameters: Parameters) -> int | None:
     if dataset != "sample" and not Path(dataset).is_dir():
         return None
     try:
-        return sources.find(dataset).open(parameters["seed"]).count or None
+        return sources.find(dataset).open().count or None
     except SwitchpointError:  # prepare says what is wrong with it
         return None

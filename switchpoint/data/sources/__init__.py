@@ -68,12 +68,11 @@ def find(address: str) -> Reader:
     )
 
 
-def open_source(address: str, seed: int, expected: str = "") -> Source:
-    """Look into a dataset: read names, cut a test split if there is no official one, take the digest.
+def open_source(address: str, expected: str = "") -> Source:
+    """Look into a dataset: read names and the splits that it has, take the digest.
 
     Args:
         address: See above.
-        seed: Decides the test split that is cut.
         expected: The digest that it should have, if one is known: which of a volume's two is meant.
 
     Raises:
@@ -81,7 +80,7 @@ def open_source(address: str, seed: int, expected: str = "") -> Source:
             photo, or files missing.
     """
     reader = find(address)
-    opened = reader.open(seed)
+    opened = reader.open()
     if len(opened.classes) < 2:
         raise DatasetError(
             f"{address} has {len(opened.classes)} classes ({', '.join(opened.classes)}); a classifier needs two or "

@@ -54,7 +54,7 @@ class Archive:
         except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
             raise DatasetError(f"{self.path} can't be read to its end ({error}). Fetch it again.") from error
 
-    def open(self, seed: int) -> Opened:
+    def open(self) -> Opened:
         """Read the archive once for its names and its `meta/`."""
         paths: list[str] = []
         meta: dict[str, bytes] = {}
@@ -70,7 +70,7 @@ class Archive:
                 f"{self.path}: no {self.TOP}meta/ in it. Only Food-101's official archive is read; "
                 "extract others and pass the folder that holds one sub-folder a class."
             )
-        classes, entries, own, notes = layout(str(self.path), paths, meta.__getitem__, seed)
+        classes, entries, own, notes = layout(str(self.path), paths, meta.__getitem__)
         by_path = {entry.path: entry for entry in entries}
 
         def photos() -> Iterator[Photo]:

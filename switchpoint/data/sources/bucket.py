@@ -38,7 +38,7 @@ class Bucket:
     def _digest(self, listed: str) -> str:
         return hashlib.sha256(f"{self.table} in {listed}".encode()).hexdigest() if self.table else listed
 
-    def open(self, seed: int) -> Opened:
+    def open(self) -> Opened:
         """Fetch it, then read it as what it is."""
         self.directory = tempfile.TemporaryDirectory()
         target = Path(self.directory.name, PurePosixPath(self.root).name)
@@ -47,6 +47,6 @@ class Bucket:
         reader = table.find(found) or archive.find(found) or folder.find(found)
         if reader is None:
             raise DatasetError(f"{self.uri} is neither a folder of photos nor a tar archive, CSV or Parquet.")
-        opened = reader.open(seed)
+        opened = reader.open()
         kept = self.directory  # for as long as the photos may be read
         return replace(opened, photos=lambda: (photo for _ in [kept] for photo in opened.photos()))

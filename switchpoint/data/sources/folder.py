@@ -49,13 +49,13 @@ class Folder:
         """Hex SHA-256 over paths and contents."""
         return digest_of(self.root, [path for path in self.paths() if not path.endswith("/")])
 
-    def open(self, seed: int) -> Opened:
+    def open(self) -> Opened:
         """Read the names, and the split from `meta/` where it is Food-101's layout."""
 
         def read(path: str) -> bytes:
             return (self.root / path).read_bytes()
 
-        classes, entries, own, notes = layout(str(self.root), self.paths(), read, seed)
+        classes, entries, own, notes = layout(str(self.root), self.paths(), read)
 
         def photos() -> Iterator[Photo]:
             return (Photo(e.name, e.label, e.split, partial(read, e.path)) for e in entries)

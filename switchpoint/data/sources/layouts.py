@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from switchpoint.data.sources.source import TEST_FRACTION, Split
-from switchpoint.data.split import cut
+from switchpoint.data.sources.source import Split
 from switchpoint.errors import DatasetError
 
 # By their names: nothing is read before it is known to be of use. AVIF are photos too, though none is decoded.
@@ -37,14 +36,13 @@ class Layout(NamedTuple):
     notes: list[str]
 
 
-def layout(where: str, paths: Iterable[str], read: Callable[[str], bytes], seed: int) -> Layout:
+def layout(where: str, paths: Iterable[str], read: Callable[[str], bytes]) -> Layout:
     """Tell how photos lie, of the visible ones of `paths`.
 
     Args:
         where: What errors call the root.
         paths: Below it; a folder's path ends in a slash.
         read: Gives a file's content.
-        seed: Decides the test split that is cut.
 
     Raises:
         DatasetError: They lie in no way that is known, or a class has no training photo.
@@ -61,20 +59,16 @@ def layout(where: str, paths: Iterable[str], read: Callable[[str], bytes], seed:
     else:
         classes, entries = _classes(where, sorted(files), sorted(tops))
         own = frozenset()
-    return Layout(
-        classes,
-        complete(where, classes, entries, own, seed),
-        own,
-        list(_unused(files, {entry.path for entry in entries}, official)),
-    )
+    complete(where, classes, entries)
+    return Layout(classes, entries, own, list(_unused(files, {entry.path for entry in entries}, official)))
 
 
-def complete(where: str, classes: Sequence[str], entries: list[Entry], own: frozenset[Split], seed: int) -> list[Entry]:
-    """Cut a test split from train where there is none, and see that each class can be trained."""
-    if "test" not in own:
-        trained = ((entry.name, entry.label) for entry in entries if entry.split == "train")
-        test = cut(trained, TEST_FRACTION, seed)
-        entries = [entry._replace(split="test") if entry.name in test else entry for entry in entries]
+def complete(where: str, classes: Sequence[str], entries: Iterable[Entry]) -> None:
+    """See that each class has a photo to train with.
+
+    Raises:
+        DatasetError: One has none.
+    """
     filled = {entry.label for entry in entries if entry.split == "train"}
     empty = [name for index, name in enumerate(classes) if index not in filled]
     if empty:
@@ -82,7 +76,6 @@ def complete(where: str, classes: Sequence[str], entries: list[Entry], own: froz
             f"{where}: no training photo in {len(empty)} classes, first {', '.join(map(repr, empty[:5]))}. "
             "Add photos there or remove the class."
         )
-    return entries
 
 
 def _unused(files: set[str], used: set[str], official: bool) -> Iterator[str]:

@@ -19,7 +19,7 @@ class Sample:
         """Hex SHA-256 of the drawing's version."""
         return hashlib.sha256(f"sample {dishes.VERSION}".encode()).hexdigest()
 
-    def open(self, seed: int) -> Opened:
+    def open(self) -> Opened:
         """Name the drawings; each is drawn when it is read."""
         entries: list[tuple[str, int, Split]] = [
             (f"{dish}/{split}-{index:03d}.jpg", label, split)

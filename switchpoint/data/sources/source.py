@@ -6,8 +6,6 @@ from typing import Literal, Protocol
 
 Split = Literal["train", "validation", "test"]
 
-TEST_FRACTION = 0.2  # of each class, where the dataset has no official test split
-
 
 @dataclass(frozen=True)
 class Photo:
@@ -16,7 +14,7 @@ class Photo:
     Attributes:
         name: `class/file`, unique in its dataset.
         label: In [0, classes).
-        split: The official one, or the one cut here.
+        split: The official one; "train" where that is to be cut still.
         read: Gives the original bytes; raises OSError.
     """
 
@@ -35,7 +33,7 @@ class Opened:
         count: Number of photos.
         photos: Starts an iteration over them, in an order that depends on nothing but the dataset's content; a photo of
             a stream is in memory until it is dropped.
-        own: The splits that are the dataset's own; of others "test" was cut from train, and "validation" is to be.
+        own: The splits that are the dataset's own; others are cut from train once the photos are read: `split.cut`.
         notes: What a person should know of it, such as photos that have no class.
     """
 
@@ -52,5 +50,5 @@ class Reader(Protocol):
     def digest(self) -> str:
         """Hex SHA-256 over what it holds: paths and contents, or name and version of what has one."""
 
-    def open(self, seed: int) -> Opened:
-        """Read names, and cut a test split with `seed` if there is no official one."""
+    def open(self) -> Opened:
+        """Read names, and the splits that it has."""

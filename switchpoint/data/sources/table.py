@@ -54,14 +54,14 @@ class Table:
         """Hex SHA-256 over the table's content, and the photos' paths and contents."""
         return digest_of(self.root, self.paths())
 
-    def open(self, seed: int) -> Opened:
+    def open(self) -> Opened:
         """Read the table; look whether its photos are there."""
         rows = self._rows()
         classes = sorted({label for _, label, _ in rows})
         index = {label: number for number, label in enumerate(classes)}
         own = frozenset(split for _, _, split in rows if split)
         entries = [Entry(path, path, index[label], split or "train") for path, label, split in sorted(rows)]
-        entries = complete(str(self.path), classes, entries, own, seed)
+        complete(str(self.path), classes, entries)
 
         def photos() -> Iterator[Photo]:
             return (Photo(e.name, e.label, e.split, partial((self.root / e.path).read_bytes)) for e in entries)

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from switchpoint.data.sources.source import TEST_FRACTION, Opened, Photo, Split
-from switchpoint.data.split import cut
+from switchpoint.data.sources.source import Opened, Photo, Split
 from switchpoint.errors import DatasetError
 
 PREFIX = "tfds:"
@@ -33,7 +32,7 @@ def _nothing_left() -> Iterator[None]:
 
 
 class Tfds:
-    """Splits train + test, or train + validation; where there is only train, a test split is cut."""
+    """Splits train + test, or train + validation; where there is only train, that alone."""
 
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset
@@ -55,7 +54,7 @@ class Tfds:
         """Hex SHA-256 of name and version."""
         return hashlib.sha256(f"{PREFIX}{self.builder.info.full_name}".encode()).hexdigest()
 
-    def open(self, seed: int) -> Opened:
+    def open(self) -> Opened:
         """Download and prepare it, if need be."""
         info = self.builder.info  # first: it says so if the package is not installed
         import tensorflow_datasets as tfds
@@ -86,11 +85,9 @@ class Tfds:
                     raise DatasetError(f"{self.dataset}: label {label} in {split} is not in [0, {len(classes)}).")
                 yield f"{classes[label]}/{split}-{index:07d}", label, row["image"]
 
-        test = set() if held_out else cut(((name, label) for name, label, _ in rows("train")), TEST_FRACTION, seed)
-
         def photos() -> Iterator[Photo]:
             for split, role in splits.items():
                 for name, label, image in rows(split):
-                    yield Photo(name, label, "test" if name in test else role, partial(bytes, image))
+                    yield Photo(name, label, role, partial(bytes, image))
 
         return Opened(classes, sum(info.splits[split].num_examples for split in splits), photos, own)

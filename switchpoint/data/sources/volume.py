@@ -43,9 +43,9 @@ class Volume:
         """Hex SHA-256 over paths and contents."""
         return self._reader().digest()
 
-    def open(self, seed: int) -> Opened:
+    def open(self) -> Opened:
         """Read it as what it is."""
-        return self._reader().open(seed)
+        return self._reader().open()
 
     def _reader(self) -> "archive.Archive | folder.Folder | table.Table":
         if not self.mount.is_dir():

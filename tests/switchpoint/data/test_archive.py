@@ -28,7 +28,7 @@ def packed(root: Path, order: Callable[[str], object] | None = None) -> Path:
 def test_the_archive_gives_what_the_folder_gives(official: Make, order: Callable[[str], object] | None) -> None:
     root = official("waffles", "apple pie")
     archive = packed(root, order)
-    source, unpacked = open_source(str(archive), 0), open_source(str(root), 0)
+    source, unpacked = open_source(str(archive)), open_source(str(root))
     assert source.classes == unpacked.classes
     assert sorted(listing(source)) == listing(unpacked)
     assert contents(source) == contents(unpacked)
@@ -58,7 +58,7 @@ def test_an_archives_paths_are_not_trusted(official: Make, tmp_path: Path, name:
             evil.addfile(other, good.extractfile(other) if other.isfile() else None)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DatasetError, match="refused member"):
-        open_source(str(tmp_path / "evil.tar.gz"), 0)
+        open_source(str(tmp_path / "evil.tar.gz"))
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -69,19 +69,19 @@ def test_an_archive_that_is_cut_short_doubled_or_another_is_refused(
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DatasetError, match=r"can't be read to its end|no food-101/meta/|missing"):
-        open_source(str(archive), 0)
+        open_source(str(archive))
     archive.write_bytes(whole)
     monkeypatch.setattr(sources.archive, "PHOTO_BYTES", 100)
     with pytest.raises(DatasetError, match=r"refused member .* bytes"):
-        open_source(str(archive), 0)
+        open_source(str(archive))
     monkeypatch.undo()
     with pytest.raises(DatasetError, match="no food-101/meta/ in it"):
-        open_source(str(packed(folder(a=2, b=2))), 0)
+        open_source(str(packed(folder(a=2, b=2))))
     with tarfile.open(archive) as good, tarfile.open(tmp_path / "twice.tar.gz", "w:gz") as twice:
         for other in [*good, *good]:
             twice.addfile(other, good.extractfile(other) if other.isfile() else None)
     with pytest.raises(DatasetError, match=r"holds .* twice"):
-        open_source(str(tmp_path / "twice.tar.gz"), 0)
+        open_source(str(tmp_path / "twice.tar.gz"))
 
 
 # Drawn dishes

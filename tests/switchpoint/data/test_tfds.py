@@ -45,7 +45,7 @@ def local_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jpeg: Callabl
 
 
 def test_tfds_keeps_its_split_and_its_bytes(local_builder: Callable[..., str], jpeg: Callable[..., bytes]) -> None:
-    source = open_source(local_builder("train", "validation"), 0)
+    source = open_source(local_builder("train", "validation"))
     assert source.classes == ["pho", "pie"]
     assert len(source) == len(list(source)) == 20
     assert Counter((label, split) for _, label, split in listing(source)) == {
@@ -58,15 +58,14 @@ def test_tfds_keeps_its_split_and_its_bytes(local_builder: Callable[..., str], j
 
 
 def test_tfds_prefers_test_to_validation(local_builder: Callable[..., str]) -> None:
-    source = open_source(local_builder("train", "validation", "test"), 0)
+    source = open_source(local_builder("train", "validation", "test"))
     assert {name.split("/")[1].split("-")[0] for name, _, split in listing(source) if split == "test"} == {"test"}
 
 
-def test_tfds_without_a_test_split_gets_one(local_builder: Callable[..., str]) -> None:
-    source = open_source(local_builder("train"), 0)
-    assert Counter((label, split) for _, label, split in listing(source)) == {
-        (0, "train"): 4, (0, "test"): 1, (1, "train"): 4, (1, "test"): 1,
-    }  # fmt: skip
+def test_tfds_without_a_test_split_has_none_of_its_own(local_builder: Callable[..., str]) -> None:
+    source = open_source(local_builder("train"))
+    assert source.own == set()
+    assert Counter((label, split) for _, label, split in listing(source)) == {(0, "train"): 5, (1, "train"): 5}
 
 
 def test_tfds_leaves_nothing_in_the_temporary_directory(
@@ -84,7 +83,7 @@ def test_tfds_leaves_nothing_in_the_temporary_directory(
 
     monkeypatch.setattr(tfds, "builder", make)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    contents(open_source(name, 0))
+    contents(open_source(name))
     assert os.listdir(tmp_path / "tmp") == []
     assert tempfile.gettempdir() == str(tmp_path / "tmp")
 
@@ -97,9 +96,9 @@ def test_tfds_digest_is_of_name_and_version(local_builder: Callable[..., str]) -
 def test_tfds_own_mock_is_read(local_builder: Callable[..., str]) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     dataset = local_builder("train", "test")
-    open_source(dataset, 0)  # prepares it: the mock knows no splits of its own
+    open_source(dataset)  # prepares it: the mock knows no splits of its own
     with tfds.testing.mock_data(num_examples=6):
-        photos = list(open_source(dataset, 0))
+        photos = list(open_source(dataset))
     assert Counter(photo.split for photo in photos) == {"train": 6, "test": 6}
     assert decode(photos[0].read()).mode == "RGB"
 
@@ -115,7 +114,7 @@ def test_a_tfds_dataset_that_cannot_be_had_says_so(
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
     with pytest.raises(DatasetError, match=r"can't be downloaded or prepared: no route to host\."):
-        open_source(dataset, 0)
+        open_source(dataset)
 
 
 def test_an_unknown_tfds_name_says_so() -> None:
@@ -127,4 +126,4 @@ def test_an_unknown_tfds_name_says_so() -> None:
 def test_tfds_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(DatasetError, match="tfds:mnist needs the package tensorflow-datasets"):
-        open_source("tfds:mnist", 0)
+        open_source("tfds:mnist")

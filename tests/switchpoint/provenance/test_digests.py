@@ -69,7 +69,7 @@ def test_the_dockerfile_and_the_lock_are_part_of_every_digest(copy: Path, name: 
 
 ROOT_MODULES = {"", "data", "provenance"}  # rooms of switchpoint/
 ROOMS = {
-    "digest": {"", "data", "data/sources", "provenance", "storage", "training", "training/backbones"},
+    "digest": {"", "data/sources", "provenance", "storage", "training", "training/backbones"},
     "prepare": ROOT_MODULES | {"data/sources", "storage"},
     "transfer": ROOT_MODULES | {"training", "training/backbones", "storage"},
     "finetune": ROOT_MODULES | {"training", "training/backbones", "storage"},

@@ -21,13 +21,13 @@ def call(*arguments: object) -> Result:
 
 
 def test_a_clean_dataset_needs_no_decision(folder: Make) -> None:
-    result = call(folder(cats=10, dogs=15))
+    result = call(folder(cats=20, dogs=15))
     assert result.exit_code == 0, result.output
     assert result.output.splitlines()[1:] == [
-        "train              18  what is left",
-        "validation          2  cut: 10% of each class's training photos (--validation-fraction, --seed 1)",
-        "test                5  cut: 20% of each class (--seed 1)",
-        "Smallest classes: cats 10, dogs 15",
+        "train              24  what is left",
+        "validation          4  cut: 10% of the training photos (--validation-fraction, --seed 1)",
+        "test                7  cut: 20% of all (--seed 1)",
+        "Smallest classes: dogs 15, cats 20",
         "Nothing needs a decision.",
     ]
 
@@ -66,8 +66,14 @@ def test_what_needs_a_decision_is_said_and_is_the_exit_code(troubled: Path) -> N
     assert call(troubled, "--max-left-out", "0.1").output.count("can't be read") == 1
 
 
+def test_a_class_that_the_cut_gave_no_photo_needs_a_decision(folder: Make) -> None:
+    result = call(folder(cats=10, dogs=10))
+    assert result.exit_code == 3
+    assert "1 classes have no photo in validation (dogs): add photos, take another --seed, or remove" in result.output
+
+
 def test_a_line_break_in_a_name_makes_no_line(folder: Make) -> None:
-    root = folder(cats=10, dogs=10)
+    root = folder(cats=15, dogs=15)
     for name in ("0\nNothing needs a decision.", "1\x1b[2J"):
         shutil.copy(root / "cats" / "000.jpg", root / "cats" / f"{name}.jpg")
     lines = call(root).output.splitlines()
@@ -99,7 +105,7 @@ def test_what_is_no_dataset_is_an_error(folder: Make) -> None:
 
 def test_it_needs_no_tensorflow(folder: Make, tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text("raise ImportError('check is not to need it')")
-    command = [sys.executable, "-m", "switchpoint.command", "check", str(folder(cats=5, dogs=5))]
+    command = [sys.executable, "-m", "switchpoint.command", "check", str(folder(cats=15, dogs=15))]
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
