@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -159,3 +160,32 @@ def runs(connection: dict[str, Any], pipeline_root: str | None, with_steps: bool
     from switchpoint.command.cluster import client, overview
 
     return overview.documents_of(client.Cluster(**connection), pipeline_root, with_steps)
+
+
+def forecast(
+    run_id: str | None,
+    values: Parameters,
+    *,
+    device: str | None,
+    pipeline_root: str | None,
+    as_json: bool,
+    **connection: Any,
+) -> None:
+    """Say what a run on the cluster would do: of a run there with other values, or of all parameters."""
+    from switchpoint.command import forecast as forecasts
+    from switchpoint.command.cli import console
+    from switchpoint.command.cluster.client import Cluster
+
+    kubeflow = Cluster(**connection)
+    found = (
+        forecasts.again(kubeflow, kubeflow.find(run_id), values, device)
+        if run_id
+        else forecasts.forecast(kubeflow, values, device or "cpu", pipeline_root)
+    )
+    if as_json:
+        click.echo(json.dumps(found._asdict(), indent=1))
+        return
+    output = console.wide()
+    output.print(console.steps_table(found.steps, found.parameters))
+    for note in found.notes:
+        output.print(note, markup=False, highlight=False, soft_wrap=True)

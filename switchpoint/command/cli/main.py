@@ -34,7 +34,6 @@ from switchpoint.command.cli.flags import (
     follow_flags,
     given,
     local_flags,
-    no_host,
     package_flags,
     parameter_flags,
     pipeline_root_flag,
@@ -191,11 +190,11 @@ def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: b
 @recipe_flag
 @parameter_flags
 @local_flags
-@no_host(
-    "A plan of a run on a cluster can't be made: KFP can't be asked what is in its cache. `switchpoint rerun RUN "
-    "--host …` stops and names the steps that would run again for other code; docs/kubeflow.md (What is cached) says "
-    "which steps another value of a parameter runs again."
+@connection_flags
+@click.option(
+    "--device", type=click.Choice(["gpu", "cpu"]), help="With --host: of the images; by default the run's, cpu."
 )
+@pipeline_root_flag("With --host: where artifacts go, of runs that do not say it.")
 @as_json
 def plan(
     again: bool,
@@ -207,7 +206,19 @@ def plan(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Say for each step whether it is cached or will run, and why. Takes the flags of `run`."""
+    """Say for each step whether it is cached or will run, and why. Takes the flags of `run`.
+
+    With --host of a run on Kubeflow Pipelines, as far as the runs there tell; RUN is the id of one.
+    """
+    options = {name: flags.pop(name) for name in (*cli_cluster.CONNECTION, "device", "pipeline_root")}
+    if options["host"]:
+        if again and not which:
+            raise click.UsageError(WHICH_RUN)
+        changes = given(flags) if again else resolved(expanded(which) if which else None, recipe, flags)
+        cli_cluster.forecast(which if again else None, changes, as_json=as_json, **options)
+        return
+    if told := [name for name, value in options.items() if value and name not in ("token", "cookies")]:
+        raise click.UsageError(f"--{told[0].replace('_', '-')} goes with --host.")
     file = expanded(which) if which else None
     if file and not again and file.suffix not in (".yaml", ".yml") and not file.exists():
         raise click.UsageError(f"{which} is no file. RUN goes with --rerun.")

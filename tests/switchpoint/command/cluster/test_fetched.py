@@ -153,9 +153,3 @@ def test_curves_that_can_not_be_read_are_said_to_be_elsewhere(server: Server, su
     result = call("tensorboard", server.runs[0].run_id, "--host", server.host)
     assert result.exit_code == 1 and "can't be listed from here; a bucket can: --pipeline-root" in result.output
     assert call("tensorboard", "--host", server.host).exit_code == 2
-
-
-def test_a_plan_of_a_run_on_a_cluster_is_refused_with_the_reason() -> None:
-    result = call("plan", "--rerun", "0b5e1f9c", "--host", "http://localhost:8080", "--switch-epochs", "1,2")
-    assert result.exit_code == 2
-    assert "KFP can't be asked what is in its cache" in " ".join(result.output.split())

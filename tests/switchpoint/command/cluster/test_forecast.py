@@ -1,0 +1,82 @@
+"""What a plan of a cluster says, against what the server's runs are made of."""
+
+import json
+from typing import Any
+
+import pytest
+
+from switchpoint.command import forecast
+from switchpoint.command.cluster import rerun as cluster_rerun
+from switchpoint.provenance import digests as identity
+from tests.kfp_server import Server
+from tests.switchpoint.command.cluster.cases import DEMO, ENDED, Submit, call
+
+
+@pytest.fixture
+def ended(server: Server, submit: Submit) -> str:
+    """A demo run that succeeded."""
+    server.play = lambda run: ENDED
+    assert submit("--wait").exit_code == 0
+    return str(server.runs[0].run_id)
+
+
+def planned(server: Server, *arguments: str) -> dict[tuple[Any, ...], tuple[str, str]]:
+    result = call("plan", "--host", server.host, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    steps = json.loads(result.stdout)["steps"]
+    return {(step["name"], step["switch_epoch"]): (step["state"], step["why"]) for step in steps}
+
+
+def running(steps: dict[tuple[Any, ...], tuple[str, str]]) -> dict[tuple[Any, ...], str]:
+    return {key: why for key, (state, why) in steps.items() if state == "will run"}
+
+
+def test_one_switch_epoch_more_runs_that_one_and_what_collects(server: Server, ended: str) -> None:
+    found = planned(server, "--rerun", ended, "--switch-epochs", "1,2,4,6")
+    assert running(found) == {
+        ("finetune", 6): "new switch epoch",
+        ("evaluate", 6): "new switch epoch",
+        ("collect", None): "input changed",
+        ("report", None): "input changed",
+    }
+    assert found["transfer", None] == ("cached", f"run {ended} made it")
+    assert len(server.runs) == 1
+
+
+def test_the_same_flags_run_nothing_and_say_how_sure_that_is(server: Server, ended: str) -> None:
+    assert running(planned(server, *DEMO)) == {}
+    result = call("plan", "--host", server.host, *DEMO)
+    assert forecast.SURE in result.output and "cached" in result.output
+
+
+def test_other_code_runs_with_all_that_comes_after_it(
+    server: Server, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = identity.code_digest
+
+    def edited(step: str, device: str = "cpu") -> str:
+        return "0" * 64 if step == "evaluate" else original(step, device)
+
+    for module in (identity, cluster_rerun, forecast):
+        monkeypatch.setattr(module, "code_digest", edited)
+    found = running(planned(server, "--rerun", ended))
+    assert {name for name, _ in found} == {"evaluate", "collect", "report"}
+    assert found["evaluate", 2] == "code changed" and found["report", None] == "input changed"
+
+
+def test_other_images_of_the_training_steps_are_other_entries(server: Server, ended: str) -> None:
+    assert {name for name, _ in running(planned(server, *DEMO, "--device", "gpu"))} == {
+        "transfer", "finetune", "evaluate", "collect", "report",
+    }  # fmt: skip
+
+
+def test_a_photo_more_runs_everything(server: Server, ended: str) -> None:
+    run = server.runs[0]
+    run.runtime_config.parameters |= {"dataset_digest": "d" * 64}
+    assert ("prepare", None) in running(planned(server, *DEMO))
+
+
+def test_flags_of_a_cluster_need_one() -> None:
+    result = call("plan", "--device", "gpu")
+    assert result.exit_code == 2 and "--device goes with --host" in result.output
+    assert call("plan", "--host", "http://localhost:1", "--rerun").exit_code == 2
