@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
-from bench.proof import choice, coverage, draws, duplicates, search
+from bench.proof import choice, coverage, draws, duplicates, labels, search
 
 
 @click.command()
 @click.option(
-    "--only", type=click.Choice(["coverage", "choice", "draws", "duplicates", "search"]), help="By default all."
+    "--only",
+    type=click.Choice(["coverage", "choice", "draws", "duplicates", "labels", "search"]),
+    help="By default all.",
 )
 @click.option("--draws", "number", type=int, help="Of each row's test sets (2000 by default), or data sets (24).")
 @click.option("--seeds", default=1, show_default=True, help="Trainings of each start, for choice.")
@@ -23,6 +25,8 @@ def main(only: str | None, number: int | None, seeds: int, photos: Path, output:
         click.echo(choice.run(number or 24, seeds, photos, output))
     if only in (None, "draws"):
         click.echo(draws.table(draws.measure(photos / "food101-mini", output / "draws")))
+    if only in (None, "labels"):
+        click.echo(labels.run(photos, output / "labels"))
     if only in (None, "search"):
         click.echo(search.run(photos, output / "search"))
     if only in (None, "duplicates"):

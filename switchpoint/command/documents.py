@@ -159,6 +159,20 @@ class Checked(TypedDict):
     decide: list[str]
 
 
+class LabelInDoubt(TypedDict):
+    """`switchpoint labels --json` has these in `in_doubt`: a photo whose label is disputed, and what it is taken for.
+
+    The probabilities are those of a head that was not trained on the photo.
+    """
+
+    photo: str
+    split: str
+    label: str
+    suggested: str
+    label_probability: float
+    probability: float
+
+
 class About(TypedDict, total=False):
     """runs/ID/about.json: what a person says of a run, at its start or later. A document has it as its own."""
 

@@ -18,6 +18,7 @@ from switchpoint.command.cli import check as cli_check
 from switchpoint.command.cli import cluster as cli_cluster
 from switchpoint.command.cli import compare as cli_compare
 from switchpoint.command.cli import housekeeping as cli_housekeeping
+from switchpoint.command.cli import labels as cli_labels
 from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import predict as cli_predict
 from switchpoint.command.cli import publish as cli_publish
@@ -310,6 +311,7 @@ for command in (
     cli_show.logs,
     cli_predict.predict,
     cli_compare.compare,
+    cli_labels.labels,
     cli_housekeeping.rm,
     cli_housekeeping.gc,
     cli_housekeeping.note,

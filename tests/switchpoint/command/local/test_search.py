@@ -1,5 +1,6 @@
 """A search by successive halving on this machine, and the sweep after it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,13 @@ def test_a_search_trains_less_and_a_sweep_after_it_only_the_rest(tmp_path: Path)
     ]
     assert len(logs) == 3 and all("goes on after epoch" in log for log in logs)
     assert swept["search"] is None
+
+    done = project.command("labels", "--html", "doubts.html", "--csv", "doubts.csv", "--json")
+    assert done.returncode == 0, done.stderr
+    named = json.loads(done.stdout)
+    assert named["run"] == swept["id"] and named["photos"] == 36
+    rows = (project.place / "doubts.csv").read_text().splitlines()
+    assert rows[0].startswith("photo,split,label,suggested") and len(rows) == 1 + len(named["in_doubt"])
+    for each in named["in_doubt"]:
+        assert each["photo"].startswith(f"{each['label']}/") and each["suggested"] != each["label"]
+    assert (project.place / "doubts.html").read_text().count("<img") == len(named["in_doubt"])

@@ -1,0 +1,52 @@
+"""What the frozen backbone of a run makes of photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from switchpoint.command.errors import ArtifactGoneError, NoModelError
+from switchpoint.provenance.metadata import MODEL
+
+if TYPE_CHECKING:
+    from switchpoint.command.documents import Run
+
+
+def network(file: Path) -> Any:
+    """Transfer learning's model, asked for more: crops to pooled features and probabilities.
+
+    Args:
+        file: Its `.keras` file: the backbone in it is as it was trained on ImageNet.
+
+    Returns:
+        Keras model of uint8 (batch, size, size, 3) to float32 (batch, channels) and (batch, classes).
+    """
+    import keras
+
+    model = keras.models.load_model(file)
+    backbone, head = model.get_layer("backbone"), model.get_layer("head")
+    crops = keras.Input(backbone.input.shape[1:])
+    pooled = head.get_layer("pool")(backbone(crops, training=False))
+    return keras.Model(crops, [pooled, head.get_layer("classes")(pooled)])
+
+
+def made_by(document: Run, step: str, output: str) -> Path:
+    """An artifact of a run of this machine: of several seeds that of the kept model's.
+
+    Raises:
+        NoModelError: The step has not ended.
+        ArtifactGoneError: It is not there any more.
+    """
+    best = document.get("best")
+    for each in document["steps"]:
+        path = each.get("outputs", {}).get(output)
+        if each["name"] == step and path and (each["seed"] is None or best is None or each["seed"] == best["seed"]):
+            if not Path(path).exists():
+                raise ArtifactGoneError(f"The {output} of run {document['id']} are gone: {path}. Run it again.")
+            return Path(path)
+    raise NoModelError(f"Run {document['id']} {document['state']}: its step {step} has not ended. Run it to its end.")
+
+
+def transfer_model(document: Run) -> Path:
+    """Transfer learning's `.keras` file; raises what `made_by` raises."""
+    return made_by(document, "transfer", "model") / MODEL

@@ -1,0 +1,1 @@
+"""Photos whose label a model disputes with confidence."""
