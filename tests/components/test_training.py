@@ -79,13 +79,9 @@ def test_finetuning_moves_the_backbone_but_not_the_statistics_of_batch_normaliza
 ) -> None:
     before = keras.models.load_model(transferred / "model" / "model.keras", compile=False).get_layer("backbone")
     after = keras.models.load_model(finetuned / "model" / "model.keras", compile=False).get_layer("backbone")
-    moved = 0
     for old, new in zip(before.layers, after.layers, strict=True):
         same = all(np.array_equal(a, b) for a, b in zip(old.get_weights(), new.get_weights(), strict=True))
-        if isinstance(old, keras.layers.BatchNormalization):
-            assert same, f"{old.name} moved"
-        moved += not same
-    assert moved > 10
+        assert same is (isinstance(old, keras.layers.BatchNormalization) or not old.weights), old.name
 
 
 def test_finetuning_starts_where_the_checkpoint_was(small_records: Path, transferred: Path) -> None:
@@ -217,14 +213,14 @@ def both(place, interrupted=False, views=0, tuned=True, **job):
     whole(place, interrupted, train, records, place, replace(TRANSFER, **changes, feature_views=views))
     if tuned:
         whole(place, interrupted, tune, records, place, place / "tuned", replace(FINETUNE, **changes))
-with shallow(2):
+with shallow():
     for name, job in jobs.items():
         both(root / name, **job)
 """
 JOBS: dict[str, dict[str, Any]] = {
     "0 views": {},
     "2 views": {"views": 2, "tuned": False},
-    "a last photo alone": {"batch_size": 13},
+    "a last photo alone": {"batch_size": 13, "tuned": False},
     "mixed": {"mixed_precision": "on"},
     "mixed, interrupted after each first epoch": {"mixed_precision": "on", "interrupted": True},
 }
