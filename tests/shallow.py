@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's first stages: they train as the whole does, and TensorFlow traces them in less time."""
+"""EfficientNet-Lite0 with two blocks: it trains as the whole does, and TensorFlow traces it in a tenth of the time."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,14 +10,15 @@ import pytest
 from switchpoint.provenance.digests import ROOT
 from switchpoint.training.backbones import lite0
 
-STAGES = 3  # 47 of its 151 layers; the weights must be "none": ImageNet's last layer reads more channels
+# 19 of its 151 layers, and a residual among them; the weights must be "none": ImageNet's last layer reads more channels
+STAGES = "(_STAGES[0]._replace(repeats=2, strides=2),)"
 
 
 @contextmanager
-def shallow(stages: int = STAGES) -> Iterator[None]:
+def shallow() -> Iterator[None]:
     """In this process, meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lite0, "_STAGES", lite0._STAGES[:stages])
+        patch.setattr(lite0, "_STAGES", eval(STAGES, vars(lite0)))
         yield
 
 
@@ -27,5 +28,5 @@ def shallow_project(place: Path) -> Path:
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pipeline.py", place)
     with (place / Path(lite0.__file__).relative_to(ROOT)).open("a") as file:
-        file.write(f"\n_STAGES = _STAGES[:{STAGES}]\n")
+        file.write(f"\n_STAGES = {STAGES}\n")
     return place

@@ -26,7 +26,7 @@ from rich.jupyter import JupyterMixin
 from rich.text import Text
 
 from switchpoint.command import configuration, kfp_alone, parameters
-from switchpoint.command.cli import console
+from switchpoint.command.cli import console, listing
 from switchpoint.command.documents import Step
 from switchpoint.command.errors import ArtifactGoneError, NoModelError, RunFailedError
 from switchpoint.command.local import packages
@@ -154,7 +154,7 @@ class Runs(JupyterMixin, list[Run]):
     """Runs, newest first."""
 
     def __rich_console__(self, _: Console, __: ConsoleOptions) -> Iterator[RenderableType]:
-        yield console.runs_table([run.document for run in self])
+        yield listing.runs_table([run.document for run in self])
 
 
 class Plan(JupyterMixin, list[Step]):

@@ -30,6 +30,7 @@ def test_right_labels_stay() -> None:
     np.testing.assert_array_equal(weights, [1, 1, 1])
 
 
+@pytest.mark.slow  # TensorFlow in a process of its own
 def test_an_all_zero_row_costs_nothing_and_pulls_all_the_same_except_with_op_determinism() -> None:
     # A process of its own: op determinism cannot be switched off again, and other tests switch it on.
     program = "import json; from bench.collapse.gradients import gradients; print(json.dumps(gradients()))"

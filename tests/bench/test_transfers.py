@@ -24,7 +24,7 @@ def directory(folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(transfers, "EPOCHS", 2)
     monkeypatch.setattr(transfers, "FINETUNE_EPOCHS", 1)
     (tmp_path / "prepared").mkdir()
-    set_up(folder(cake=6, soup=6), tmp_path / "prepared")
+    set_up(folder(cake=10, soup=10), tmp_path / "prepared")
     with shallow():
         yield tmp_path / "prepared"
 

@@ -1,5 +1,6 @@
 """Real object stores on this machine, each behind a proxy that breaks what a network breaks."""
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,7 +28,12 @@ def gcs_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the server, without the proxy."""
-    with s3_store.s3_server(tmp_path_factory.mktemp("seaweedfs")) as url:
+    from botocore.loaders import JSONFileLoader
+
+    # Each test's client has a session of its own, which reads the same two megabytes of JSON.
+    once = functools.cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch, s3_store.s3_server(tmp_path_factory.mktemp("seaweedfs")) as url:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: once(path))
         yield url
 
 

@@ -244,7 +244,7 @@ def plan(
 @as_json
 def list_runs(pipeline_root: str | None, runs_dir: Path, as_json: bool, **connection: Any) -> None:
     """List the runs, newest first; with --host those on Kubeflow Pipelines."""
-    from switchpoint.command.cli import console
+    from switchpoint.command.cli import console, listing
     from switchpoint.command.runs import housekeeping
     from switchpoint.command.runs import store as runs
 
@@ -257,7 +257,7 @@ def list_runs(pipeline_root: str | None, runs_dir: Path, as_json: bool, **connec
     if as_json:
         click.echo(json.dumps(documents, indent=1))
     else:
-        console.print_runs(console.wide(), documents)
+        listing.print_runs(console.wide(), documents)
 
 
 @main.command()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from switchpoint.command.cli.console import Show, about_photos, results_table, runs_table, sparkline, steps_table, wide
+from switchpoint.command.cli.console import Show, about_photos, results_table, sparkline, steps_table, wide
+from switchpoint.command.cli.listing import runs_table
 from switchpoint.progress import Progress, say
 
 TRANSFER = {

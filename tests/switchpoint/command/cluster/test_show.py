@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from switchpoint.command.cli import console
+from switchpoint.command.cli import listing
 from switchpoint.command.cluster import client as cluster
 from switchpoint.command.cluster import steps as cluster_steps
 from tests.kfp_server import Server
@@ -138,7 +138,7 @@ def test_an_id_is_whole_at_any_width(run: str, width: int) -> None:
     output = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     parameters = {"dataset": "gs://bucket/photos of food/food-101", "switch_epochs": [1, 2, 4, 8, 14]}
     document: Any = {"id": run, "state": "succeeded", "parameters": parameters, "results": []}
-    console.print_runs(output, [document])
+    listing.print_runs(output, [document])
     text = output.file.getvalue()  # type: ignore[attr-defined]
     assert run in text
     assert "".join(parameters["dataset"].split()) in "".join(text.split()) or width >= 60

@@ -13,79 +13,12 @@ from typing import Any
 import nbformat
 import pytest
 
-from switchpoint.command.runs import steps, store
+from switchpoint.command.runs import store
 from switchpoint.data.sources import dishes as sample
 from switchpoint.provenance.digests import ROOT
-from tests.shallow import shallow_project
-from tests.support import starts_steps
+from tests.switchpoint.command.local.project import COLLECT, FLAGS, RATE, REPORT, Project, place, that_run
 
 pytestmark = pytest.mark.slow
-
-FLAGS = [
-    "--backbone=efficientnet_lite0",
-    "--weights=none",
-    "--image-size=32",
-    "--batch-size=8",
-    "--transfer-epochs=3",
-    "--finetune-epochs=1",
-    "--transfer-learning-rate=0.003",
-]
-
-
-Place = tuple[str, int | None, int | None, float | None]  # name, seed, switch epoch, learning rate
-RATE = 0.0003
-REPORT, COLLECT = ("report", None, None, None), ("collect", 1, None, None)
-
-
-def place(step: Any) -> Place:
-    """Of a sweep, in which no step has a rung."""
-    *found, rung = steps.place(step)
-    assert rung is None
-    return tuple(found)  # type: ignore[return-value]
-
-
-class Project:
-    """A copy of the project that a test may edit, with photos and runs of its own."""
-
-    def __init__(self, place: Path) -> None:
-        starts_steps()
-        self.place, self.code, self.photos = place, place / "code", place / "photos"
-        shallow_project(self.code)
-        for dish in list(sample.DISHES)[:3]:
-            (self.photos / dish).mkdir(parents=True)
-            for number in range(12):
-                data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
-                (self.photos / dish / f"{number}.jpg").write_bytes(data)
-
-    def command(self, *arguments: str, path: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "switchpoint.command", *arguments],
-            cwd=self.place,
-            env=os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{self.code}" if path else str(self.code)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def json(self, *arguments: str) -> Any:
-        done = self.command(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def agree(self, *flags: str) -> dict[Place, tuple[str, str]]:
-        """Plan, then run: both must say the same. Gives each step's state and reason."""
-        planned = {place(step): (step["state"], step["why"]) for step in self.json("plan", "--rerun", *flags)["steps"]}
-        document = self.json("rerun", *flags)
-        assert document["state"] == "succeeded"
-        happened = {place(step): (step["state"], step["why"]) for step in document["steps"]}
-        assert {
-            key: ("will run" if state == "ran" else state, why) for key, (state, why) in happened.items()
-        } == planned
-        return planned
-
-
-def that_run(steps: dict[Place, tuple[str, str]]) -> set[Place]:
-    return {key for key, (state, _) in steps.items() if state == "will run"}
 
 
 @pytest.fixture(scope="module")
@@ -314,53 +247,3 @@ def test_plan_and_run_agree(project: Project, first: dict[str, Any]) -> None:
     listed = project.json("runs")
     assert {run["state"] for run in listed} == {"succeeded"}
     assert listed[-1]["id"] == first["id"]
-
-
-def test_a_failed_step_ends_the_command_with_its_own_error(project: Project, first: dict[str, Any]) -> None:
-    bad = project.place / "bad"
-    shutil.copytree(project.photos, bad)
-    next(bad.glob("*/1.jpg")).write_bytes(b"no photo")
-    done = project.command("run", "--dataset", "bad", "--switch-epochs", "1", *FLAGS, "--json", "--runs-dir", "failed")
-    assert done.returncode == 1
-    document = json.loads(done.stdout)
-    assert document["state"] == "failed"
-    assert [step["state"] for step in document["steps"]] == ["failed"] + ["skipped"] * 6
-    assert "1.jpg" in done.stderr
-    assert "max_left_out" in done.stderr
-    assert "Inner task failed" not in done.stderr
-    assert "Traceback" not in done.stderr
-    again = project.command("run", "--dataset", "bad", "--switch-epochs", "1", *FLAGS, "--json", "--runs-dir", "failed")
-    assert json.loads(again.stdout)["steps"][0]["state"] == "failed", "a failure must not be cached"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["run", "--dataset", "no/such"], "Dataset 'no/such' does not exist"),
-        (["run", "--switch-epochs", "0"], "switch_epochs has 0"),
-        (["run", "--switch-epochs", "15"], "switch_epochs has 15"),
-        (["run", "--switch-epochs", "one"], "give whole numbers separated by commas"),
-        (["run", "--backbone", "resnet_9"], "backbone='resnet_9' is unknown"),
-        (["run", "--no-such-flag"], "No such option"),
-        (["plan", "some-run"], "RUN goes with --rerun"),
-    ],
-)
-def test_wrong_arguments_exit_with_2_before_anything_starts(
-    project: Project, tmp_path: Path, arguments: list[str], message: str
-) -> None:
-    done = project.command(*arguments, "--runs-dir", str(tmp_path / "runs"))
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert not (tmp_path / "runs").exists()
-
-
-def test_a_rerun_of_nothing_says_so(project: Project, tmp_path: Path) -> None:
-    done = project.command("rerun", "--runs-dir", str(tmp_path))
-    assert done.returncode == 1
-    assert "There is no run in" in done.stderr
-
-
-def test_a_plan_leaves_nothing_behind(project: Project, tmp_path: Path) -> None:
-    plan = project.json("plan", "--recipe", "demo", "--runs-dir", str(tmp_path / "runs"))
-    assert [step["state"] for step in plan["steps"]] == ["will run"] * 11
-    assert not (tmp_path / "runs").exists()

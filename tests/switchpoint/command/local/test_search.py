@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.switchpoint.command.local.test_run import FLAGS, Project
+from tests.switchpoint.command.local.project import FLAGS, Project
 
 pytestmark = pytest.mark.slow
 

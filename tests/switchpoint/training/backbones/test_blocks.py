@@ -13,19 +13,19 @@ pytestmark = pytest.mark.slow
 PATTERN = named(LITE0).block_pattern
 
 
-def test_blocks_are_in_order_and_complete(lite0: keras.Model) -> None:
-    groups = blocks(lite0, PATTERN)
+def test_blocks_are_in_order_and_complete(unchanged_lite0: keras.Model) -> None:
+    groups = blocks(unchanged_lite0, PATTERN)
     assert [group[-1].name.rpartition("_")[0] for group in groups] == [
         *("stem", "block1a_project", "block2a_project", "block2b", "block3a_project", "block3b"),
         *("block4a_project", "block4b", "block4c", "block5a_project", "block5b", "block5c"),
         *("block6a_project", "block6b", "block6c", "block6d", "block7a_project", "top"),
     ]
-    assert [layer for group in groups for layer in group] == lite0.layers
+    assert [layer for group in groups for layer in group] == unchanged_lite0.layers
 
 
-def test_a_pattern_that_no_layer_matches_is_refused(lite0: keras.Model) -> None:
+def test_a_pattern_that_no_layer_matches_is_refused(unchanged_lite0: keras.Model) -> None:
     with pytest.raises(ParameterError, match="Received: 'nothing', for layers images to top_activation"):
-        blocks(lite0, "nothing")
+        blocks(unchanged_lite0, "nothing")
 
 
 def test_unfreezing_the_last_blocks(lite0: keras.Model) -> None:

@@ -173,9 +173,11 @@ def test_efficientnet_without_its_extra_rescaling_does_not_pass(tmp_path: Path) 
         (r"\w+", AssertionError),
     ],
 )
-def test_a_wrong_block_pattern_does_not_pass(lite0: keras.Model, pattern: str, error: type[Exception]) -> None:
+def test_a_wrong_block_pattern_does_not_pass(
+    unchanged_lite0: keras.Model, pattern: str, error: type[Exception]
+) -> None:
     with pytest.raises(error):
-        check_blocks(lite0, pattern)
+        check_blocks(unchanged_lite0, pattern)
 
 
 def test_a_row_without_preprocessing_or_block_pattern_cannot_be_written() -> None:
