@@ -51,5 +51,9 @@ class RunnerError(SwitchpointError):
     """Kubeflow's local runner, or what it starts, stopped without a step's error."""
 
 
-class TensorBoardError(SwitchpointError):
-    """TensorBoard ended by itself."""
+class TrackingError(SwitchpointError):
+    """MLflow can't be reached, or refused."""
+
+
+class PageError(SwitchpointError):
+    """The program that serves a page ended by itself."""

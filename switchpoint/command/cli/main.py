@@ -22,6 +22,7 @@ from switchpoint.command.cli import lineage as cli_lineage
 from switchpoint.command.cli import predict as cli_predict
 from switchpoint.command.cli import publish as cli_publish
 from switchpoint.command.cli import show as cli_show
+from switchpoint.command.cli import tracking as cli_tracking
 from switchpoint.command.cli.flags import (
     INTERRUPTED,
     WHICH_RUN,
@@ -33,6 +34,7 @@ from switchpoint.command.cli.flags import (
     follow_flags,
     given,
     local_flags,
+    mlflow_flag,
     no_host,
     package_flags,
     parameter_flags,
@@ -91,7 +93,18 @@ def changed(runs_directory: Path, run: str | None, flags: Parameters) -> Paramet
     return pipeline_parameters.located(pipeline_parameters.checked(base | given(flags)))
 
 
-def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool, as_json: bool, about: About) -> None:
+TRACKED = mlflow_flag("Track it in MLflow: http://…, or without an address in a file that `switchpoint ui` shows.")
+
+
+def execute(
+    values: Parameters,
+    runs_directory: Path,
+    runner: str,
+    verify: bool,
+    as_json: bool,
+    about: About,
+    mlflow: str | None,
+) -> None:
     """Run, show, and exit 1 when a step failed, 130 when it was interrupted."""
     from rich.console import Console
 
@@ -103,7 +116,7 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output, values)
     with show.live():
-        document = run(values, runs_directory, show, runner, verify, about, show.planned)
+        document = run(values, runs_directory, show, runner, verify, about, show.planned, mlflow)
     if as_json:
         click.echo(json.dumps(document, indent=1))
     for line in console.failures(document, runs_directory):
@@ -124,13 +137,22 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
 @parameter_flags
 @about_flags
 @local_flags
+@TRACKED
 @as_json
 def run(
-    file: Path | None, recipe: str | None, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any
+    file: Path | None,
+    recipe: str | None,
+    runner: str,
+    runs_dir: Path,
+    verify: bool,
+    as_json: bool,
+    mlflow: str | None,
+    **flags: Any,
 ) -> None:
     """Run the pipeline on this machine, with what the flags say, or FILE.yaml (`switchpoint init` writes one)."""
     about = said_of_it(flags)
-    execute(pipeline_parameters.located(resolved(file, recipe, flags)), runs_dir, runner, verify, as_json, about)
+    values = pipeline_parameters.located(resolved(file, recipe, flags))
+    execute(values, runs_dir, runner, verify, as_json, about, mlflow)
 
 
 def said_of_it(flags: Parameters) -> About:
@@ -158,13 +180,16 @@ def init(file: Path, force: bool, recipe: str | None, **flags: Any) -> None:
 @parameter_flags
 @about_flags
 @local_flags
+@TRACKED
 @connection_flags
 @profile_flag(default=None)
 @package_flags
 @click.option("--allow-code-change", is_flag=True, help="With --host: use today's code, though steps run again.")
 @follow_flags
 @as_json
-def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any) -> None:
+def rerun(
+    run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: bool, mlflow: str | None, **flags: Any
+) -> None:
     """Run RUN (by default the newest) again with what the flags change; what is not concerned comes from the cache.
 
     With --host, RUN is the id of a run on Kubeflow Pipelines, and a run there is submitted.
@@ -175,8 +200,10 @@ def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: b
         if given_options:
             raise click.UsageError(f"--{given_options[0].replace('_', '-')} goes with --host.")
         about = said_of_it(flags)
-        execute(changed(runs_dir, run, flags), runs_dir, runner, verify, as_json, about)
+        execute(changed(runs_dir, run, flags), runs_dir, runner, verify, as_json, about, mlflow)
         return
+    if mlflow is not None:
+        raise click.UsageError("--mlflow is for runs of this machine: on a cluster KFP's MLflow plugin tracks.")
     if any(said_of_it(flags).values()):
         raise click.UsageError("--name and --note are for runs of this machine.")
     if not run:
@@ -279,6 +306,7 @@ for command in (
     cli_publish.export,
     cli_lineage.lineage,
     cli_lineage.tensorboard,
+    cli_tracking.ui,
     cli_show.show,
     cli_show.logs,
     cli_predict.predict,
