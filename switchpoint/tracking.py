@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     Job = Callable[[MlflowClient, str], object]
 
 URI, RUN = "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"
-# By default MLflow waits two minutes, eight times, and tells its makers how it is used.
+# By default MLflow waits two minutes, eight times, tells its makers how it is used, and the terminal what it does.
 QUICKLY = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 MOST = 1_000  # messages that wait
 LONGEST = 120.0  # seconds that the end of a step waits for a server that has not taken all

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 
 class Server:
@@ -39,6 +40,12 @@ class Server:
                 assert self.process.poll() is None, (self.place / "server.log").read_text()
                 time.sleep(0.1)
         raise AssertionError("MLflow's server does not answer.")
+
+    def client(self) -> Any:
+        """MLflow's own."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.uri)
 
     def signal(self, number: signal.Signals) -> None:
         """To it and its workers."""

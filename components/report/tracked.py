@@ -1,7 +1,7 @@
 """What MLflow is told of a report: the figures, the page, and the chosen model in the form that MLflow loads.
 
 The model's file stays as it is, byte for byte, with its lineage inside: `mlflow.keras.log_model` would load it, write
-another, and need TensorFlow and pandas for it (docs/adr/0020).
+another, and need TensorFlow and pandas for it (docs/adr/0021).
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def tell(client: MlflowClient, run: str, results: Path, page: Path, model: Path)
     document: Results = json.loads(results.read_text(encoding="utf-8"))
     best = next(row for row in document["results"] if row["model_digest"] == document["best"]["model_digest"])
     experiment = client.get_run(run).info.experiment_id
-    known = client.search_logged_models([experiment], f"tags.{DIGEST} = '{best['model_digest']}'", max_results=1)
-    logged = known[0].model_id if known else log_model(client, run, experiment, document, best, model)
+    logged = known(client, experiment, best["model_digest"])
+    logged = logged or log_model(client, run, experiment, document, best, model)
     client.log_outputs(run, [LoggedModelOutput(logged, 0)])
     measure(client, run, {name: best[name] for name in FIGURES}, logged)
     client.set_tag(run, "mlflow.note.content", document["conclusion"])
@@ -74,6 +74,12 @@ def tell(client: MlflowClient, run: str, results: Path, page: Path, model: Path)
         copy(page, Path(directory, "report.html"))  # by its suffix MLflow shows it
         client.log_artifact(run, str(Path(directory, "report.html")))
     return logged
+
+
+def known(client: MlflowClient, experiment: str, digest: str) -> str | None:
+    """MLflow's id of a model that was logged whole, by the model's digest."""
+    found = client.search_logged_models([experiment], f"tags.{DIGEST} = '{digest}'")
+    return next((each.model_id for each in found if each.status == "READY"), None)
 
 
 def log_model(client: MlflowClient, run: str, experiment: str, document: Results, best: Result, model: Path) -> str:
@@ -128,7 +134,7 @@ def write(directory: Path, model: Path, lineage: Lineage, document: Results, run
     python = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     write_text(directory / "python_env.yaml", yaml.safe_dump(python))
     photo = np.indices((SIDE, SIDE, 3)).sum(0).astype("uint8")[None]
-    write_json(directory / "input_example.json", {"inputs": photo.tolist()})
+    write_json(directory / "input_example.json", photo.tolist())
     write_json(directory / "serving_input_example.json", {"inputs": photo.tolist()})
 
     described = Model(artifact_path=NAME, run_id=run, model_id=logged)
@@ -155,7 +161,6 @@ def write(directory: Path, model: Path, lineage: Lineage, document: Results, run
         "artifact_path": "input_example.json",
         "serving_input_path": "serving_input_example.json",
         "type": "ndarray",
-        "format": "tf-serving",
     }
     write_text(directory / "MLmodel", yaml.safe_dump(content))
 

@@ -90,3 +90,24 @@ def experiment(client: MlflowClient, uri: str) -> str:
             "another address."
         ) from error
     return str(found.experiment_id)
+
+
+def place_of_locks(client: MlflowClient, uri: str, runs_directory: Path) -> str:
+    """Where whoever uses this MLflow can lock: beside a file, or in the bucket that a server keeps models in.
+
+    A server that keeps them elsewhere has no such place: then it is the runs' directory, for this machine alone.
+    """
+    if uri.startswith(SQLITE):
+        return str(Path(uri.removeprefix(SQLITE)).absolute().parent)
+    found = client.get_experiment_by_name(EXPERIMENT)
+    kept = str(found.artifact_location) if found else ""
+    return kept if kept.startswith(("gs://", "s3://")) else str(runs_directory)
+
+
+def run_of(client: MlflowClient, experiment: str, run: str, step: str) -> str | None:
+    """MLflow's id of the newest run that is a step of a run of this machine; None: it was not tracked."""
+    for parent in client.search_runs([experiment], f"tags.`{RUN}` = '{run}'"):
+        nested = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.`{STEP}` = '{step}'"
+        if found := client.search_runs([experiment], nested, max_results=1):
+            return str(found[0].info.run_id)
+    return None

@@ -129,6 +129,8 @@ def execute(
     for line in console.about_photos(document):
         output.print(line, markup=False, highlight=False, soft_wrap=not output.is_terminal)
     console.conclude(output, document)
+    if mlflow == "":
+        output.print("MLflow: switchpoint ui")
 
 
 @main.command()
@@ -307,6 +309,9 @@ for command in (
     cli_lineage.lineage,
     cli_lineage.tensorboard,
     cli_tracking.ui,
+    cli_tracking.register,
+    cli_tracking.promote,
+    cli_tracking.rollback,
     cli_show.show,
     cli_show.logs,
     cli_predict.predict,

@@ -17,65 +17,12 @@ from switchpoint.command.runs import store
 from switchpoint.command.runs.steps import place
 from switchpoint.data.sources import dishes as sample
 from switchpoint.provenance.digests import ROOT
-from tests.shallow import shallow_project
-from tests.support import starts_steps
+from tests.project import FLAGS, Place, Project
 
 pytestmark = pytest.mark.slow
 
-FLAGS = [
-    "--backbone=efficientnet_lite0",
-    "--weights=none",
-    "--image-size=32",
-    "--batch-size=8",
-    "--transfer-epochs=3",
-    "--finetune-epochs=1",
-    "--transfer-learning-rate=0.003",
-]
-
-
-Place = tuple[str, int | None, int | None, float | None]  # name, seed, switch epoch, learning rate
 RATE = 0.0003
 REPORT, COLLECT = ("report", None, None, None), ("collect", 1, None, None)
-
-
-class Project:
-    """A copy of the project that a test may edit, with photos and runs of its own."""
-
-    def __init__(self, place: Path) -> None:
-        starts_steps()
-        self.place, self.code, self.photos = place, place / "code", place / "photos"
-        shallow_project(self.code)
-        for dish in list(sample.DISHES)[:3]:
-            (self.photos / dish).mkdir(parents=True)
-            for number in range(12):
-                data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
-                (self.photos / dish / f"{number}.jpg").write_bytes(data)
-
-    def command(self, *arguments: str, path: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "switchpoint.command", *arguments],
-            cwd=self.place,
-            env=os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{self.code}" if path else str(self.code)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def json(self, *arguments: str) -> Any:
-        done = self.command(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def agree(self, *flags: str) -> dict[Place, tuple[str, str]]:
-        """Plan, then run: both must say the same. Gives each step's state and reason."""
-        planned = {place(step): (step["state"], step["why"]) for step in self.json("plan", "--rerun", *flags)["steps"]}
-        document = self.json("rerun", *flags)
-        assert document["state"] == "succeeded"
-        happened = {place(step): (step["state"], step["why"]) for step in document["steps"]}
-        assert {
-            key: ("will run" if state == "ran" else state, why) for key, (state, why) in happened.items()
-        } == planned
-        return planned
 
 
 def that_run(steps: dict[Place, tuple[str, str]]) -> set[Place]:
