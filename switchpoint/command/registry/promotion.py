@@ -21,7 +21,7 @@ from switchpoint.data.manifest import read_contents, verify_records
 from switchpoint.provenance.metadata import embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from mlflow import MlflowClient
@@ -77,9 +77,9 @@ def promote(
     Raises:
         PromotionError: They can't be compared.
     """
+    reigns = champions(client, name)
     versions = {each.number: each for each in every(client, name)}
     challenger = _version(versions, number or max(versions, default=0), name)
-    reigns = champions(client, name)
     if not reigns:
         _crown(client, name, [{"version": challenger.number, "best": challenger.number}])
         said = f"Version {challenger.number} of {name} is promoted: there was no champion to compare it with."
@@ -87,14 +87,11 @@ def promote(
     last = reigns[-1]
     if challenger.number == last["version"]:
         raise PromotionError(f"Version {challenger.number} of {name} is the champion already.")
-    records = _Records(runs_directory, challenger)
-    mine = records.right(*fetch(uri, challenger), challenger)
-    against = {}
-    for other in dict.fromkeys((last["version"], last["best"])):
-        if other == challenger.number:  # the best ever, given back
-            continue
-        theirs = _version(versions, other, name)
-        against[other] = _compared(challenger, mine, theirs, records.right(*fetch(uri, theirs), theirs), margin)
+    tried = [
+        _version(versions, each, name) for each in dict.fromkeys((challenger.number, last["version"], last["best"]))
+    ]
+    right = _Records(runs_directory, challenger).right(uri, tried)
+    against = {each.number: _compared(challenger, each, right, margin) for each in tried[1:]}
     outcomes = {each.outcome for each in against.values()}
     outcome = next(each for each in ("worse", "undecided", "promoted") if each in outcomes)
     if outcome == "promoted":
@@ -116,7 +113,8 @@ def _version(versions: Mapping[int, Version], number: int, name: str) -> Version
     return versions[number]
 
 
-def _compared(challenger: Version, mine: Right, other: Version, theirs: Right, margin: float) -> Judgement:
+def _compared(challenger: Version, other: Version, right: Mapping[int, Right], margin: float) -> Judgement:
+    mine, theirs = right[challenger.number], right[other.number]
     both = ~(np.isnan(mine) | np.isnan(theirs))
     if not both.any():
         raise PromotionError(
@@ -178,13 +176,18 @@ class _Records:
         self.contents = read_contents(self.place)["test"]
         self.leaked = json.loads(Path(prepared["source"]).read_text(encoding="utf-8"))["leaked"]
 
-    def right(self, model: Path, seen: set[str], version: Version) -> Right:
-        """Whether a model names each photo right: float (photos,), 1 or 0; NaN where it was trained on it or a copy.
+    def right(self, uri: str, versions: Sequence[Version]) -> dict[int, Right]:
+        """Whether each version names each photo right: 1 or 0 (photos,); NaN where it was trained on it or a copy.
 
         Raises:
-            PromotionError: It has other classes, or wants larger photos than the records have.
+            PromotionError: A version has other classes, or wants larger photos than the records have.
         """
-        self._check(model, version)
+        fetched = {each.number: fetch(uri, each) for each in versions}
+        for each in versions:  # before any is asked
+            self._check(fetched[each.number][0], each)
+        return {number: self._right(model, seen) for number, (model, seen) in fetched.items()}
+
+    def _right(self, model: Path, seen: set[str]) -> Right:
         import keras
         import tensorflow as tf
 
