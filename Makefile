@@ -48,7 +48,7 @@ types: .venv/.installed ## mypy, strict
 
 PIP_COMPILE = $(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
 lock: ## Resolve the dependencies anew
-	$(PIP_COMPILE) --universal --extra cpu --extra export --group dev -o requirements.txt pyproject.toml
+	$(PIP_COMPILE) --universal --extra cpu --extra export --extra mlflow --group dev -o requirements.txt pyproject.toml
 	for device in cpu gpu; do $(PIP_COMPILE) --python-platform x86_64-manylinux_2_28 -o docker/requirements-$$device.txt docker/requirements-$$device.in || exit 1; done
 
 images: .venv/.installed ## Build each step's image: DEVICE=gpu|cpu REGISTRY=… BASE_IMAGE=… PUSH=1

@@ -7,7 +7,7 @@ dataset ─► prepare ─ records ─┬─────────────
 weights ─────────────────► transfer ─ checkpoints ─► finetune(k) ─ model ─► evaluate(k) ─► collect ─► report
                            └ for each seed ────────┤ for each candidate k ├────────────────────┘    + best model
 
-`--search halving` says which candidates these are (docs/adr/0021); two rungs before, with the first of the seeds:
+`--search halving` says which candidates these are (docs/adr/0023); two rungs before, with the first of the seeds:
 
 transfer ─ checkpoints ─► finetune(k, until a fifth) ─ history ─► halve ─► finetune(k, until half) ─ history ─► halve
                           └ for each candidate k ┘                 └ for each survivor k ┘

@@ -15,6 +15,7 @@ PAGES = [
     ROOT / "docs" / "kubeflow.md",
     ROOT / "docs" / "lineage.md",
     ROOT / "docs" / "exports.md",
+    ROOT / "docs" / "tracking.md",
     ROOT / "k8s" / "README.md",
     ROOT / "docker" / "README.md",
 ]

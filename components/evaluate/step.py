@@ -14,6 +14,7 @@ from switchpoint.errors import DamagedModelError, again
 from switchpoint.files import write_json
 from switchpoint.progress import say
 from switchpoint.provenance.digests import file_digest, json_digest
+from switchpoint.tracking import Tracker, figures, measure
 from switchpoint.training.batches import plain_batches
 from switchpoint.training.forward import fill, function
 from switchpoint.training.saved_model import classifier, digest
@@ -135,5 +136,7 @@ def evaluate(
     }
     result["digest"] = json_digest(result, "digest")
     write_json(outputs.evaluation, result)
+    with Tracker("evaluate") as tracker:
+        tracker.tell(lambda client, run: measure(client, run, figures(result)))
     say("evaluate", f"{len(labels)} photos, top-1 accuracy {result['top_1']:.3f}, loss {result['loss']:.4f}")
     return result

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from components.prepare import page
 from switchpoint.config import Config
 from switchpoint.data import survey
-from switchpoint.data.manifest import SPLITS, write_manifest, writing
+from switchpoint.data.manifest import SPLITS, write_contents, write_manifest, writing
 from switchpoint.data.photos import record_size
 from switchpoint.data.records import Example, write_split
 from switchpoint.data.sources import open_source
@@ -135,6 +135,9 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
                 "notes": list(photos.notes),
                 "source": {"dataset": config.dataset, "digest": photos.digest},
                 "seed": config.seed,
+                "contents": write_contents(
+                    directory, {split: [photo.content.hex() for photo in chosen] for split, chosen in splits.items()}
+                ),
             },
         )
         thumbnails = page.thumbnails(examples(_one_a_class(splits["train"])), photos.classes)

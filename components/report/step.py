@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from components.report import leaks, page
+from components.report import leaks, page, tracked
 from components.report import search as searching
 from components.report.choice import choose
 from components.report.inference import differences
@@ -24,6 +24,7 @@ from switchpoint.errors import RecordsError, again
 from switchpoint.files import copy, write_json, write_text
 from switchpoint.provenance.digests import file_digest
 from switchpoint.provenance.metadata import embedded
+from switchpoint.tracking import Tracker
 from switchpoint.training import collected
 from switchpoint.training.collected import Candidate
 
@@ -99,6 +100,8 @@ def report(
     write_json(outputs.results, compared.document)
     write_text(outputs.page, page.html(compared, origin))
     copy(best.model, outputs.model)
+    with Tracker("report") as tracker:
+        tracker.tell(lambda client, run: tracked.tell(client, run, outputs.results, outputs.page, outputs.model))
     return {
         "page": file_digest(outputs.page),
         "results": file_digest(outputs.results),

@@ -133,15 +133,15 @@ class Run(JupyterMixin):
 
         return keras.models.load_model(path, compile=False)
 
-    def rerun(self, **changes: Any) -> Run:
-        """Run it again with what `changes` says; what is not concerned comes from the cache.
+    def rerun(self, mlflow: str | None = None, **changes: Any) -> Run:
+        """Run it again with what `changes` says; what is not concerned comes from the cache. `mlflow` is as of `run`.
 
         Raises:
             ParameterError: A value that can't be right; nothing was started.
             RunFailedError: A step failed.
         """
         values = parameters.located(parameters.checked(self.parameters | changes))
-        return _run(values, self.runs_dir, self.document.get("runner", "subprocess"), False, {})
+        return _run(values, self.runs_dir, self.document.get("runner", "subprocess"), False, {}, mlflow)
 
     def _found(self, what: str) -> Path:
         given: Any = self.document.get(what)
@@ -183,6 +183,7 @@ def run(
     verify: bool = False,
     name: str = "",
     note: str = "",
+    mlflow: str | None = None,
     **values: Any,
 ) -> Run:
     """Run the pipeline on this machine, and say on standard output what it does.
@@ -195,6 +196,7 @@ def run(
         verify: Read all that is cached, also where sizes and times say that nothing changed.
         name: What to call the run, here and at the command line.
         note: What a person should know of it.
+        mlflow: Address of the MLflow that it is tracked in; empty: a file below `runs_dir`; None: nowhere.
         **values: Parameters of the pipeline, such as dataset="~/photos", switch_epochs=[1, 2, 4]: those of
             `switchpoint run --help`. They win over the file, and the file over the recipe.
 
@@ -203,11 +205,12 @@ def run(
 
     Raises:
         ParameterError: A value that can't be right; nothing was started.
+        TrackingError: MLflow can't be reached; nothing was started.
         RunFailedError: A step failed.
         KeyboardInterrupt: It was interrupted. The same call goes on from there.
     """
     about: About = {"name": name, "note": note}
-    return _run(_resolved(file, recipe, values), expanded(runs_dir), runner, verify, about)
+    return _run(_resolved(file, recipe, values), expanded(runs_dir), runner, verify, about, mlflow)
 
 
 def plan(
@@ -263,7 +266,7 @@ def _resolved(file: PathLike | None, recipe: str | None, values: Parameters) -> 
     return parameters.located(configuration.resolve(expanded(file) if file else None, recipe, values))
 
 
-def _run(values: Parameters, runs_dir: Path, runner: str, verify: bool, about: About) -> Run:
+def _run(values: Parameters, runs_dir: Path, runner: str, verify: bool, about: About, mlflow: str | None) -> Run:
     _fresh()
     from switchpoint.command.local import run as running
 
@@ -272,7 +275,7 @@ def _run(values: Parameters, runs_dir: Path, runner: str, verify: bool, about: A
     output = Console(file=sys.stdout, force_jupyter=False, force_terminal=sys.stdout.isatty())
     show = console.Show(output, values)
     with show.live():
-        document = running.run(values, runs_dir, show, runner, verify, about, show.planned)
+        document = running.run(values, runs_dir, show, runner, verify, about, show.planned, mlflow)
     if document["state"] == "interrupted":
         raise KeyboardInterrupt("What has finished is kept: the same call goes on from there.")
     if document["state"] != "succeeded":

@@ -2,6 +2,7 @@
 
 records/
     train-00000-of-00002.tfrecord  …  validation-…  test-…
+    contents.json     of each split the SHA-256 of each photo's original bytes, in the records' order
     manifest.json     written last: a directory without it is not records
 """
 
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from switchpoint.documents.records import Manifest, ManifestContent
 
 SPLITS = ("train", "validation", "test")
-MANIFEST = "manifest.json"
+MANIFEST, CONTENTS = "manifest.json", "contents.json"
 
 
 @contextmanager
 def writing(records: Path) -> Iterator[Path]:
     """Give a temporary sibling to write into; move it to `records` if all went well, else remove it."""
     if records.exists() and any(
-        path.suffix != ".tfrecord" and path.name != MANIFEST for path in sorted(records.iterdir())
+        path.suffix != ".tfrecord" and path.name not in (MANIFEST, CONTENTS) for path in sorted(records.iterdir())
     ):
         raise RecordsError(f"{records} holds something other than records. Name an empty or a new directory.")
     partial = records.with_name(f"{records.name}.partial")
@@ -49,6 +50,25 @@ def write_manifest(directory: Path, content: ManifestContent) -> Manifest:
     manifest: Manifest = {**content, "digest": _digest(content)}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return manifest
+
+
+def write_contents(directory: Path, contents: Mapping[str, list[str]]) -> str:
+    """Write which photos each split has; gives the file's digest."""
+    (directory / CONTENTS).write_text(json.dumps(contents) + "\n", encoding="utf-8")
+    return file_digest(directory / CONTENTS)
+
+
+def read_contents(records: Path) -> dict[str, list[str]]:
+    """Which photos each split has: hex SHA-256 of their original bytes, in the records' order.
+
+    Raises:
+        RecordsError: It is not what the manifest says.
+    """
+    path = records / CONTENTS
+    if not path.is_file() or file_digest(path) != read_manifest(records).get("contents"):
+        raise RecordsError(f"{path} is not what was written. {again('prepare')}")
+    found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:

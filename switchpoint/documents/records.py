@@ -65,6 +65,7 @@ class ManifestContent(TypedDict):
 
     `split_from` says of each split whether it is the dataset's own or was cut: `dataset` or `cut`. `dropped` are copies
     that are left out for the parameter `leaks`. `notes` are for people: what lies in the dataset and is not used.
+    `contents` is the digest of the file that says which photos each split has.
     """
 
     classes: list[str]
@@ -79,6 +80,7 @@ class ManifestContent(TypedDict):
     notes: list[str]
     source: Dataset
     seed: int
+    contents: str
 
 
 class Manifest(ManifestContent):

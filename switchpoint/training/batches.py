@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,12 +33,14 @@ class Feed:
         held_out: Validation photos.
         training: Given an epoch, the batches of it and of all after it, as `training_batches` makes them.
         validation: Given a batch size, the validation photos in batches, as `plain_batches` makes them.
+        before: Seconds that the first epochs took before they began.
     """
 
     photos: int
     held_out: int
     training: Callable[[int], tf.data.Dataset]
     validation: Callable[[int], tf.data.Dataset]
+    before: Sequence[float] = ()
 
 
 def feed(records: Path, batch_size: int, rotation: float, seed: int, epochs: int) -> Feed:

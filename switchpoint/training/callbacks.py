@@ -80,8 +80,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.state.add(row, time.monotonic() - self.started, self.phase.keep_every)
         if self.keeps:
             self.state.save(0, 0.0)
-        self.boards.add(row)
         seconds = self.state.training.seconds
+        self.boards.add(row, seconds[-1])
         left = round(sum(seconds) / len(seconds) * (self.phase.epochs - self.epoch))
         measured = {title: float(logs[key]) for title, key in MEASURED.items()}
         say(self.phase.name, Progress("epoch", self.epoch, self.phase.epochs, left, measured))

@@ -112,7 +112,7 @@ class Views:
     def feed(self, epochs: int) -> Feed:
         """What trains the head for so many epochs."""
         training = partial(self.training_batches, epochs)
-        return Feed(len(self.labels), len(self.held_out_labels), training, self.validation_batches)
+        return Feed(len(self.labels), len(self.held_out_labels), training, self.validation_batches, self.seconds)
 
     def training_batches(self, epochs: int, first_epoch: int) -> tf.data.Dataset:
         """All epochs from `first_epoch` on, the views in turns.

@@ -111,9 +111,8 @@ def fit(model: keras.Model, feed: Feed, phase: Phase, logs: Path, resume: Resume
     held_out = for_all(feed.validation(even_size(feed.held_out, phase.batch_size, replicas)), replicas)
     state = State(model, phase.seed, feed.held_out, resume)
     state.tell(phase.name, steps)
-    boards = Logs(logs, state.training.rows)
     first_step = state.step
-    with _signals(resume.keeps) as signals:
+    with _signals(resume.keeps) as signals, Logs(logs, phase.name, state.training, feed.before) as boards:
         while len(state.training.rows) < phase.epochs and not state.training.over(phase.patience):
             done = len(state.training.rows)
             model.fit(

@@ -150,6 +150,10 @@ class Show:
         texts += [f"{said.seconds_left} s left", *measured[1:]]
         self.progress.update(self.bars[id(step)], said=texts)
 
+    def said(self, text: str) -> None:
+        """Something of the run that is no step's."""
+        self._say(text)
+
     def ended(self, step: Step) -> None:
         """A step has its final state."""
         said = words(step)

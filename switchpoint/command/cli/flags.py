@@ -135,6 +135,11 @@ def local_flags(command: Command) -> Command:
     return command
 
 
+def mlflow_flag(said: str) -> Callable[[Command], Command]:
+    """Where MLflow is; without an address it is a file below the runs' directory."""
+    return click.option("--mlflow", metavar="[URI]", is_flag=False, flag_value="", help=said)
+
+
 class Line(click.ParamType[str]):
     """A text of one line, as a name is."""
 

@@ -135,7 +135,8 @@ def tensorboard(run: str | None, runs_dir: Path, port: int, pipeline_root: str |
 
     if not connection["host"]:
         document = runs.find(runs_dir, run)
-        sys.exit(serve(lambda: link(runs_dir, document["id"]), document["id"], port, click.echo))
+        serve(lambda: link(runs_dir, document["id"]), document["id"], port, click.echo)
+        return
     if not run:
         raise click.UsageError(WHICH_RUN)
     from switchpoint.command.cluster.client import Cluster
@@ -143,4 +144,4 @@ def tensorboard(run: str | None, runs_dir: Path, port: int, pipeline_root: str |
 
     kubeflow = Cluster(**connection)
     with Curves(kubeflow, kubeflow.find(run), pipeline_root) as curves:
-        sys.exit(serve(curves.renew, curves.name, port, click.echo))
+        serve(curves.renew, curves.name, port, click.echo)

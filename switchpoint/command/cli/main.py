@@ -24,6 +24,7 @@ from switchpoint.command.cli import predict as cli_predict
 from switchpoint.command.cli import publish as cli_publish
 from switchpoint.command.cli import schedules as cli_schedules
 from switchpoint.command.cli import show as cli_show
+from switchpoint.command.cli import tracking as cli_tracking
 from switchpoint.command.cli.flags import (
     INTERRUPTED,
     WHICH_RUN,
@@ -35,6 +36,7 @@ from switchpoint.command.cli.flags import (
     follow_flags,
     given,
     local_flags,
+    mlflow_flag,
     package_flags,
     parameter_flags,
     pipeline_root_flag,
@@ -92,7 +94,18 @@ def changed(runs_directory: Path, run: str | None, flags: Parameters) -> Paramet
     return pipeline_parameters.located(pipeline_parameters.checked(base | given(flags)))
 
 
-def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool, as_json: bool, about: About) -> None:
+TRACKED = mlflow_flag("Track it in MLflow: http://…, or without an address in a file that `switchpoint ui` shows.")
+
+
+def execute(
+    values: Parameters,
+    runs_directory: Path,
+    runner: str,
+    verify: bool,
+    as_json: bool,
+    about: About,
+    mlflow: str | None,
+) -> None:
     """Run, show, and exit 1 when a step failed, 130 when it was interrupted."""
     from rich.console import Console
 
@@ -104,7 +117,7 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
     output = Console(file=sys.stderr if as_json else sys.stdout)
     show = console.Show(output, values)
     with show.live():
-        document = run(values, runs_directory, show, runner, verify, about, show.planned)
+        document = run(values, runs_directory, show, runner, verify, about, show.planned, mlflow)
     if as_json:
         click.echo(json.dumps(document, indent=1))
     for line in console.failures(document, runs_directory):
@@ -117,6 +130,8 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
     for line in console.about_photos(document):
         output.print(line, markup=False, highlight=False, soft_wrap=not output.is_terminal)
     console.conclude(output, document)
+    if mlflow == "":
+        output.print("MLflow: switchpoint ui")
 
 
 @main.command()
@@ -125,13 +140,22 @@ def execute(values: Parameters, runs_directory: Path, runner: str, verify: bool,
 @parameter_flags
 @about_flags
 @local_flags
+@TRACKED
 @as_json
 def run(
-    file: Path | None, recipe: str | None, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any
+    file: Path | None,
+    recipe: str | None,
+    runner: str,
+    runs_dir: Path,
+    verify: bool,
+    as_json: bool,
+    mlflow: str | None,
+    **flags: Any,
 ) -> None:
     """Run the pipeline on this machine, with what the flags say, or FILE.yaml (`switchpoint init` writes one)."""
     about = said_of_it(flags)
-    execute(pipeline_parameters.located(resolved(file, recipe, flags)), runs_dir, runner, verify, as_json, about)
+    values = pipeline_parameters.located(resolved(file, recipe, flags))
+    execute(values, runs_dir, runner, verify, as_json, about, mlflow)
 
 
 def said_of_it(flags: Parameters) -> About:
@@ -159,13 +183,16 @@ def init(file: Path, force: bool, recipe: str | None, **flags: Any) -> None:
 @parameter_flags
 @about_flags
 @local_flags
+@TRACKED
 @connection_flags
 @profile_flag(default=None)
 @package_flags
 @click.option("--allow-code-change", is_flag=True, help="With --host: use today's code, though steps run again.")
 @follow_flags
 @as_json
-def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: bool, **flags: Any) -> None:
+def rerun(
+    run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: bool, mlflow: str | None, **flags: Any
+) -> None:
     """Run RUN (by default the newest) again with what the flags change; what is not concerned comes from the cache.
 
     With --host, RUN is the id of a run on Kubeflow Pipelines, and a run there is submitted.
@@ -176,8 +203,10 @@ def rerun(run: str | None, runner: str, runs_dir: Path, verify: bool, as_json: b
         if given_options:
             raise click.UsageError(f"--{given_options[0].replace('_', '-')} goes with --host.")
         about = said_of_it(flags)
-        execute(changed(runs_dir, run, flags), runs_dir, runner, verify, as_json, about)
+        execute(changed(runs_dir, run, flags), runs_dir, runner, verify, as_json, about, mlflow)
         return
+    if mlflow is not None:
+        raise click.UsageError("--mlflow is for runs of this machine: on a cluster KFP's MLflow plugin tracks.")
     if any(said_of_it(flags).values()):
         raise click.UsageError("--name and --note are for runs of this machine.")
     if not run:
@@ -307,6 +336,10 @@ for command in (
     cli_publish.export,
     cli_lineage.lineage,
     cli_lineage.tensorboard,
+    cli_tracking.ui,
+    cli_tracking.register,
+    cli_tracking.promote,
+    cli_tracking.rollback,
     cli_show.show,
     cli_show.logs,
     cli_predict.predict,

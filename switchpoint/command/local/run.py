@@ -17,7 +17,8 @@ from switchpoint.command.local import containers
 from switchpoint.command.local.interfaces import Outputs, Task
 from switchpoint.command.local.orchestrator import orchestrate, started_by
 from switchpoint.command.local.plan import plan
-from switchpoint.command.local.processes import Processes
+from switchpoint.command.local.processes import PRELOAD, Processes
+from switchpoint.command.local.tracked import Tracked
 from switchpoint.command.local.why import explain
 from switchpoint.command.runs import store
 from switchpoint.command.runs.failures import own_error
@@ -45,6 +46,7 @@ def run(
     verify: bool = False,
     about: About | None = None,
     planned: Callable[[list[Step]], None] = lambda _: None,
+    mlflow: str | None = None,
 ) -> Run:
     """Run the pipeline and return the run's document, whether it succeeded, failed or was interrupted.
 
@@ -56,8 +58,10 @@ def run(
         verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
         about: What a person says of the run.
         planned: Told what will run, before anything does.
+        mlflow: Address of the MLflow that the run is tracked in; empty: a file below `runs_directory`; None: nowhere.
 
     Raises:
+        TrackingError: MLflow can't be reached.
         ParameterError: Trainings' states can't be kept where the environment says.
     """
     if states := os.environ.get(RESUME):
@@ -67,7 +71,8 @@ def run(
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner, verify)
     planned(expected)
-    with Processes() as processes:
+    tracked = None if mlflow is None else Tracked(mlflow, runs_directory, runner, watcher.said)
+    with Processes((*PRELOAD, "mlflow") if mlflow is not None else PRELOAD) as processes:
         # The report is drawn without TensorFlow: alone it has ended before the server would be warm.
         if runner == "subprocess" and any(
             step["state"] == "will run" and step["name"] not in ("collect", "report") for step in expected
@@ -78,18 +83,26 @@ def run(
                 document = store.create(runs_directory, parameters, runner, about)
                 living.enter_context(store.alive(runs_directory, document))
                 store.write(runs_directory, document)
-            _run(document, runs_directory, watcher, verify, expected, processes)
+            _run(document, runs_directory, watcher, verify, expected, processes, tracked)
         return document
 
 
 def _run(
-    document: Run, runs_directory: Path, watcher: Watcher, verify: bool, expected: list[Step], processes: Processes
+    document: Run,
+    runs_directory: Path,
+    watcher: Watcher,
+    verify: bool,
+    expected: list[Step],
+    processes: Processes,
+    tracked: Tracked | None = None,
 ) -> None:
     """Run what `plan` expects, with the server there or warming up if one is needed."""
     parameters, runner = document["parameters"], document["runner"]
-    going = _Run(document, runs_directory, watcher, processes)
+    going = _Run(document, runs_directory, watcher, processes, tracked)
     states = os.environ.get(RESUME) or str(runs_directory / store.STATES)
     try:
+        if tracked:
+            tracked.start(document)
         with started_by(going, runs_directory, document["id"]), environment({RESUME: states, RUN: document["id"]}):
             orchestrate(parameters, runs_directory, runs_directory / store.CACHE, runner, going, verify=verify)
         going.gather()
@@ -130,12 +143,13 @@ class _Run:
         runs_directory: Path,
         watcher: Watcher,
         processes: Processes,
+        tracked: Tracked | None,
     ) -> None:
         self.document = document
         self.steps: list[Step] = document["steps"]
         self.runs_directory, self.directory = runs_directory, runs_directory / document["id"]
         self.watcher = watcher
-        self.processes = processes
+        self.processes, self.tracked = processes, tracked
         self.interrupted = threading.Event()
         self.over = False  # a second Ctrl-C does not wait for kfp's threads
         self._lock = threading.Lock()  # kfp runs two rounds of a loop at once
@@ -163,11 +177,17 @@ class _Run:
 
     def process(self, step: Step, command: list[str], variables: dict[str, str]) -> int:
         with _Log(self._log(step), step, self) as log:
+            variables = variables | self._tracked_by(step)
             return self._ended(step, self.processes.run(command, variables, log.add))
 
     def container(self, step: Step, *arguments: Any, **keywords: Any) -> int:
         with _Log(self._log(step), step, self) as log:
+            keywords["environment"] = keywords["environment"] | self._tracked_by(step)
             return self._ended(step, containers.run(log.add, *arguments, **keywords))
+
+    def _tracked_by(self, step: Step) -> dict[str, str]:
+        """The variables that tell a step which run of MLflow's it is."""
+        return self.tracked.begin(step) if self.tracked else {}
 
     def _ended(self, step: Step, code: int) -> int:
         """Note whether a step was told to end; gives its exit code."""
@@ -187,6 +207,8 @@ class _Run:
         if step["state"] == "ran" and step["error"]:
             step["state"] = "failed"
         self.save()
+        if self.tracked:
+            self.tracked.ended(step)
         if not self.over:
             self.watcher.ended(step)
 
@@ -217,6 +239,8 @@ class _Run:
         self.steps = self.document["steps"] = sorted(self.steps, key=order)
         self.document["ended"] = store.now()
         self.save()
+        if self.tracked:
+            self.tracked.close(self.document)
 
     def save(self) -> None:
         with self._lock:

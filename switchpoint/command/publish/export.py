@@ -53,7 +53,7 @@ def export(document: Run, destination: str, kind: str, checked: bool = False) ->
     best = Path(document["model"])
     if not best.is_file():
         raise ArtifactGoneError(f"{best} is gone. Run the pipeline again to have it back.")
-    if why := "" if checked else _changed(document):
+    if why := "" if checked else changed(document):
         raise ArtifactGoneError(
             f"{best} is not published: of the report that it belongs to, {why}. Run the pipeline again to have it back."
         )
@@ -80,7 +80,7 @@ def export(document: Run, destination: str, kind: str, checked: bool = False) ->
     return f"Exported to {destination}.{compared}{cost}"
 
 
-def _changed(document: Run) -> str:
+def changed(document: Run) -> str:
     """What is published is what the report left behind, byte for byte; else what is not."""
     (made,) = (step["outputs"] for step in document["steps"] if step["name"] == "report")
     places = {name: Path(made[name]) for name in ("model", "results")}

@@ -31,6 +31,9 @@ class Watcher(Protocol):
     def line(self, step: Step, text: str) -> None:
         """A step printed a line."""
 
+    def said(self, text: str) -> None:
+        """Something of the run that is no step's."""
+
     def ended(self, step: Step) -> None:
         """A step has its final state."""
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from switchpoint.command.errors import TensorBoardError
+from switchpoint.command.runs import serving
 from switchpoint.command.runs import store as runs
 from switchpoint.command.runs.artifacts import directory
 from switchpoint.command.runs.steps import RATES, several
@@ -19,11 +16,9 @@ from switchpoint.command.runs.steps import RATES, several
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run
 
-REFRESH = 3  # seconds
 
-
-def serve(renew: Callable[[], Path], run: str, port: int, say: Callable[[str], None]) -> int:
-    """Serve a run's logs on this machine alone until TensorBoard ends or Ctrl-C; gives the exit code.
+def serve(renew: Callable[[], Path], run: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve a run's logs on this machine alone until TensorBoard ends or Ctrl-C.
 
     Args:
         renew: Makes or renews the directory of the logs and gives it; asked again and again.
@@ -31,37 +26,9 @@ def serve(renew: Callable[[], Path], run: str, port: int, say: Callable[[str], N
         port: Where to listen.
         say: Told where to look.
     """
-    directory = renew()
-    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={directory}", f"--port={port}", "--host=127.0.0.1"]
-    command += [f"--reload_interval={REFRESH}", f"--window_title=Switchpoint {run}"]
-    process: subprocess.Popen[bytes] | None = None
-    stopped = False
-
-    def stop(*_: object) -> None:
-        # Nothing is raised: in the middle of `wait` that would leave Popen's lock taken, and we would wait for ever.
-        nonlocal stopped
-        stopped = True
-        if process:
-            process.terminate()
-
-    # Ended from outside it must end TensorBoard too; SIGINT is ignored in the background of a script.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    say(f"TensorBoard of {run}: http://127.0.0.1:{port}/ (Ctrl-C ends it)")
-    process = subprocess.Popen(command, env={"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ)
-    with process:
-        try:
-            while not stopped and process.poll() is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(REFRESH)
-                renew()  # a step may have begun
-        finally:
-            process.terminate()
-    if process.returncode and not stopped:
-        raise TensorBoardError(
-            f"TensorBoard ended with exit code {process.returncode}. Is port {port} taken? Try another --port."
-        )
-    return 0
+    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={renew()}", f"--port={port}", "--host=127.0.0.1"]
+    command += [f"--reload_interval={serving.REFRESH}", f"--window_title=Switchpoint {run}"]
+    serving.serve("TensorBoard", f"TensorBoard of {run}", command, port, say, renew)
 
 
 def link(runs_directory: Path, run: str) -> Path:

@@ -44,6 +44,7 @@ def test_an_edited_step_changes_its_own_digest_and_no_other(copy: Path, step: st
         ("data/records.py", {"prepare", "transfer", "finetune", "evaluate"}),
         ("training/augmentation.py", {"transfer", "finetune", "evaluate"}),
         ("training/loop.py", {"transfer", "finetune"}),
+        ("tracking.py", {"transfer", "finetune", "evaluate", "report"}),
         ("training/collected.py", {"collect", "report"}),
         ("training/features.py", {"transfer"}),
         ("training/saved_model.py", {"transfer", "finetune", "evaluate"}),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.switchpoint.command.local.project import FLAGS, Project
+from tests.project import FLAGS, Project
 
 pytestmark = pytest.mark.slow
 

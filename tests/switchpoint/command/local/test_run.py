@@ -16,7 +16,7 @@ import pytest
 from switchpoint.command.runs import store
 from switchpoint.data.sources import dishes as sample
 from switchpoint.provenance.digests import ROOT
-from tests.switchpoint.command.local.project import COLLECT, FLAGS, RATE, REPORT, Project, place, that_run
+from tests.project import COLLECT, FLAGS, RATE, REPORT, Project, place, that_run
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.switchpoint.command.local.project import FLAGS, Project
+from tests.project import FLAGS, Project
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""A copy of the project in which a command runs as a person runs it."""
+"""A copy of the project that a test may edit, with photos and runs of its own."""
 
 import json
 import os
@@ -21,9 +21,9 @@ FLAGS = [
     "--finetune-epochs=1",
     "--transfer-learning-rate=0.003",
 ]
-
-
 Place = tuple[str, int | None, int | None, float | None]  # name, seed, switch epoch, learning rate
+
+
 RATE = 0.0003
 REPORT, COLLECT = ("report", None, None, None), ("collect", 1, None, None)
 
@@ -38,13 +38,13 @@ def place(step: Any) -> Place:
 class Project:
     """A copy of the project that a test may edit, with photos and runs of its own."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, photos: int = 12) -> None:
         starts_steps()
         self.place, self.code, self.photos = place, place / "code", place / "photos"
         shallow_project(self.code)
         for dish in list(sample.DISHES)[:3]:
             (self.photos / dish).mkdir(parents=True)
-            for number in range(12):
+            for number in range(photos):
                 data = sample.photograph(f"{dish}/train-{number:03d}.jpg")
                 (self.photos / dish / f"{number}.jpg").write_bytes(data)
 
@@ -57,6 +57,25 @@ class Project:
             text=True,
             check=False,
         )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """What it prints comes while it runs."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "switchpoint.command", *arguments],
+            cwd=self.place,
+            env=os.environ | {"PYTHONPATH": str(self.code), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def python(self, *lines: str) -> str:
+        """What a program prints, when it succeeds."""
+        done = subprocess.run(
+            [sys.executable, "-c", "\n".join(lines)], cwd=self.place, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def json(self, *arguments: str) -> Any:
         done = self.command(*arguments, "--json")

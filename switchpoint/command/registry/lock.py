@@ -1,0 +1,60 @@
+"""One promotion at a time, wherever it is started: a file where its directory is shared, else an object in a bucket."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from switchpoint import addresses, storage
+from switchpoint.errors import StorageError
+from switchpoint.training import states
+
+NAME = "promotion"
+POLL = 2.0  # seconds
+
+
+@contextmanager
+def held(place: str) -> Iterator[None]:
+    """Wait for the lock, and hold it.
+
+    Args:
+        place: A directory, or the address of a prefix in a bucket that refuses one of two writes on one condition.
+
+    Raises:
+        StorageError: It can't be written, or the bucket would let both have the lock.
+    """
+    if not addresses.is_remote(place):
+        with _file(Path(place)):
+            yield
+        return
+    uri = f"{place.rstrip('/')}/.{NAME}"
+    if not storage.keeps_conditions(f"{uri}/condition"):
+        raise StorageError(f"{place} lets two writers both have a lock. Name another place with --lock.")
+    lock = states.Bucket(uri, NAME)
+    while not lock.lock():
+        time.sleep(POLL)
+    try:
+        yield
+    finally:
+        lock.unlock()
+
+
+@contextmanager
+def _file(directory: Path) -> Iterator[None]:
+    import fcntl
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory / f".{NAME}.lock", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise StorageError(
+            f"{directory} can't be written ({error.strerror}). Name another place with --lock."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
