@@ -60,6 +60,7 @@ def switchpoint(
     finetune_warmup: float = 0.2,
     finetune_patience: int = 0,
     search: str = "sweep",
+    augmentation: str = "lab",
     rotation: float = 0.04,
     dropout: float = 0.2,
     label_smoothing: float = 0.0,
@@ -107,6 +108,9 @@ def switchpoint(
             its schedule stays that of its whole length; 0 = never [0, ∞).
         search: How candidates are compared: each trained to its end, or by successive halving: the better half goes
             on after a fifth of the epochs, and the better half of those after half {sweep, halving}.
+        augmentation: What training sees of a photo, besides flip and rotation: random places of crops; or light: crops
+            of random size and shape, and mild brightness, contrast and saturation; or strong: such crops and
+            RandAugment {lab, light, strong}.
         rotation: Training photos are turned by up to this fraction of a full turn, either way [0, 0.5].
         dropout: Fraction of the pooled features that training drops [0, 0.99].
         label_smoothing: Share of a label's weight that is spread over all classes [0, 0.99].
@@ -174,6 +178,7 @@ def switchpoint(
                 first_decay_steps=first_decay_steps,
                 t_mul=t_mul,
                 m_mul=m_mul,
+                augmentation=augmentation,
                 rotation=rotation,
                 dropout=dropout,
                 label_smoothing=label_smoothing,
@@ -200,6 +205,7 @@ def switchpoint(
                 schedule=finetune_schedule,
                 warmup=finetune_warmup,
                 patience=finetune_patience,
+                augmentation=augmentation,
                 rotation=rotation,
                 dropout=dropout,
                 label_smoothing=label_smoothing,

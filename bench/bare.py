@@ -45,7 +45,7 @@ def finetune_bare(directory: Path, repeat: int) -> Measured:
 
     records = ours(directory)
     model = classifier(records, deterministic=True)
-    batch = next(iter(training_batches(records, BATCH, LAB["rotation"], repeat, 1)))
+    batch = next(iter(training_batches(records, BATCH, "lab", LAB["rotation"], repeat, 1)))
     step = tf.function(model.train_step)
     step(batch)  # traces
     taken = seconds(lambda: [step(batch) for _ in range(TRAINING_STEPS)][-1]["loss"].numpy())
@@ -61,7 +61,7 @@ def finetune_ours(directory: Path, repeat: int) -> Measured:
     records = ours(directory)
     model = classifier(records, deterministic=True)
     seen = dataclasses.replace(
-        feed(records, BATCH, LAB["rotation"], repeat, FINETUNE_EPOCHS),
+        feed(records, BATCH, "lab", LAB["rotation"], repeat, FINETUNE_EPOCHS),
         held_out=1,
         validation=lambda _size: plain_batches(records, "validation", 1).take(1),
     )

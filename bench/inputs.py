@@ -25,7 +25,7 @@ def decode_lab(directory: Path, repeat: int) -> Measured:
 def decode_ours(directory: Path, repeat: int) -> Measured:
     from switchpoint.training.batches import training_crops
 
-    batches = training_crops(ours(directory), BATCH, repeat, INPUT_EPOCHS)
+    batches = training_crops(ours(directory), BATCH, "lab", repeat, INPUT_EPOCHS)
     return throughput(lambda: drain(batches), INPUT_EPOCHS * count(directory, "train"))
 
 
@@ -49,7 +49,7 @@ def input_lab(directory: Path, repeat: int) -> Measured:
 def input_ours(directory: Path, repeat: int) -> Measured:
     from switchpoint.training.batches import training_batches
 
-    batches = training_batches(ours(directory), BATCH, LAB["rotation"], repeat, INPUT_EPOCHS)
+    batches = training_batches(ours(directory), BATCH, "lab", LAB["rotation"], repeat, INPUT_EPOCHS)
     return throughput(lambda: drain(batches), INPUT_EPOCHS * count(directory, "train"))
 
 

@@ -106,7 +106,7 @@ def finetune(
     model = network.join(backbone, head)
     rates = schedule(config, manifest["splits"]["train"]["photos"])
     loop.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
-    seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
+    seen = feed(records, config.batch_size, config.augmentation, config.rotation, seed, config.epochs)
     if tried.crop_area < 1:
         as_they_are = seen.training
         seen = dataclasses.replace(seen, training=lambda epoch: enlarged(as_they_are(epoch), tried.crop_area, seed))

@@ -140,7 +140,7 @@ def _fit(model: Any, records: Path, labels: str, seed: int, epochs: int, batch_s
     from switchpoint.training.batches import training_batches
     from switchpoint.training.loop import steps_per_epoch
 
-    batches = training_batches(records, batch_size, LAB["rotation"], seed, epochs)
+    batches = training_batches(records, batch_size, "lab", LAB["rotation"], seed, epochs)
     model.fit(
         batches.map(lambda images, one_hot: relabel(images, one_hot, labels)),
         epochs=epochs,

@@ -147,7 +147,7 @@ def tuned(
     for variable in net.model.optimizer.variables:
         if variable is not net.model.optimizer._learning_rate:
             variable.assign(np.zeros(variable.shape, variable.dtype))
-    seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
+    seen = feed(records, config.batch_size, config.augmentation, config.rotation, seed, config.epochs)
     phase = loop.Phase("finetune", config.epochs, config.batch_size, seed, keep_every=keep_every)
     return loop.fit(net.model, seen, phase, logs, Resume())
 
@@ -174,7 +174,17 @@ def transfer(net: Network, records: Path, given: Parameters, logs: Path) -> tupl
     trainee = on_features(head)
     photos = read_manifest(records)["splits"]["train"]["photos"]
     loop.compile_model(trainee, transfer_schedule(config, photos), config.label_smoothing)
-    seen = Views(net.backbone, head, records, config.feature_views, True, config.batch_size, config.rotation, seed)
+    seen = Views(
+        net.backbone,
+        head,
+        records,
+        config.feature_views,
+        True,
+        config.batch_size,
+        config.augmentation,
+        config.rotation,
+        seed,
+    )
     phase = loop.Phase("transfer", config.epochs, config.batch_size, seed, keep_every=True)
     every = loop.fit(trainee, seen.feed(config.epochs), phase, logs, Resume()).every
     pooled = keras.Model(net.backbone.input, net.head.get_layer("pool")(net.backbone.output))

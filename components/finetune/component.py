@@ -18,6 +18,7 @@ def finetune(
     schedule: str,
     warmup: float,
     patience: int,
+    augmentation: str,
     rotation: float,
     dropout: float,
     label_smoothing: float,

@@ -37,6 +37,7 @@ class FinetuneConfig(Config):
     schedule: str
     warmup: float
     patience: int
+    augmentation: str
     rotation: float
     dropout: float
     label_smoothing: float
@@ -104,7 +105,7 @@ def finetune(
     }
     last = until(config.epochs, config.rung)
     resume.open("finetune", config, inputs, surroundings(), last if config.rung else None)
-    seen = feed(records, config.batch_size, config.rotation, seed, config.epochs)
+    seen = feed(records, config.batch_size, config.augmentation, config.rotation, seed, config.epochs)
     counted = loop.class_weights(config.class_weights, manifest["splits"]["train"]["per_class"])
     name = f"finetune {config.switch_epoch}"
     phase = loop.Phase(name, last, config.batch_size, seed, patience=config.patience, weights=counted)

@@ -18,6 +18,7 @@ def transfer(
     first_decay_steps: int,
     t_mul: float,
     m_mul: float,
+    augmentation: str,
     rotation: float,
     dropout: float,
     label_smoothing: float,

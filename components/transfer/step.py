@@ -42,6 +42,7 @@ class TransferConfig(Config):
     first_decay_steps: int
     t_mul: float
     m_mul: float
+    augmentation: str
     rotation: float
     dropout: float
     label_smoothing: float
@@ -155,10 +156,12 @@ def _feed(
     """What the head is trained on, and the seconds that each view took to compute."""
     views = min(config.feature_views, config.epochs)
     if not views:
-        return feed(records, config.batch_size, config.rotation, seed, config.epochs), []
+        return feed(records, config.batch_size, config.augmentation, config.rotation, seed, config.epochs), []
     with strategy().scope():
         augmented = config.feature_views > 1
-        seen = Views(backbone, head, records, views, augmented, config.batch_size, config.rotation, seed)
+        seen = Views(
+            backbone, head, records, views, augmented, config.batch_size, config.augmentation, config.rotation, seed
+        )
     return seen.feed(config.epochs), seen.seconds
 
 

@@ -17,6 +17,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "first_decay_steps": 5000,
         "t_mul": 2.0,
         "m_mul": 0.75,
+        "augmentation": "lab",
         "rotation": 0.04,
         "finetune_learning_rate": [1e-6],
         "finetune_schedule": "constant",

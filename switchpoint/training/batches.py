@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from switchpoint.cores import cores
 from switchpoint.data import records as recordfiles
 from switchpoint.data.manifest import read_manifest
-from switchpoint.training.augmentation import decode_crop, draws, flip_rotate
+from switchpoint.training.augmentation import decode_crop, draws, flip_rotate, views
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,13 +43,13 @@ class Feed:
     before: Sequence[float] = ()
 
 
-def feed(records: Path, batch_size: int, rotation: float, seed: int, epochs: int) -> Feed:
+def feed(records: Path, batch_size: int, augmentation: str, rotation: float, seed: int, epochs: int) -> Feed:
     """The photos themselves, another view of each in every epoch."""
     splits = read_manifest(records)["splits"]
     return Feed(
         splits["train"]["photos"],
         splits["validation"]["photos"],
-        partial(training_batches, records, batch_size, rotation, seed, epochs),
+        partial(training_batches, records, batch_size, augmentation, rotation, seed, epochs),
         partial(plain_batches, records, "validation", cached=True),
     )
 
@@ -57,6 +57,7 @@ def feed(records: Path, batch_size: int, rotation: float, seed: int, epochs: int
 def training_batches(
     records: Path,
     batch_size: int,
+    augmentation: str,
     rotation: float,
     seed: int,
     epochs: int,
@@ -64,6 +65,16 @@ def training_batches(
     shuffled: bool = True,
 ) -> tf.data.Dataset:
     """Augmented batches of all epochs from `first_epoch` on, one epoch after the other.
+
+    Args:
+        records: Directory written by prepare.
+        batch_size: Photos a step.
+        augmentation: As `augmentation.views` takes it.
+        rotation: As `augmentation.flip_rotate` takes it.
+        seed: Of all draws.
+        epochs: The last epoch.
+        first_epoch: From 1.
+        shuffled: Whether the photos come in another order in each epoch.
 
     Returns:
         tf.data.Dataset of (float32 (batch, size, size, 3) in [0, 255], float32 one-hot (batch, classes)); an epoch is
@@ -74,14 +85,20 @@ def training_batches(
     def turn(images: Any, labels: Any, flip: Any, angle: Any) -> Any:
         return flip_rotate(images, flip, angle, rotation), labels
 
-    crops = training_crops(records, batch_size, seed, epochs, first_epoch, shuffled)
+    crops = training_crops(records, batch_size, augmentation, seed, epochs, first_epoch, shuffled)
     return untuned(crops.map(as_written(turn), num_parallel_calls=cores()).prefetch(PREFETCH))
 
 
 def training_crops(
-    records: Path, batch_size: int, seed: int, epochs: int, first_epoch: int = 1, shuffled: bool = True
+    records: Path,
+    batch_size: int,
+    augmentation: str,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 1,
+    shuffled: bool = True,
 ) -> tf.data.Dataset:
-    """The first half of `training_batches`: random crops, not yet flipped and rotated.
+    """The first half of `training_batches`: random views, not yet flipped and rotated.
 
     Returns:
         tf.data.Dataset of (uint8 (batch, size, size, 3), float32 one-hot (batch, classes), flip, angle), the last two
@@ -93,13 +110,15 @@ def training_crops(
     size, classes = manifest["image_size"], len(manifest["classes"])
     photos = manifest["splits"]["train"]["photos"]
     examples = recordfiles.dataset(records, "train", FILES_AT_ONCE)
+    view = views(augmentation, manifest["image_height"], manifest["image_width"], size)
 
     def one_epoch(epoch: Any) -> Any:
         drawn = draws(seed, epoch, photos)
 
         def crop(example: dict[str, Any]) -> Any:
             top, left, flip, angle = tf.unstack(drawn[example["index"]])
-            image = decode_crop(example["image"], manifest["image_height"], manifest["image_width"], size, top, left)
+            of_photo = tf.random.fold_in(tf.stack([tf.constant(seed, tf.int64), epoch]), example["index"])
+            image = view(example["image"], top, left, of_photo)
             return image, tf.one_hot(example["label"], classes), flip, angle
 
         chosen = shuffle(examples, photos, seed, epoch) if shuffled else examples

@@ -66,6 +66,7 @@ class Views:
         views: int,
         augmented: bool,
         batch_size: int,
+        augmentation: str,
         rotation: float,
         seed: int,
     ) -> None:
@@ -78,6 +79,7 @@ class Views:
             views: How many of each training photo, from 1.
             augmented: Else every view is the centre crop.
             batch_size: Photos a training step.
+            augmentation: As `training_batches` takes it.
             rotation: As `training_batches` takes it.
             seed: As `training_batches` takes it.
 
@@ -99,7 +101,7 @@ class Views:
         for view in range(1, views + 1):
             start = time.monotonic()
             if augmented:
-                seen = training_batches(records, size, rotation, seed, view, view, shuffled=False)
+                seen = training_batches(records, size, augmentation, rotation, seed, view, view, shuffled=False)
             else:
                 seen = plain_batches(records, "train", size, FILES_AT_ONCE)
             fill(compute, seen, size, self.features[view - 1], self.labels)

@@ -42,7 +42,7 @@ def network() -> tuple[Any, Any]:
 
 
 def views(network: tuple[Any, Any], photos: Path, count: int) -> Views:
-    return Views(*network, photos, count, count > 1, batch_size=8, rotation=0.04, seed=3)
+    return Views(*network, photos, count, count > 1, batch_size=8, augmentation="lab", rotation=0.04, seed=3)
 
 
 def by_row(array: Any) -> Any:

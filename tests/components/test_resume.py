@@ -62,7 +62,7 @@ def test_transfer_goes_on_after_any_epoch(
 def test_transfer_on_features_goes_on_with_the_same_views(
     small_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(TRANSFER, feature_views=2)
+    config = replace(TRANSFER, feature_views=2, augmentation="strong")
     whole = train(small_records, tmp_path / "whole", config)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), Resume(str(tmp_path / "resume")) as kept:
         interrupt(patch, 2)
