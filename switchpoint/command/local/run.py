@@ -143,7 +143,7 @@ class _Run:
         runs_directory: Path,
         watcher: Watcher,
         processes: Processes,
-        tracked: Tracked | None,
+        tracked: Tracked | None = None,
     ) -> None:
         self.document = document
         self.steps: list[Step] = document["steps"]
