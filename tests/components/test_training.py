@@ -261,7 +261,7 @@ def test_a_model_that_is_not_the_one_that_was_trained_is_not_evaluated(
 
 
 def test_every_label_is_one_of_the_classes(small_records: Path) -> None:
-    for batches in (training_batches(small_records, 8, 0.04, 1, 2), plain_batches(small_records, "test", 8)):
+    for batches in (training_batches(small_records, 8, "lab", 0.04, 1, 2), plain_batches(small_records, "test", 8)):
         labels = np.concatenate([label for _, label in batches.as_numpy_iterator()])
         assert labels.shape[1] == 3
         np.testing.assert_array_equal(labels.sum(axis=1), 1)
@@ -270,5 +270,5 @@ def test_every_label_is_one_of_the_classes(small_records: Path) -> None:
 
 def test_the_pipelines_of_photos_are_not_autotuned(small_records: Path) -> None:
     # Ending an autotuned pipeline waited for its tuner: up to a minute at the end of each training.
-    for batches in (training_batches(small_records, 8, 0.04, 1, 2), plain_batches(small_records, "test", 8)):
+    for batches in (training_batches(small_records, 8, "lab", 0.04, 1, 2), plain_batches(small_records, "test", 8)):
         assert batches.options().autotune.enabled is False

@@ -118,6 +118,26 @@ TABLE = (
         block_pattern=r"expanded_conv(?:_\d+)?",
     ),
     Backbone(
+        "densenet121",
+        Application(
+            "DenseNet121",
+            f"{_APPLICATIONS}/densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "30ee3e1110167f948a6b9946edeeb738",
+        ),
+        preprocessing=Preprocessing.TORCH,
+        block_pattern=r"conv\d+_block\d+|pool[2-4]",
+    ),
+    Backbone(
+        "resnet50",
+        Application(
+            "ResNet50",
+            f"{_APPLICATIONS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "4d473c1dd8becc155b73f8504c6f6626",
+        ),
+        preprocessing=Preprocessing.CAFFE,
+        block_pattern=r"conv\d+_block\d+",
+    ),
+    Backbone(
         "resnet50_v2",
         Application(
             "ResNet50V2",
@@ -126,6 +146,16 @@ TABLE = (
         ),
         preprocessing=Preprocessing.TF,
         block_pattern=r"conv\d+_block\d+",
+    ),
+    Backbone(
+        "vgg16",
+        Application(
+            "VGG16",
+            f"{_APPLICATIONS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "6d6bbae143d832006294945121d1f1fc",
+        ),
+        preprocessing=Preprocessing.CAFFE,
+        block_pattern=r"block\d+",
     ),
 )
 BACKBONES: tuple[str, ...] = tuple(backbone.name for backbone in TABLE)

@@ -15,13 +15,8 @@ from switchpoint.training.backbones.build import network
 from switchpoint.training.backbones.table import Application, Backbone, Preprocessing
 
 SIZE = 32
-# Right rows of families that the table does not have. MobileNet is the smallest network of Keras.
-DENSENET = Backbone(
-    "densenet121", Application("DenseNet121", "", ""), Preprocessing.TORCH, r"conv\d+_block\d+|pool[2-4]"
-)
+# The right row of a network that the table does not have; it is the smallest of Keras.
 MOBILENET = Backbone("mobilenet", Application("MobileNet", "", ""), Preprocessing.TF, r"conv_(?:dw|pw)_\d+")
-RESNET = Backbone("resnet50", Application("ResNet50", "", ""), Preprocessing.CAFFE, r"conv\d+_block\d+")
-VGG = Backbone("vgg16", Application("VGG16", "", ""), Preprocessing.CAFFE, r"block\d+")
 
 
 def photos(count: int, size: int = SIZE) -> np.ndarray:
