@@ -9,16 +9,17 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from switchpoint import addresses, storage
-from switchpoint.command import predict
+from switchpoint.command import features, predict
 from switchpoint.command.drift.study import Seen
 from switchpoint.command.errors import NoModelError, NoPhotosError, RunNotFoundError
+from switchpoint.command.features import made_by, transfer_model
 from switchpoint.command.paths import expanded
 from switchpoint.command.runs import store
 from switchpoint.cores import cores
 from switchpoint.data.converters import Converters
 from switchpoint.data.photos import quality
 from switchpoint.data.split import draw
-from switchpoint.provenance.metadata import MODEL, embedded
+from switchpoint.provenance.metadata import embedded
 from switchpoint.training import reference as references
 
 if TYPE_CHECKING:
@@ -48,21 +49,13 @@ def made(given: str, runs_directory: Path) -> Made:
         NoModelError: No run of this machine made it, or it has no reference.
     """
     document = _run(given, runs_directory)
-    best = document.get("best")
-    for step in document["steps"]:
-        outputs = step.get("outputs", {})
-        if step["name"] == "transfer" and (best is None or step["seed"] == best["seed"]) and "reference" in outputs:
-            try:
-                return Made(Path(outputs["model"], MODEL), references.read(Path(outputs["reference"])))
-            except (OSError, ValueError, KeyError) as error:
-                raise NoModelError(
-                    f"The reference of run {document['id']} can't be read ({error}). `switchpoint rerun "
-                    f"{document['id']}` makes it again."
-                ) from error
-    raise NoModelError(
-        f"Run {document['id']} has no reference to compare photos with: its transfer learning has not ended, or it is "
-        f"of an earlier version. `switchpoint rerun {document['id']}` makes one."
-    )
+    again = f"`switchpoint rerun {document['id']}` makes one."
+    try:
+        return Made(transfer_model(document), references.read(made_by(document, "transfer", "reference")))
+    except NoModelError as error:
+        raise NoModelError(f"{error} A run of an earlier version has no reference: {again}") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise NoModelError(f"The reference of run {document['id']} can't be read ({error}): {again}") from error
 
 
 def _run(given: str, runs_directory: Path) -> Run:
@@ -119,8 +112,8 @@ def see(made: Made, photos: Sequence[str]) -> tuple[Seen, dict[str, str], dict[s
     height, width, size = made.reference.sizes
     unreadable: dict[str, str] = {}
     images: dict[str, bytes] = {}
-    features, probabilities = [], []
-    network = _network(made.model)
+    pooled, probabilities = [], []
+    network = features.network(made.model)
     with Converters((height, width)) as converters, ThreadPoolExecutor(cores()) as pool:
 
         def convert(photo: str) -> tuple[bytes, str]:
@@ -140,11 +133,11 @@ def see(made: Made, photos: Sequence[str]) -> tuple[Seen, dict[str, str], dict[s
                     images[photo] = image
             if crops := _crops([images[photo] for photo in batch if photo in images], height, width, size):
                 found = network.predict(np.stack(crops), verbose=0)
-                features.append(found[0])
+                pooled.append(found[0])
                 probabilities.append(found[1])
     if not images:
         raise NoPhotosError(f"None of the {len(photos)} photos can be read; the first: {unreadable[photos[0]]}.")
-    return Seen(list(images), np.concatenate(features), np.concatenate(probabilities)), unreadable, images
+    return Seen(list(images), np.concatenate(pooled), np.concatenate(probabilities)), unreadable, images
 
 
 def _crops(images: Sequence[bytes], height: int, width: int, size: int) -> list[Array]:
@@ -153,14 +146,3 @@ def _crops(images: Sequence[bytes], height: int, width: int, size: int) -> list[
     from switchpoint.training.augmentation import decode_crop
 
     return [keras.ops.convert_to_numpy(decode_crop(image, height, width, size, 0.5, 0.5)) for image in images]
-
-
-def _network(file: Path) -> Any:
-    """Crops to pooled features and probabilities."""
-    import keras
-
-    model = keras.models.load_model(file)
-    backbone, head = model.get_layer("backbone"), model.get_layer("head")
-    crops = keras.Input(backbone.input.shape[1:])
-    pooled = head.get_layer("pool")(backbone(crops, training=False))
-    return keras.Model(crops, [pooled, head.get_layer("classes")(pooled)])
