@@ -61,7 +61,7 @@ why: .venv/.installed ## Why the lab's fine-tuning collapsed: right labels, its 
 better: .venv/.installed ## Choose what `better` fine-tunes with, by cross-validation on training photos; PHOTOS=…
 	$(BIN)/python -m bench.better "$(PHOTOS)"
 
-proof: .venv/.installed ## What intervals, choice and the search for copies are worth: ONLY=coverage|choice|draws|duplicates|labels|search DRAWS=
+proof: .venv/.installed ## What intervals, choice, halving, drift and the searches for copies and labels are worth: ONLY=coverage|choice|draws|drift|duplicates|labels|search DRAWS=
 	$(BIN)/python -m bench.proof $(if $(ONLY),--only $(ONLY)) $(if $(DRAWS),--draws $(DRAWS))
 
 clean: ## Remove what make made (runs/ stays)

@@ -124,6 +124,7 @@ def switchpoint(records: Path, out: Path, views: int, epochs: int, seed: int) ->
         history=out / "history.json",
         logs=out / "logs",
         pretrained=out / "pretrained.json",
+        reference=out / "reference.npz",
     )
     with redirect_stdout(io.StringIO()):
         transfer(records, outputs, parameters.config(TransferConfig, "transfer", values))

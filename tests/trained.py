@@ -71,7 +71,7 @@ def train(place: Path, dataset: str, weights: str = "imagenet", handed: Handed =
     prepared = outputs("prepare", records=dsl.Dataset, source=dsl.Artifact, look=dsl.HTML)
     prepare.python_func(**handed(asdict(config(PrepareConfig, "prepare", values))), **prepared)
     records = {"records": prepared["records"]}
-    artifacts = ("checkpoints", "history", "logs", "pretrained")
+    artifacts = ("checkpoints", "history", "logs", "pretrained", "reference")
     transferred = outputs("transfer", model=dsl.Model, **dict.fromkeys(artifacts, dsl.Artifact))
     transfer.python_func(**handed(asdict(config(TransferConfig, "transfer", values))), **records, **transferred)
     finetune.python_func(

@@ -77,6 +77,7 @@ def transfer(records: Path, trained: Path, model: Path, values: Parameters) -> H
         history=trained / "history.json",
         logs=trained / "logs",
         pretrained=trained / "pretrained.json",
+        reference=trained / "reference.npz",
     )
     transfer(records, outputs, parameters.config(TransferConfig, "transfer", values))
     history: History = json.loads(outputs.history.read_text())

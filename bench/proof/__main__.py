@@ -1,16 +1,16 @@
-"""`python -m bench.proof`: what intervals cover, rules of choice lose, draws gain, halving costs; copies."""
+"""`python -m bench.proof`: what intervals cover, rules of choice lose, draws gain, halving costs; copies, drift."""
 
 from pathlib import Path
 
 import click
 
-from bench.proof import choice, coverage, draws, duplicates, labels, search
+from bench.proof import choice, coverage, draws, drift, duplicates, labels, search
 
 
 @click.command()
 @click.option(
     "--only",
-    type=click.Choice(["coverage", "choice", "draws", "duplicates", "labels", "search"]),
+    type=click.Choice(["coverage", "choice", "draws", "drift", "duplicates", "labels", "search"]),
     help="By default all.",
 )
 @click.option("--draws", "number", type=int, help="Of each row's test sets (2000 by default), or data sets (24).")
@@ -31,6 +31,8 @@ def main(only: str | None, number: int | None, seeds: int, photos: Path, output:
         click.echo(search.run(photos, output / "search"))
     if only in (None, "duplicates"):
         click.echo(duplicates.run(photos))
+    if only in (None, "drift"):
+        click.echo(drift.table(drift.run(photos, output, number or drift.DRAWS)))
 
 
 if __name__ == "__main__":

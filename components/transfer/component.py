@@ -31,6 +31,7 @@ def transfer(
     history: dsl.Output[dsl.Artifact],
     logs: dsl.Output[dsl.Artifact],
     pretrained: dsl.Output[dsl.Artifact],
+    reference: dsl.Output[dsl.Artifact],
 ) -> None:
     """Train a new head on the frozen backbone and keep a checkpoint of every epoch.
 
@@ -41,6 +42,7 @@ def transfer(
         history: A row an epoch.
         logs: TensorBoard's logs.
         pretrained: Where the pretrained weights came from, and their digest.
+        reference: Features of validation photos, with which new photos are compared.
     """
     given = locals()
     from pathlib import Path
@@ -58,6 +60,7 @@ def transfer(
         history=Path(history.path),
         logs=Path(logs.path),
         pretrained=Path(pretrained.path),
+        reference=Path(reference.path),
     )
     with Resume.from_environment() as resume:
         digests = transfer(Path(records.path), outputs, config, resume)
@@ -70,6 +73,7 @@ def transfer(
             (checkpoints, f"Checkpoints of every epoch, seed {config.seed}", digests["checkpoints"]),
             (model, f"Model, transfer learning alone, seed {config.seed}", digests["model"]),
             (history, f"History of transfer learning, seed {config.seed}", digests["history"]),
+            (reference, f"Reference for new photos, seed {config.seed}", digests["reference"]),
             (logs, f"TensorBoard logs of transfer learning, seed {config.seed}", content_digest(outputs.logs)),
         ):
             artifact.metadata.update(describe(name, "transfer", config, inputs, digest))

@@ -12,12 +12,12 @@ from switchpoint.config import Config
 from switchpoint.data.manifest import verify_records
 from switchpoint.errors import DivergedError, WeightsError
 from switchpoint.files import write_json
-from switchpoint.provenance.digests import json_digest
-from switchpoint.training import checkpoints, loop, network, saved_model
+from switchpoint.provenance.digests import content_digest, json_digest
+from switchpoint.training import checkpoints, loop, network, reference, saved_model
 from switchpoint.training.backbones.blocks import freeze
 from switchpoint.training.backbones.build import build
 from switchpoint.training.backbones.table import named, weights_digest
-from switchpoint.training.batches import Feed, feed
+from switchpoint.training.batches import feed
 from switchpoint.training.features import Views, on_features
 from switchpoint.training.replicas import strategy
 from switchpoint.training.resume import Resume
@@ -26,6 +26,8 @@ from switchpoint.training.surroundings import surroundings
 
 if TYPE_CHECKING:
     import keras
+
+    from switchpoint.documents.records import Manifest
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Outputs(NamedTuple):
         history: JSON: a `documents.History`.
         logs: Directory for TensorBoard's logs.
         pretrained: JSON: a `documents.Pretrained`.
+        reference: What new photos are compared with: see switchpoint/training/reference.py.
     """
 
     checkpoints: Path
@@ -68,6 +71,7 @@ class Outputs(NamedTuple):
     history: Path
     logs: Path
     pretrained: Path
+    reference: Path
 
 
 def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Resume | None = None) -> dict[str, str]:
@@ -103,7 +107,13 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
     precision = backbone.layers[-1].compute_dtype
     inputs = {"records": manifest["digest"], "weights": weights, "precision": precision}
     resume.open("transfer", config, inputs, surroundings())
-    seen, computing = _feed(records, backbone, head, config, seed)
+    views = _views(records, backbone, head, config, seed)
+    computing = views.seconds if views else []
+    seen = (
+        views.feed(config.epochs)
+        if views
+        else feed(records, config.batch_size, config.augmentation, config.rotation, seed, config.epochs)
+    )
     counted = loop.class_weights(config.class_weights, manifest["splits"]["train"]["per_class"])
     phase = loop.Phase("transfer", config.epochs, config.batch_size, seed, keep_every=True, weights=counted)
     trained = loop.fit(trainee, seen, phase, outputs.logs, resume)
@@ -115,6 +125,8 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
             "Lower transfer_learning_rate."
         )
     model_digest = saved_model.save(saved_model.complete(model, manifest), outputs.model)
+    views = views or Views(backbone, head, records, 1, False, config.batch_size, 0.0, seed)
+    reference.write(outputs.reference, _reference(views, head, manifest))
     pattern = named(config.backbone).block_pattern
     checkpoints_digest = checkpoints.write(
         outputs.checkpoints, backbone, head, pattern, trained.every, trained.rows, manifest["classes"]
@@ -127,6 +139,7 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
         "model": model_digest,
         "history": json_digest(history, "seconds"),
         "pretrained": weights,
+        "reference": content_digest(outputs.reference),
     }
 
 
@@ -150,19 +163,23 @@ def _pretrained(config: TransferConfig) -> tuple[keras.Model, str]:
     return backbone, digest
 
 
-def _feed(
-    records: Path, backbone: keras.Model, head: keras.Model, config: TransferConfig, seed: int
-) -> tuple[Feed, list[float]]:
-    """What the head is trained on, and the seconds that each view took to compute."""
+def _views(records: Path, backbone: keras.Model, head: keras.Model, config: TransferConfig, seed: int) -> Views | None:
+    """The features that the head is trained on; None: it is trained on photos."""
     views = min(config.feature_views, config.epochs)
     if not views:
-        return feed(records, config.batch_size, config.augmentation, config.rotation, seed, config.epochs), []
+        return None
     with strategy().scope():
         augmented = config.feature_views > 1
-        seen = Views(
+        return Views(
             backbone, head, records, views, augmented, config.batch_size, config.augmentation, config.rotation, seed
         )
-    return seen.feed(config.epochs), seen.seconds
+
+
+def _reference(views: Views, head: keras.Model, manifest: Manifest) -> reference.Reference:
+    """What the trained head, and the backbone below it, make of validation photos."""
+    probabilities = on_features(head).predict(views.held_out, verbose=0)
+    sizes = manifest["image_height"], manifest["image_width"], manifest["image_size"]
+    return reference.measure(views.held_out, probabilities, views.features[0], views.labels, manifest["classes"], sizes)
 
 
 def schedule(config: TransferConfig, photos: int) -> keras.optimizers.schedules.LearningRateSchedule:

@@ -48,7 +48,12 @@ def train(
     records: Path, place: Path, config: TransferConfig = TRANSFER, resume: Resume | None = None
 ) -> dict[str, str]:
     outputs = TransferOutputs(
-        place / "checkpoints", place / "model" / "model.keras", place / "history", place / "logs", place / "pretrained"
+        place / "checkpoints",
+        place / "model" / "model.keras",
+        place / "history",
+        place / "logs",
+        place / "pretrained",
+        place / "reference",
     )
     return transfer(records, outputs, config, resume)
 

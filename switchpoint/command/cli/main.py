@@ -17,6 +17,7 @@ from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli import check as cli_check
 from switchpoint.command.cli import cluster as cli_cluster
 from switchpoint.command.cli import compare as cli_compare
+from switchpoint.command.cli import drift as cli_drift
 from switchpoint.command.cli import housekeeping as cli_housekeeping
 from switchpoint.command.cli import labels as cli_labels
 from switchpoint.command.cli import lineage as cli_lineage
@@ -59,7 +60,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 class Commands(click.Group):
     """Turns our errors into a message and an exit code: 2 for wrong arguments, 1 for what failed, 130 for Ctrl-C.
 
-    `check` has a 3 of its own.
+    `check` and `drift` have a 3 of their own.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -345,6 +346,7 @@ for command in (
     cli_predict.predict,
     cli_compare.compare,
     cli_labels.labels,
+    cli_drift.drift,
     cli_housekeeping.rm,
     cli_housekeeping.gc,
     cli_housekeeping.note,

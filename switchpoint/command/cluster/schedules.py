@@ -28,8 +28,8 @@ NAME = 100  # characters: KFP adds to it where it names a run
 def cron(given: str) -> str:
     """A cron expression with its seconds, as Kubeflow Pipelines reads it; times are UTC.
 
-    Its parser takes the first of five fields for seconds, too: `0 6 * * 1` would start a run in every hour in which it
-    is six minutes past, of the first month.
+    Its parser takes the first of five fields for seconds, too: `0 6 * * 1` would be six minutes past each hour in
+    January.
 
     Args:
         given: Five fields, as crontab has them; six, of which the first are seconds; or `@weekly` and the like.

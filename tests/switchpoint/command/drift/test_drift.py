@@ -1,0 +1,107 @@
+"""New photos against those that a run held out, from the terminal: drawn dishes through a small network."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from switchpoint.command.cli.main import main
+from switchpoint.command.runs import store
+from switchpoint.data.sources import dishes
+from switchpoint.provenance.metadata import MODEL
+from tests.components.trainings import VALUES, prepared, train
+from tests.shallow import shallow
+
+pytestmark = pytest.mark.slow
+KNOWN = list(dishes.DISHES)[:3]
+
+
+def draw(folder: Path, names: list[str], numbers: range, brightness: float = 1.0) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for dish in names:
+        for number in numbers:
+            data = dishes.photograph(f"{dish}/train-{number:03d}.jpg")
+            photo = Image.open(io.BytesIO(data)).convert("RGB").point(lambda level: int(level * brightness))
+            photo.save(folder / f"{dish} {number}.jpg", quality=95)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of one run, which ended after transfer learning; 36 of its photos were held out."""
+    place = tmp_path_factory.mktemp("drift")
+    for dish in KNOWN:
+        draw(place / "photos" / "train" / dish, [dish], range(24))
+        draw(place / "photos" / "validation" / dish, [dish], range(24, 36))
+        draw(place / "photos" / "test" / dish, [dish], range(36, 38))
+    prepared(place, place / "photos")
+    document = store.create(place / "runs", VALUES, "subprocess")
+    made = place / "runs" / "artifacts" / document["id"] / "transfer"
+    with shallow():
+        train(place / "records", made)
+    outputs = {"model": str(made / "model"), "reference": str(made / "reference")}
+    step: Any = {"name": "transfer", "seed": 1, "state": "ran", "outputs": outputs}
+    store.write(place / "runs", {**document, "state": "succeeded", "steps": [step]})
+    return place / "runs"
+
+
+def compared(runs: Path, photos: Path, *flags: str, code: int = 0) -> Result:
+    page = str(photos.parent / "drift.html")
+    result = CliRunner().invoke(
+        main, ["drift", next(runs.glob("2*")).name, str(photos), "--runs-dir", str(runs), "--html", page, *flags]
+    )
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_other_photos_of_the_same_classes_are_no_drift(runs: Path, tmp_path: Path) -> None:
+    photos = draw(tmp_path / "new", KNOWN, range(38, 50))
+    (photos / "notes.txt").write_text("no photo")
+    said = json.loads(compared(runs, photos, "--json").stdout)
+    assert (said["drift"], said["photos"], said["reference"]) == (False, 36, 36)
+    assert [each["photo"] for each in said["unreadable"]] == ["notes.txt"]
+    assert sum(each["new"] for each in said["shares"]) == pytest.approx(1)
+    assert "notes.txt" in (tmp_path / "drift.html").read_text()
+
+
+def test_a_held_out_photo_is_seen_as_it_was_in_training(runs: Path, tmp_path: Path) -> None:
+    """The same bytes: were size, JPEG, crop or network another, all that follows would be of that."""
+    photos = tmp_path / "again"
+    shutil.copytree(runs.parent / "photos" / "validation", photos)
+    said = json.loads(compared(runs, photos, "--json").stdout)
+    assert said["confidence"]["new"] == pytest.approx(said["confidence"]["reference"], abs=1e-3)
+    assert (said["p"], said["beyond"]) == (1, 0)
+    assert all(each["new"] == each["reference"] for each in said["shares"])
+
+
+def test_planted_drift_is_shown_with_exit_code_3(runs: Path, tmp_path: Path, jpeg: Callable[..., bytes]) -> None:
+    darker = compared(runs, draw(tmp_path / "darker", KNOWN, range(38, 50), 0.4), code=3).output
+    assert darker.startswith("Drift is shown: the 36 new photos look otherwise than the 36 that were held out")
+    page = (tmp_path / "drift.html").read_text()
+    assert page.count("<figure>") == 24 and "Drift is shown" in page
+    other = draw(tmp_path / "other", KNOWN, range(38, 44))
+    for number in range(18):  # a network that was not trained tells no dish from another
+        (other / f"blocks {number}.jpg").write_bytes(jpeg(number, size=(128, 128)))
+    assert "Drift is shown" in compared(runs, other, code=3).output
+
+
+def test_what_can_not_be_compared_is_told(runs: Path, tmp_path: Path) -> None:
+    few = draw(tmp_path / "few", KNOWN[:1], range(5))
+    assert "5 new photos are too few to tell a change from chance: 20 or more" in compared(runs, few, code=1).output
+    assert not (tmp_path / "drift.html").exists()
+    place = tmp_path / "runs"
+    shutil.copytree(runs, place)
+    next((place / "artifacts").glob("*/transfer/reference")).write_bytes(b"no reference")
+    assert "The reference of run" in compared(place, few, code=1).output
+    next((place / "artifacts").glob("*/transfer/reference")).unlink()
+    model = next((place / "artifacts").glob("*/transfer/model")) / MODEL
+    done = CliRunner().invoke(main, ["drift", str(model), str(few), "--runs-dir", str(place)])
+    assert done.exit_code == 1 and "carries no lineage" in done.output
+    done = CliRunner().invoke(main, ["drift", "nowhere", str(few), "--runs-dir", str(place)])
+    assert done.exit_code == 1 and "called nowhere" in done.output
