@@ -125,7 +125,7 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
             "Lower transfer_learning_rate."
         )
     model_digest = saved_model.save(saved_model.complete(model, manifest), outputs.model)
-    views = views or Views(backbone, head, records, 1, False, config.batch_size, 0.0, seed)
+    views = views or Views(backbone, head, records, 1, False, config.batch_size, "lab", 0.0, seed)
     reference.write(outputs.reference, _reference(views, head, manifest))
     pattern = named(config.backbone).block_pattern
     checkpoints_digest = checkpoints.write(
