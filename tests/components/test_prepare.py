@@ -3,7 +3,6 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +19,12 @@ from PIL import Image
 
 from components.prepare import page, step
 from switchpoint import progress
-from switchpoint.command.check import of_manifest
 from switchpoint.data import converters as converters_module
 from switchpoint.data import photos as images
 from switchpoint.data import records as record_files
 from switchpoint.data.converters import Converters
 from switchpoint.data.manifest import SPLITS, read_manifest, verify_records
 from switchpoint.data.sources import digest, open_source
-from switchpoint.data.split import cut
 from switchpoint.documents.records import Manifest
 from switchpoint.errors import DatasetError, RecordsError, SwitchpointError
 from tests.components.trainings import prepared
@@ -157,187 +153,6 @@ def test_the_official_split_is_kept(official: Make, tmp_path: Path) -> None:
     assert names(tmp_path / "out", "test") == [f"{c}/{i}.jpg" for c in ("apple_pie", "waffles") for i in (4, 5)]
     assert manifest["splits"]["validation"]["per_class"] == [1, 1]
     assert sorted(row["label"] for row in rows(tmp_path / "out", "train")) == [0] * 3 + [1] * 3
-
-
-def test_all_kinds_of_unreadable_photos_are_listed(folder: Make, tmp_path: Path, jpeg: Callable[..., bytes]) -> None:
-    root = folder(a=10, b=10)
-    for name, data in {
-        "empty.jpg": b"",
-        "half.jpg": jpeg(1, size=(200, 200))[:2000],
-        "page.jpg": b"<html>404</html>",
-        "notes.txt": b"buy milk",
-    }.items():
-        (root / "a" / name).write_bytes(data)
-    (root / "b" / "gone.jpg").symlink_to(root / "nowhere.jpg")
-    with pytest.raises(DatasetError, match=r"can't be read: .*nowhere|gone"):
-        run(tmp_path / "out", root, max_left_out=0.5)
-    (root / "b" / "gone.jpg").unlink()
-    manifest = run(tmp_path / "out", root, max_left_out=0.5)
-    assert {entry["photo"]: entry["reason"].split("(")[0].strip() for entry in manifest["left_out"]} == {
-        "a/empty.jpg": "empty file",
-        "a/half.jpg": "image file is truncated",
-        "a/notes.txt": "not an image",
-        "a/page.jpg": "not an image",
-    }
-    assert sum(entry["photos"] for entry in manifest["splits"].values()) == 20
-
-
-def test_too_many_unreadable_photos_leave_nothing_behind(folder: Make, tmp_path: Path) -> None:
-    root = folder(good=30, bad=30)
-    for index in range(20):
-        (root / "bad" / f"{index:03d}.jpg").write_bytes(b"x")
-    with pytest.raises(
-        DatasetError, match=r"20 of 60 photos are unreadable, 0 may be .*bad \(20\); first: bad/000.jpg \(not an image"
-    ):
-        run(tmp_path / "out", root)
-    assert files(tmp_path / "out") == {}
-    assert run(tmp_path / "out", root, max_left_out=0.34)["splits"]["train"]["per_class"][0] > 0
-
-
-def test_a_class_without_a_readable_photo_is_an_error(folder: Make, tmp_path: Path) -> None:
-    root = folder(a=30, b=3)
-    for path in (root / "b").iterdir():
-        path.write_bytes(b"x")
-    with pytest.raises(DatasetError, match="no training photo is left of 'b'"):
-        run(tmp_path / "out", root, max_left_out=0.9)
-
-
-def test_a_split_that_would_be_empty_is_refused(folder: Make, tmp_path: Path) -> None:
-    with pytest.raises(
-        DatasetError, match=r"no photo for validation, of 4\. .*drawn\. Add photos, pass another seed or"
-    ):
-        run(tmp_path / "out", folder(a=2, b=2), validation_fraction=0.01)
-    assert files(tmp_path / "out") == {}
-
-
-def test_a_class_of_which_the_cut_leaves_nothing_to_train_is_refused(
-    folder: Make, tmp_path: Path, jpeg: Callable[..., bytes]
-) -> None:
-    root = folder(a=9, b=9, c=0)
-    drawn = [data for data in map(jpeg, range(20)) if cut(sha256(data).digest(), (), 0.2, 1) != "train"]
-    for number, data in enumerate(drawn[:3]):
-        (root / "c" / f"{number}.jpg").write_bytes(data)
-    with pytest.raises(DatasetError, match=r"no photo of 'c' is in train: .*drawn.* Add photos, pass another seed or"):
-        run(tmp_path / "out", root)
-
-
-def test_an_official_test_split_without_a_photo_is_refused(official: Make, tmp_path: Path) -> None:
-    root = official("a", "b")
-    (root / "meta" / "test.txt").write_text("")
-    with pytest.raises(DatasetError, match="no photo for test"):
-        run(tmp_path / "out", root)
-
-
-def test_a_small_class_among_others_is_named(folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(tmp_path / "out", folder(a=9, b=2, c=1))
-    said = capsys.readouterr().out
-    assert "prepare: 1 classes have no photo in validation: 'c'" in said
-    assert "prepare: 2 classes have no photo in test: 'b', 'c'" in said
-
-
-def test_photos_without_a_class_are_said(
-    folder: Make, tmp_path: Path, jpeg: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = folder(a=5, b=5)
-    before = run(tmp_path / "before", root)
-    capsys.readouterr()
-    (root / "loose.jfif").write_bytes(jpeg("loose"))
-    manifest = run(tmp_path / "out", root)
-    line = capsys.readouterr().out.splitlines()[0]
-    assert line.startswith(f"prepare: {root}: 1 files lie beside the class folders")
-    assert before["notes"] == [] and manifest["notes"] == [line.removeprefix(f"prepare: {root}: ")]
-    assert read_manifest(tmp_path / "out" / "records") == manifest
-    assert progress.read(line) == line.removeprefix("prepare: ")
-
-
-@pytest.mark.skipif(sys.platform == "darwin", reason="HFS+ and APFS refuse names that are not UTF-8")
-def test_a_photos_name_need_not_be_utf8(folder: Make, tmp_path: Path, jpeg: Callable[..., bytes]) -> None:
-    root = folder(a=9, b=9)
-    for name in (b"caf\xe9.jpg", b"th\xe9.jpg"):
-        (root / "a" / os.fsdecode(name)).write_bytes(jpeg("x"))
-        (root / "b" / os.fsdecode(name)).write_bytes(jpeg("x"))
-    (root / "b" / os.fsdecode(b"p\xe2t\xe9.jpg")).write_bytes(b"broken")
-    manifest = run(tmp_path / "out", root, max_left_out=0.1)
-    assert [entry["photo"] for entry in manifest["left_out"]] == [os.fsdecode(b"b/p\xe2t\xe9.jpg")]
-    assert "not an image" in (tmp_path / "out" / "look").read_text()
-
-
-def test_the_same_photo_in_two_places_is_reported(official: Make, tmp_path: Path) -> None:
-    root = official("a", "b")
-    photos = root / "images"
-    shutil.copy(photos / "a" / "0.jpg", photos / "b" / "0.jpg")
-    shutil.copy(photos / "a" / "1.jpg", photos / "a" / "5.jpg")
-    shutil.copy(photos / "b" / "4.jpg", photos / "b" / "5.jpg")
-    for twice in ("a/2.jpg", "b/2.jpg"):
-        shutil.copy(photos / "a" / "3.jpg", photos / twice)
-    duplicates = run(tmp_path / "out", root)["duplicates"]
-    assert {"photos": ["a/0.jpg", "b/0.jpg"], "kind": "across classes", "exact": True} in duplicates
-    assert {"photos": ["a/1.jpg", "a/5.jpg"], "kind": "across splits", "exact": True} in duplicates
-    within = [entry["photos"] for entry in duplicates if entry["kind"] == "within a class"]
-    assert within == [["a/2.jpg", "a/3.jpg"], ["b/4.jpg", "b/5.jpg"]]
-    assert {"photos": ["a/2.jpg", "a/3.jpg", "b/2.jpg"], "kind": "across classes", "exact": True} in duplicates
-    counted = json.loads((tmp_path / "out" / "source").read_text())["duplicates"]
-    assert counted == Counter(entry["kind"] for entry in duplicates)
-
-
-@pytest.fixture
-def leaky(official: Make) -> Path:
-    """A test photo that trains, too, and a photo in two classes."""
-    photos = official("a", "b") / "images"
-    shutil.copy(photos / "a" / "5.jpg", photos / "a" / "1.jpg")
-    shutil.copy(photos / "a" / "3.jpg", photos / "b" / "2.jpg")
-    return photos.parent
-
-
-def test_leaked_photos_are_told_to_the_report(leaky: Path, tmp_path: Path) -> None:
-    manifest = run(tmp_path / "out", leaky)
-    source = json.loads((tmp_path / "out" / "source").read_text())
-    assert [names(tmp_path / "out", "test")[number] for number in source["leaked"]] == ["a/5.jpg"]
-    assert (source["dropped"], manifest["dropped"]) == (0, [])
-    look = (tmp_path / "out" / "look").read_text()
-    assert look.count("<img") == 4 + 2  # the copies, and a photo of each class
-    assert "Validation: cut from the training photos; test: the dataset's own." in html.unescape(look)
-
-
-def test_leaks_are_dropped_when_asked(leaky: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = run(tmp_path / "out", leaky, leaks="drop")
-    gone = [entry["photo"] for entry in manifest["dropped"]]
-    assert gone == ["a/1.jpg", "a/3.jpg", "b/2.jpg"]
-    found = {name for split in SPLITS for name in names(tmp_path / "out", split)}
-    assert len(found) == 9 and not found & set(gone)
-    source = json.loads((tmp_path / "out" / "source").read_text())
-    assert (source["dropped"], source["leaked"], source["left_out"]) == (3, [], 0)
-    assert "prepare: dropped 'a/1.jpg': a copy of a/5.jpg, which is in test" in capsys.readouterr().out
-    assert "Copies that are not used: 3" in (tmp_path / "out" / "look").read_text()
-
-
-def test_copies_that_are_gone_are_not_counted(folder: Make, tmp_path: Path) -> None:
-    root = folder(**{f"{split}/{name}": 4 for split in ("train", "val", "test") for name in ("a", "b")})
-    for name in ("000", "001"):
-        shutil.copy(root / "test" / "a" / "000.jpg", root / "train" / "a" / f"{name}.jpg")
-    shutil.copy(root / "train" / "b" / "000.jpg", root / "train" / "b" / "001.jpg")
-    manifest = run(tmp_path / "out", root, leaks="drop")
-    assert ["train/a/000.jpg", "train/a/001.jpg"] in [same["photos"] for same in manifest["duplicates"]]
-    assert json.loads((tmp_path / "out" / "source").read_text())["duplicates"] == {"within a class": 1}
-    left = [same["photos"] for same in of_manifest(manifest)["duplicates"]]
-    assert left == [["train/b/000.jpg", "train/b/001.jpg"]]
-
-
-def test_a_class_that_only_copies_train_is_refused(folder: Make, tmp_path: Path) -> None:
-    root = folder(**{f"{split}/{name}": 3 for split in ("train", "val", "test") for name in ("a", "b", "c")})
-    for split in ("train", "val"):
-        shutil.rmtree(root / split / "c")
-        shutil.copytree(root / "test" / "c", root / split / "c")
-    assert run(tmp_path / "reported", root)["splits"]["train"]["per_class"] == [3, 3, 3]
-    with pytest.raises(DatasetError, match=r"no training photo is left of 'c': .* leaks=drop"):
-        run(tmp_path / "out", root, leaks="drop")
-    assert files(tmp_path / "out") == {}
-
-
-def test_leaks_are_refused_when_asked(leaky: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"3 photos have a copy .*\(leaks=fail\); first: a/1\.jpg .*leaks=drop"):
-        run(tmp_path / "out", leaky, leaks="fail")
-    assert files(tmp_path / "out") == {}
 
 
 def test_a_validation_split_of_the_datasets_own_is_kept(folder: Make, tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from switchpoint.command import kfp_alone
+from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli.flags import (
     Command,
+    LocalPath,
     as_json,
     connection_flags,
     file_argument,
@@ -120,6 +123,44 @@ def submit(wait: bool, timeout: float | None, as_json: bool, **flags: Any) -> No
     kubeflow = Cluster(**connection)
     started = submission.submit(kubeflow, sent.values, sent.package, **sent.beside)
     finish(kubeflow, started, wait, timeout, as_json, sent.beside["pipeline_root"])
+
+
+@click.command()
+@profile_flag()
+@package_flags
+@click.option(
+    "--uses",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A dataset, weights or root of its runs, such as minio://mlpipeline or pvc://photos: their pods reach it. "
+    "May be given several times.",
+)
+@click.option(
+    "--search",
+    type=click.Choice(pipeline_parameters.parameters()["search"].choices),
+    default="sweep",
+    show_default=True,
+    help="That its runs ask for: the steps of a search are others.",
+)
+@click.option(
+    "--output", type=LocalPath(dir_okay=False, writable=True), default="build/switchpoint.yaml", show_default=True
+)
+def compile(
+    profile: str,
+    registry: str | None,
+    device: str | None,
+    resume: str | None,
+    uses: tuple[str, ...],
+    search: str,
+    output: Path,
+) -> None:
+    """Compile the pipeline to KFP's YAML."""
+    kfp_alone.load()
+    from switchpoint.command import profiles
+    from switchpoint.command.compilation import compile_pipeline
+
+    compile_pipeline(output, profiles.load(profile), registry, device, resume, uses, search)
+    click.echo(f"Compiled to {output}.")
 
 
 def rerun(

@@ -290,47 +290,10 @@ def list_runs(pipeline_root: str | None, runs_dir: Path, as_json: bool, **connec
         listing.print_runs(console.wide(), documents)
 
 
-@main.command()
-@profile_flag()
-@package_flags
-@click.option(
-    "--uses",
-    multiple=True,
-    metavar="ADDRESS",
-    help="A dataset, weights or root of its runs, such as minio://mlpipeline or pvc://photos: their pods reach it. "
-    "May be given several times.",
-)
-@click.option(
-    "--search",
-    type=click.Choice(pipeline_parameters.parameters()["search"].choices),
-    default="sweep",
-    show_default=True,
-    help="That its runs ask for: the steps of a search are others.",
-)
-@click.option(
-    "--output", type=LocalPath(dir_okay=False, writable=True), default="build/switchpoint.yaml", show_default=True
-)
-def compile(
-    profile: str,
-    registry: str | None,
-    device: str | None,
-    resume: str | None,
-    uses: tuple[str, ...],
-    search: str,
-    output: Path,
-) -> None:
-    """Compile the pipeline to KFP's YAML."""
-    kfp_alone.load()
-    from switchpoint.command import profiles
-    from switchpoint.command.compilation import compile_pipeline
-
-    compile_pipeline(output, profiles.load(profile), registry, device, resume, uses, search)
-    click.echo(f"Compiled to {output}.")
-
-
 for command in (
     cli_check.check,
     cli_cluster.submit,
+    cli_cluster.compile,
     cli_schedules.schedule,
     cli_schedules.list_schedules,
     cli_publish.upload,
