@@ -28,10 +28,10 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
     """As if the process ended when that epoch's state is saved, and before anything else."""
     add = Logs.add
 
-    def stop(boards: Logs, row: Row) -> None:
+    def stop(boards: Logs, row: Row, seconds: float) -> None:
         if row["epoch"] == epoch:
             raise KeyboardInterrupt
-        add(boards, row)
+        add(boards, row, seconds)
 
     monkeypatch.setattr(Logs, "add", stop)
 
