@@ -116,7 +116,7 @@ class Tracker:
             over = given[-1] is None
             waiting += [job for job in given if job]
             try:
-                client = client or MlflowClient()
+                client = client or MlflowClient(os.environ[URI])  # whatever else in this process set one
                 while waiting:
                     try:
                         waiting[0](client, os.environ[RUN])

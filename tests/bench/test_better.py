@@ -35,7 +35,7 @@ def test_folds_share_no_photo_and_no_test_photo_enters(official: Callable[..., P
 
 def test_prepare_reads_a_fold_as_it_stands(official: Callable[..., Path], tmp_path: Path) -> None:
     folder = write_folds(official("soup", "cake"), tmp_path / "folds")[0]
-    splits = prepare_records(folder, tmp_path / "records", image_size=32)["splits"]
+    splits = prepare_records(folder, tmp_path / "records", image_size=32, validation_fraction=0.5)["splits"]
     assert sum(split["photos"] for split in splits.values()) == 8
     assert splits["test"]["photos"] == len((folder / "meta" / "test.txt").read_text().split())
 

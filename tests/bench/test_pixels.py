@@ -88,7 +88,7 @@ def test_on_our_pixels_a_head_is_the_transfer_steps(
 
     changed = {"backbone": LITE0, "image_size": SIZE, "seed": SEED, "feature_views": 2, "transfer_epochs": 3}
     values = parameters.resolve("lab", changed | {"switch_epochs": [1]})
-    names = ("checkpoints", "model.keras", "history.json", "logs", "pretrained.json")
+    names = ("checkpoints", "model.keras", "history.json", "logs", "pretrained.json", "reference")
     transfer(
         records, Outputs(*(tmp_path / name for name in names)), parameters.config(TransferConfig, "transfer", values)
     )

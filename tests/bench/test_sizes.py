@@ -9,17 +9,17 @@ from bench.sizes import feature_cosine, photo_bytes, record_bytes
 
 @pytest.fixture
 def directory(folder: Callable[..., Path], tmp_path: Path) -> Path:
-    """What the benchmark's set_up leaves, of eight photos at 32 pixels."""
+    """What the benchmark's set_up leaves, of twenty photos at 32 pixels."""
     prepared = tmp_path / "prepared"
     prepared.mkdir()
-    (prepared / "photos").symlink_to(folder(cake=4, soup=4))
+    (prepared / "photos").symlink_to(folder(cake=10, soup=10))
     prepare_records(prepared / "photos", ours(prepared), image_size=32, seed=1)
     return prepared
 
 
 def test_bytes_are_those_of_the_files(directory: Path) -> None:
     originals = [path.stat().st_size for path in directory.glob("photos/*/*.jpg")]
-    assert len(originals) == 8 and photo_bytes(directory, 1).value == sum(originals)
+    assert len(originals) == 20 and photo_bytes(directory, 1).value == sum(originals)
     measured = record_bytes(directory, 1)
     assert measured.value == sum(path.stat().st_size for path in directory.glob("records-224/*.tfrecord"))
     assert 0.9 < (measured.feature_cosine or 0) < 1

@@ -75,7 +75,13 @@ class TestTheImage:
 
     def test_the_first_step_takes_the_digests_in_its_own(self, build: Callable[[str], str], tmp_path: Path) -> None:
         values: dict[str, Any] = {"dataset": "sample", "dataset_digest": "", "backbone": "efficientnet_lite0"}
-        values |= {"weights": "imagenet", "weights_digest": "", "switch_epochs": [1, 2], "learning_rates": [0.1], "seeds": [1]}
+        values |= {
+            "weights": "imagenet",
+            "weights_digest": "",
+            "switch_epochs": [1, 2],
+            "learning_rates": [0.1],
+            "seeds": [1],
+        }
         values |= {"search": "sweep", "shape": "sweep"}
         found = executed(build("digest"), digest, values, tmp_path)
         assert found == taken(DigestConfig.given(values))._asdict()
@@ -214,7 +220,10 @@ def test_the_context_can_be_read_by_any_user_whatever_the_umask(build_module: ob
     ("arguments", "message"),
     [
         (["--push"], "PUSH=1 needs a REGISTRY"),
-        (["train"], "No step is called train. Steps: digest, prepare, transfer, finetune, halve, evaluate, collect, report."),
+        (
+            ["train"],
+            "No step is called train. Steps: digest, prepare, transfer, finetune, halve, evaluate, collect, report.",
+        ),
     ],
 )
 def test_a_wrong_argument_is_named(
