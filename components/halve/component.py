@@ -37,9 +37,10 @@ def halve(
 
     config = HalveConfig.given(given)
     found = {Path(each.path): str(each.metadata["digest"]) for each in histories}
-    halved = halve(found, Path(before.path) if before else None, Path(search.path), config)
+    earlier = (Path(before.path), str(before.metadata["digest"])) if before else None
+    halved = halve(found, earlier, Path(search.path), config)
     inputs = {f"history.{number}": digest for number, digest in enumerate(found.values())}
-    if before:
-        inputs["before"] = str(before.metadata["digest"])
+    if earlier:
+        inputs["before"] = earlier[1]
     search.metadata.update(describe(f"Search until rung {config.rung}", "halve", config, inputs, halved.digest))
     return (halved.survivors,)

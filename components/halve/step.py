@@ -42,17 +42,18 @@ class Halved(NamedTuple):
     digest: str
 
 
-def halve(histories: Mapping[Path, str], before: Path | None, search: Path, config: HalveConfig) -> Halved:
+def halve(histories: Mapping[Path, str], before: tuple[Path, str] | None, search: Path, config: HalveConfig) -> Halved:
     """Choose the candidates that are trained further.
 
     Args:
         histories: Of the rung's trainings, each with its artifact's digest.
-        before: What the rung before wrote.
+        before: What the rung before wrote, and its digest.
         search: JSON to write: a `documents.Search`, of the rungs so far.
         config: Which rung.
 
     Raises:
-        RecordsError: A history is not what finetune wrote or of another seed, or two are of one candidate.
+        RecordsError: A history is not what finetune wrote or of another seed, two are of one candidate, or they are not
+            those that the rung before left.
     """
     found = [_read(path, digest) for path, digest in histories.items()]
     candidates = [rungs.candidate(history) for history in found]
@@ -62,9 +63,11 @@ def halve(histories: Mapping[Path, str], before: Path | None, search: Path, conf
             + again("finetune")
         )
     left = rungs.survivors(found)
-    document: Search = (
-        json.loads(before.read_text(encoding="utf-8")) if before else {"epochs": config.epochs, "rungs": []}
-    )
+    document: Search = rungs.read(*before) if before else {"epochs": config.epochs, "rungs": []}
+    if before and {tuple(each) for each in document["rungs"][-1]["survivors"]} != set(candidates):
+        raise RecordsError(
+            f"Rung {config.rung} has other candidates than rung {config.rung - 1} left. {again('halve')}"
+        )
     document["rungs"].append(
         {
             "rung": config.rung,

@@ -38,6 +38,7 @@ def section(starts: Sequence[Start], eliminated: Sequence[History] = ()) -> str:
     def cell(epoch: int, rate: float) -> str:
         if history := lost.get((epoch, rate)):
             after = f"<small>eliminated after {len(history['epochs'])}</small>"
+            after += "<small>diverged</small>" * bool(history["diverged"])
             return f"<td>{percent(history['validation_accuracy'])}{after}</td>"
         start, trained = tried[epoch, rate]
         height = _validation(trained)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.report import charts
 from components.report.style import details, table
 from components.report.wording import percent
 from switchpoint.errors import RecordsError, again
-from switchpoint.provenance.digests import json_digest
 from switchpoint.training.collected import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from components.report.starts import Start
     from switchpoint.documents.results import Eliminated, SearchResult
@@ -31,18 +28,6 @@ class Lost(NamedTuple):
     def candidate(self) -> Candidate:
         """Which."""
         return Candidate(self.history["switch_epoch"], self.history["learning_rate"])
-
-
-def read(path: Path, digest: str) -> Search:
-    """What halve wrote.
-
-    Raises:
-        RecordsError: It is not that.
-    """
-    document: Search = json.loads(path.read_text(encoding="utf-8"))
-    if json_digest(document) != digest:
-        raise RecordsError(f"{path} is not what halve wrote: its digest is another. {again('halve')}")
-    return document
 
 
 def check(search: Search, starts: Sequence[Start]) -> None:
@@ -93,7 +78,7 @@ def results(search: Search | None) -> list[Eliminated]:
 
 
 def summary(search: Search | None, starts: Sequence[Start]) -> SearchResult | None:
-    """How many epochs of fine-tuning it spent, where a sweep would have trained every candidate with every seed."""
+    """How many epochs of fine-tuning it spent, and how many a sweep would have spent at most."""
     if search is None:
         return None
     spent = [lost.history for lost in eliminated(search)]
@@ -122,7 +107,7 @@ def section(search: Search | None, found: SearchResult | None, starts: Sequence[
         (
             f"epoch {lost.candidate.switch_epoch}",
             f"{lost.candidate.learning_rate:g}",
-            f"{rungs[lost.rung - 1]['epochs']}",
+            f"{len(lost.history['epochs'])}" + ", diverged" * bool(lost.history["diverged"]),
             percent(lost.history["validation_accuracy"]),
         )
         for lost in eliminated(search)
@@ -130,7 +115,8 @@ def section(search: Search | None, found: SearchResult | None, starts: Sequence[
     head = ("Fine-tuning from", "Learning rate", "Ended after epoch", "Validation accuracy")
     return f"""<section><h2>The search</h2>
 <p class="prose">Successive halving spent {found["epochs"]:,} epochs of fine-tuning; a sweep of all candidates would
-spend {found["sweep_epochs"]:,}. By the validation accuracy of seed {search["rungs"][0]["histories"][0]["seed"]},
+spend {found["sweep_epochs"]:,} at most.
+By the validation accuracy of seed {search["rungs"][0]["histories"][0]["seed"]},
 {steps}.{others} Transfer learning alone always stays. Who was eliminated was not tried on the test photos.</p>
 {_legend()}<div class="pair"><figure>{_curves(search, starts)}</figure></div>
 {details("Who was eliminated", table(head, body))}</section>"""

@@ -25,7 +25,7 @@ from switchpoint.files import copy, write_json, write_text
 from switchpoint.provenance.digests import file_digest
 from switchpoint.provenance.metadata import embedded
 from switchpoint.tracking import Tracker
-from switchpoint.training import collected
+from switchpoint.training import collected, rungs
 from switchpoint.training.collected import Candidate
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def report(
     photos = _read(source)
     starts = read(trainings)
     _check_records(photos, starts)
-    searched = searching.read(*search) if search else None
+    searched = rungs.read(*search) if search else None
     if searched:
         searching.check(searched, starts)
     compared = compare(starts, photos["leaked"], searched)

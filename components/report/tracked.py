@@ -12,7 +12,7 @@ import json
 import platform
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import yaml
@@ -64,7 +64,8 @@ def tell(client: MlflowClient, run: str, results: Path, page: Path, model: Path)
 
     document: Results = json.loads(results.read_text(encoding="utf-8"))
     digest = document["best"]["model_digest"]
-    best = next(row for row in document["results"] if row["model_digest"] == digest and row["rung"] is None)
+    whole = (cast("Result", row) for row in document["results"] if row.get("rung") is None)
+    best = next(row for row in whole if row["model_digest"] == digest)
     experiment = client.get_run(run).info.experiment_id
     logged = known(client, experiment, best["model_digest"])
     logged = logged or log_model(client, run, experiment, document, best, model)

@@ -99,6 +99,8 @@ def forecast(cluster: Cluster, values: Parameters, device: str, pipeline_root: s
         by = known.get(step["outputs"]["key"])
         step["state"] = "cached" if by and "at_most" not in step else "will run"
         step["why"] = f"run {by} made it" if step["state"] == "cached" else step["why"] or explain(step, earlier)
+    if any("at_most" in step for step in planned):
+        notes.append("What comes after a search's first rung may be cached, too: who goes on is not known from here.")
     return Forecast(values, planned, notes)
 
 
@@ -160,7 +162,9 @@ def _keyed(values: Parameters, images: Mapping[str, str]) -> list[Step]:
     """
     with tempfile.TemporaryDirectory() as empty:
         steps = plan(values, Path(empty))
-    made_by = {uri: (step, name) for step in steps for name, uri in step["outputs"].items()}
+    # Who goes on in a search is not known, so what is made of those is this plan's alone.
+    known = (step for step in steps if "at_most" not in step)
+    made_by = {uri: (step, name) for step in known for name, uri in step["outputs"].items()}
     keys: dict[int, str] = {}
 
     def key(step: Step) -> str:

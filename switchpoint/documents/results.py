@@ -56,7 +56,7 @@ class RungResult(TypedDict):
 
 
 class SearchResult(TypedDict):
-    """Epochs of fine-tuning that a search spent, with all seeds, and that a sweep of all candidates would spend."""
+    """Epochs of fine-tuning that a search spent, with all seeds, and that a sweep of all would spend at most."""
 
     epochs: int
     sweep_epochs: int

@@ -125,10 +125,7 @@ class Resume:
         """The newest whole state, as it was given to `save`, or None."""
         import numpy as np
 
-        # Where the state has gone on already, this is trained once more: another history would be another result.
-        end = math.inf if self._until is None else self._until
-        names = sorted(self._store.names(), reverse=True) if self._store else []
-        for name in [name for name in names if _moment(name) <= (end, 0)]:
+        for name in reversed(self._names()):
             data = self._store.read(name) if self._store else b""
             if hashlib.sha256(data).hexdigest() == name.removesuffix(".npz").rpartition("-")[2]:
                 with np.load(io.BytesIO(data)) as content:
@@ -136,6 +133,14 @@ class Resume:
                 return json.loads(str(arrays.pop("values"))), arrays
             say(self._step, f"the saved state {name} is damaged; the one before it is used")
         return None
+
+    def _names(self) -> list[str]:
+        """States of this training, the newest last; what has gone on further than it goes is another's.
+
+        From such a one it would have another history, so it is trained once more.
+        """
+        end = math.inf if self._until is None else self._until
+        return sorted(name for name in (self._store.names() if self._store else ()) if _moment(name) <= (end, 0))
 
     def save(self, epoch: int, step: int, values: dict[str, Any], arrays: "Arrays") -> None:
         """Keep a state; a root that can't be written costs the state, not the training.
@@ -156,7 +161,7 @@ class Resume:
         name = f"epoch-{epoch:04d}-step-{step:06d}-{hashlib.sha256(data).hexdigest()}.npz"
         try:
             self._store.write(name, data)
-            for old in sorted(self._store.names())[:-KEPT]:
+            for old in self._names()[:-KEPT]:
                 self._store.delete(old)
         except (OSError, StorageError) as error:
             say(self._step, f"the state after epoch {epoch} could not be saved: {error}")
@@ -180,7 +185,7 @@ class Resume:
         mark = {"step": self._step, "run": os.environ.get(RUN, ""), "ended": time.time(), "goes_on": goes_on}
         with suppress(OSError, StorageError):
             if self._store:
-                for old in sorted(self._store.names())[:-1]:
+                for old in self._names()[:-1]:
                     self._store.delete(old)
                 self._store.write(ENDED, json.dumps(mark).encode())
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from switchpoint.errors import RecordsError, again
+from switchpoint.provenance.digests import json_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from switchpoint.documents.training import History
+    from switchpoint.documents.training import History, Search
 
 SHARES = (5, 2)  # of a training's epochs the first rung has a fifth, the second half; the last has all
 
@@ -26,6 +31,9 @@ def until(epochs: int, rung: int) -> int:
 def survivors(histories: Sequence[History]) -> list[History]:
     """The better half, by the measure that the report chooses by; of an odd number one more than half.
 
+    One that diverged goes on after all that did not: it comes no further, and early in a warm-up, where the sound ones
+    stand below their start, what it fell back on would be ahead.
+
     Args:
         histories: Of candidates under one seed, each until the end of the same rung.
 
@@ -35,8 +43,24 @@ def survivors(histories: Sequence[History]) -> list[History]:
     Source:
         Jamieson and Talwalkar 2016, Non-stochastic Best Arm Identification and Hyperparameter Optimization
     """
-    best = sorted(histories, key=lambda history: (preference(history), *candidate(history)))
+    best = sorted(histories, key=_order)
     return sorted(best[: left(len(best))], key=candidate)
+
+
+def _order(history: History) -> tuple[Any, ...]:
+    return bool(history["diverged"]), preference(history), candidate(history)
+
+
+def read(path: Path, digest: str) -> Search:
+    """What halve wrote.
+
+    Raises:
+        RecordsError: It is not that.
+    """
+    document: Search = json.loads(path.read_text(encoding="utf-8"))
+    if json_digest(document) != digest:
+        raise RecordsError(f"{path} is not what halve wrote: its digest is another. {again('halve')}")
+    return document
 
 
 def left(candidates: int) -> int:

@@ -190,9 +190,8 @@ class Study:
                 path = self.directory / f"rung-{number}-{switch_epoch}-{rate}"
                 write_history(path, switch_epoch, 1, accuracies, rate)
                 found[path] = json_digest(json.loads(path.read_text()), "seconds")
-            before, written = self.search and self.search[0], self.directory / f"search-{number}"
-            config = HalveConfig(rung=number, epochs=epochs, seed=1)
-            self.search = written, halve(found, before, written, config).digest
+            written, config = self.directory / f"search-{number}", HalveConfig(rung=number, epochs=epochs, seed=1)
+            self.search = written, halve(found, self.search, written, config).digest
         return self
 
     def files(self, switch_epoch: int, seed: int = 1, rate: float = RATE) -> Files:

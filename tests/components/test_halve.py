@@ -9,6 +9,7 @@ from components.halve.step import HalveConfig, Halved, halve
 from components.report import search as searching
 from switchpoint.errors import RecordsError
 from switchpoint.provenance.digests import json_digest
+from switchpoint.training import rungs
 from tests.components.studies import write_history
 
 
@@ -27,7 +28,8 @@ SECOND = {(1, 3e-4): 0.9, (2, 3e-4): 0.8}
 
 
 def ended(place: Path, number: int, histories: dict[Path, str]) -> Halved:
-    before = place / "search-1" if number > 1 else None
+    earlier = place / "search-1"
+    before = (earlier, json_digest(json.loads(earlier.read_text()))) if number > 1 else None
     return halve(histories, before, place / f"search-{number}", HalveConfig(rung=number, epochs=10, seed=1))
 
 
@@ -39,7 +41,7 @@ def test_two_rungs_leave_a_quarter_and_say_what_became_of_all(tmp_path: Path) ->
     ]
     second = ended(tmp_path, 2, rung(tmp_path, 2, SECOND))
     assert second.survivors == [{"switch_epoch": 1, "learning_rate": 3e-4}]
-    search = searching.read(tmp_path / "search-2", second.digest)
+    search = rungs.read(tmp_path / "search-2", second.digest)
     assert [(each["rung"], each["until"], len(each["histories"])) for each in search["rungs"]] == [(1, 2, 4), (2, 5, 2)]
     lost = [(each["rung"], each["switch_epoch"], each["learning_rate"]) for each in searching.results(search)]
     assert lost == [(1, 1, 1e-4), (1, 2, 1e-4), (2, 2, 3e-4)]
@@ -65,4 +67,12 @@ def test_what_halve_did_not_write_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "search-1"
     path.write_text(path.read_text().replace("0.8", "0.7"))
     with pytest.raises(RecordsError, match="is not what halve wrote"):
-        searching.read(path, digest)
+        rungs.read(path, digest)
+    with pytest.raises(RecordsError, match="is not what halve wrote"):
+        halve(rung(tmp_path, 2, SECOND), (path, digest), tmp_path / "search-2", HalveConfig(rung=2, epochs=10, seed=1))
+
+
+def test_a_rung_of_other_candidates_than_the_one_before_left_is_refused(tmp_path: Path) -> None:
+    ended(tmp_path, 1, rung(tmp_path, 1, FIRST))
+    with pytest.raises(RecordsError, match="Rung 2 has other candidates than rung 1 left"):
+        ended(tmp_path, 2, rung(tmp_path, 2, {(7, 1e-4): 0.5}))

@@ -287,7 +287,7 @@ def test_a_search_says_what_it_spent_and_who_was_eliminated_when(tmp_path: Path)
     assert {row[name] for row in lost for name in ("test_accuracy", "test_top_5", "test_loss")} == {None}
     assert [row["switch_epoch"] for row in results["starts"]] == [None, 4]
     text = unescape(re.sub("<[^>]+>", "", page)).replace("\N{NO-BREAK SPACE}", " ")
-    assert "spent 38 epochs of fine-tuning; a sweep of all candidates would\nspend 80" in text
+    assert "spent 38 epochs of fine-tuning; a sweep of all candidates would\nspend 80 at most" in text
     assert "after epoch 2, 4 of 8 went on; after epoch 5, 2 of 4 went on" in text
     grid = page.split('<table class="grid">')[1].split("</table>")[0]
     assert grid.count("eliminated after 2") == 4 and grid.count("eliminated after 5") == 2

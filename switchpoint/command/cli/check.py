@@ -10,6 +10,7 @@ import click
 
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli.flags import ParameterType, as_json, given
+from switchpoint.command.cli.texts import plain
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Checked
@@ -39,14 +40,9 @@ def check(dataset: str, as_json: bool, **flags: Any) -> None:
         click.echo(json.dumps(found, indent=1))
     else:
         for line in _lines(found, values):
-            click.echo(_plain(line))
+            click.echo(plain(line))
     if found["decide"]:
         sys.exit(DECIDE)
-
-
-def _plain(line: str) -> str:
-    """One line of what can be printed: a photo's name is data, and may hold line breaks or be no UTF-8."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
 
 
 def _watched(values: Parameters) -> Checked:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from switchpoint.command.cli.flags import LocalPath, as_json, no_host, runs_dir
+from switchpoint.command.cli.texts import plain
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import LabelInDoubt
@@ -87,9 +88,8 @@ def _show(found: list[LabelInDoubt], photos: int) -> None:
     shown = Table("photo", "label", "taken for", "split")
     for each in found[:NAMED]:
         label = f"{each['label']} {each['label_probability']:.1%}"
-        shown.add_row(
-            *map(Text, (each["photo"], label, f"{each['suggested']} {each['probability']:.1%}", each["split"]))
-        )
+        cells = each["photo"], label, f"{each['suggested']} {each['probability']:.1%}", each["split"]
+        shown.add_row(*(Text(plain(cell)) for cell in cells))
     if found:
         wide().print(shown)
     if len(found) > NAMED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -31,6 +32,7 @@ class Curves:
         self.looked = -PAUSE
         self.ended = False
         self.done: set[str] = set()
+        self.epochs: dict[str, int] = {}  # of the logs that are there
         if not listable(root_of(run, pipeline_root)):
             raise ClusterError(
                 f"The artifacts are {root_of(run, pipeline_root) or 'where the cluster is set to keep them'}, which "
@@ -92,6 +94,8 @@ class Curves:
             name += f"-at-{history['learning_rate']}" * bool(epoch and several(loops, RATES))
             name += f"-seed-{history['seed']}" * several(loops, "seeds")
             target = Path(self.place.name, name)
-            if not target.exists():
+            if len(history["epochs"]) > self.epochs.get(name, -1):  # else it is of an earlier rung
+                shutil.rmtree(target, ignore_errors=True)
                 storage.download(f"{uri.removesuffix('history')}logs", target)
+                self.epochs[name] = len(history["epochs"])
             self.done.add(digest)

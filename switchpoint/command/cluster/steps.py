@@ -165,8 +165,8 @@ def steps(
     first = min(seeds, default=None)
     named: list[Step] = []
     for (task, (of_seeds, of_candidates), _), step in result.items():
-        if rungs and task == "transfer-2" and _of(of_seeds, seeds) == first:
-            continue  # the search has it, and here it comes from the cache
+        if rungs and task == "transfer-2" and _of(of_seeds, seeds) == first and step["state"] == "cached":
+            continue  # the search has it
         rung = rungs.get(task)
         known = candidates if not rungs or rung == 1 else []
         named.append(

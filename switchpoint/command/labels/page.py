@@ -48,8 +48,8 @@ def html(found: Sequence[LabelInDoubt], images: Mapping[str, bytes], photos: int
         f"""<p class="about">Labels in doubt · {escape(dataset)}</p>
 <h1><strong>{len(found):,} of {photos:,} labels</strong> are disputed by models that were trained on other photos.</h1>
 <p class="prose">Five heads on the frozen network's features, each trained on four fifths of the photos, say what is on
-the last fifth. In doubt is a label where another class reaches the probability that it has on its own photos, and the
-label does not (confident learning, <a href="https://arxiv.org/abs/1911.00068">Northcutt et al. 2021</a>). Not all of
+the last fifth. In doubt is a label where another class is likelier and as likely as on its own photos (confident
+learning, <a href="https://arxiv.org/abs/1911.00068">Northcutt et al. 2021</a>). Not all of
 them are wrong: a hard photo is disputed, too. Look before you change any.</p>
 <h2>{shown}</h2>
 <ul class="photos">{items}</ul>

@@ -2,7 +2,7 @@
 
 A head that was trained on features of other photos gives each photo probabilities. A class's threshold is the mean
 probability that it has on photos with its label; a photo whose probability of another class reaches that class's
-threshold, and whose own label is not the likeliest of such, is in doubt.
+threshold and is likelier than its label's is in doubt. (Likelier: a class of one photo has a threshold near 0.)
 
 Source:
     Northcutt, Jiang and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels (JAIR 70), section 3
@@ -27,7 +27,7 @@ class Doubt(NamedTuple):
     Attributes:
         number: Its place among the photos.
         suggested: The class, by its number, that it is taken for.
-        margin: That class's probability less the label's, in (−1, 1].
+        margin: That class's probability less the label's, in (0, 1].
     """
 
     number: int
@@ -110,6 +110,6 @@ def doubts(probabilities: Array, labels: Array) -> list[Doubt]:
     suggested = confident.argmax(axis=1)
     photos = np.arange(len(labels))
     margins = probabilities[photos, suggested] - probabilities[photos, labels]
-    found = np.flatnonzero((confident[photos, suggested] >= 0) & (suggested != labels))
+    found = np.flatnonzero((confident[photos, suggested] >= 0) & (margins > 0))
     order = found[np.argsort(-margins[found], kind="stable")]
     return [Doubt(int(number), int(suggested[number]), float(margins[number])) for number in order]

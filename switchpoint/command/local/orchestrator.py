@@ -121,6 +121,7 @@ def _observed(observer: Observer) -> Iterator[None]:
     """Tell `observer` of each task that the orchestrator comes to."""
     execute_single_task = task_executor.execute_single_task
     run_single_task = dispatcher.run_single_task_implementation
+    transferred: dict[Any, Outputs] = {}
 
     def dispatch(**arguments: Any) -> tuple[Outputs, Any]:
         def begin() -> None:
@@ -151,14 +152,14 @@ def _observed(observer: Observer) -> Iterator[None]:
             return digest(DigestConfig.given(inputs))._asdict(), status.Status.SUCCESS
         step = _step(spec.component_ref.name, arguments["executors"][component.executor_label].container, inputs)
         this_thread.step, this_thread.broken = step, ""
-        if step["name"] == "transfer" and place(step) in map(place, observer.steps):
-            # A search had that seed's already: what it made is in the cache.
-            made, state = execute_single_task(**arguments)
-            return made, state
+        if step["name"] == "transfer" and place(step) in transferred:
+            return transferred[place(step)], status.Status.SUCCESS  # a search had that seed's already
         observer.steps.append(step)
         with _ending(step, observer):
             made, state = execute_single_task(**arguments)
             step["outputs"] = addresses(made)
+        if step["name"] == "transfer" and made:
+            transferred[place(step)] = made
         return made, state
 
     with (

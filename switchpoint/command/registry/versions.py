@@ -67,6 +67,7 @@ def register(client: MlflowClient, uri: str, document: Run, name: str) -> Versio
     outputs = {name: Path(path) for step in document["steps"] for name, path in step["outputs"].items()}
     report = next(step["outputs"] for step in document["steps"] if step["name"] == "report")
     model = Path(report["model"], MODEL)
+    contents = read_contents(outputs["records"])  # before MLflow is told: records of an earlier version have none
     experiment = mlflow.experiment(client, uri)
     run = mlflow.run_of(client, experiment, document["id"], "report")
     logged = tracked.known(client, experiment, best["model_digest"]) if run else None
@@ -76,7 +77,6 @@ def register(client: MlflowClient, uri: str, document: Run, name: str) -> Versio
     logged = logged or tracked.tell(client, run, Path(report["results"]), Path(report["page"]), model)
     if found := next((each for each in every(client, name) if each.model == logged), None):
         return found
-    contents = read_contents(outputs["records"])
     with tempfile.TemporaryDirectory() as directory:
         write_json(Path(directory, SEEN), sorted({*contents["train"], *contents["validation"]}))
         client.log_model_artifacts(logged, directory)

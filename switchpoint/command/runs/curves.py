@@ -65,16 +65,18 @@ class Curves(list["History"]):
 
 
 def curves(document: Run) -> Curves:
-    """Of the trainings of a run that have ended.
+    """Of the trainings of a run that have ended; of a rung of a search only where that was the last.
 
     Raises:
         ArtifactGoneError: A history is no longer there.
     """
-    found = Curves()
+    found: dict[Any, History] = {}
     for step in document["steps"]:
         if uri := step.get("outputs", {}).get("history"):
             try:
-                found.append(json.loads(Path(uri).read_text(encoding="utf-8")))
+                history: History = json.loads(Path(uri).read_text(encoding="utf-8"))
             except FileNotFoundError:
                 raise ArtifactGoneError(f"{uri} is gone. Run the pipeline again to have it back.") from None
-    return found
+            # Steps come in their order, so the longest is last.
+            found[history["seed"], history["switch_epoch"], history["learning_rate"]] = history
+    return Curves(found.values())

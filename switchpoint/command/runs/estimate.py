@@ -101,6 +101,8 @@ def _share(step: Step, parameters: Parameters) -> float:
     """Of a fine-tuning's epochs those that a step of a search trains: what the rung before left it goes on from."""
     if step["name"] != "finetune" or parameters.get("search") != "halving":
         return 1.0
+    if step["seed"] != min(parameters["seeds"]):
+        return 1.0  # the search is of the lowest
     epochs, rung = int(parameters["finetune_epochs"]), step.get("rung") or 0
     before = (rung or len(SHARES) + 1) - 1
     trained = until(epochs, rung) - (until(epochs, before) if before else 0)

@@ -69,6 +69,14 @@ def test_the_command_is_in_no_image_though_the_package_names_its_verbs() -> None
         assert not [file for file in files if "command" in file.parts]
 
 
+def test_of_a_searchs_rungs_a_runs_curves_have_the_last(run: switchpoint.Run) -> None:
+    (whole,) = [step for step in run.document["steps"] if (step["name"], step["seed"]) == ("finetune", 1)]
+    rung = Path(whole["outputs"]["history"]).with_name("rung")
+    rung.write_text(json.dumps(history(2, 1, 0.7)))
+    run.document["steps"].insert(0, {**whole, "rung": 1, "outputs": {"history": str(rung)}})
+    assert len(run.curves) == 4 and {len(each["epochs"]) for each in run.curves if each["switch_epoch"]} == {2}
+
+
 def test_a_runs_curves_are_its_histories_and_a_picture(run: switchpoint.Run) -> None:
     assert [(each["switch_epoch"], each["seed"], len(each["epochs"])) for each in run.curves] == [
         (0, 1, 3), (2, 1, 2), (0, 2, 3), (2, 2, 2),

@@ -39,9 +39,9 @@ def root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
     return str(request.getfixturevalue(request.param).uri("some/resume"))
 
 
-def opened(root: str, config: Config = Config(), **inputs: str) -> Resume:
+def opened(root: str, config: Config = Config(), until: int | None = None, **inputs: str) -> Resume:
     kept = Resume(root)
-    kept.open("finetune", config, {"records": "a"} | inputs)
+    kept.open("finetune", config, {"records": "a"} | inputs, until=until)
     return kept
 
 
@@ -90,6 +90,23 @@ def test_the_last_state_of_a_training_that_ended_stays_until_it_is_old(
     with pytest.raises(KeyboardInterrupt), opened(root, Config(seed=2)):
         raise KeyboardInterrupt
     assert files(root) == []
+
+
+def test_a_rung_keeps_its_own_states_beside_those_that_have_gone_on_further(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), opened(str(tmp_path)) as kept:
+        for epoch in (6, 7):
+            save(kept, epoch)
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), opened(str(tmp_path), until=5) as kept:
+        assert kept.latest() is None
+        for epoch in (1, 2, 3):
+            save(kept, epoch)
+        raise KeyboardInterrupt
+    with opened(str(tmp_path), until=5) as kept:
+        assert epoch_of(kept.latest()) == 3
+        save(kept, 5)
+    with opened(str(tmp_path)) as kept:
+        assert epoch_of(kept.latest()) == 7
 
 
 def test_the_command_removes_what_it_has_the_outputs_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,14 @@ def test_rungs_end_after_a_fifth_a_half_and_all_rounded_up(epochs: int, ends: li
     assert [rungs.until(epochs, rung) for rung in (1, 2, 0)] == ends
 
 
-def history(switch_epoch: int, rate: float, accuracy: float, loss: float | None = 1.0, best: int = 1) -> Any:
+def history(switch_epoch: int, rate: float, accuracy: float, loss: float = 1.0, diverged: bool = False) -> Any:
     return {
         "switch_epoch": switch_epoch,
         "learning_rate": rate,
         "validation_accuracy": accuracy,
         "validation_loss": loss,
-        "best_epoch": best,
+        "best_epoch": 1,
+        "diverged": {"epoch": 1, "step": 1, "learning_rate": rate} if diverged else None,
     }
 
 
@@ -32,7 +33,7 @@ def test_the_better_half_goes_on_in_the_candidates_order() -> None:
 
 
 def test_of_equals_the_lower_loss_goes_on_then_fewer_epochs_and_a_diverged_one_last() -> None:
-    tried = [history(1, 1e-4, 0.5, None), history(2, 1e-4, 0.5, 0.9), history(3, 1e-4, 0.5, 0.8)]
+    tried = [history(1, 1e-4, 0.9, 0.1, diverged=True), history(2, 1e-4, 0.5, 0.9), history(3, 1e-4, 0.5, 0.8)]
     tried += [history(5, 1e-4, 0.5, 0.8)]
     assert [each["switch_epoch"] for each in rungs.survivors(tried)] == [3, 5]
     assert [each["switch_epoch"] for each in rungs.survivors([*tried[2:], history(4, 1e-4, 0.4)])] == [3, 5]

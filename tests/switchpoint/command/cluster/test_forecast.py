@@ -76,6 +76,17 @@ def test_a_photo_more_runs_everything(server: Server, ended: str) -> None:
     assert ("prepare", None) in running(planned(server, *DEMO))
 
 
+def test_of_a_search_what_is_known_before_it_was_is_not_said_to_run(server: Server, submit: Submit) -> None:
+    """Transfer learning of the searched seed is in the graph twice, and is one step."""
+    server.play = lambda run: ENDED
+    assert submit("--search", "halving", "--wait").exit_code == 0
+    result = call("plan", "--host", server.host, *DEMO, "--search", "halving", "--json")
+    found = json.loads(result.stdout)
+    cached = {(step["name"], step.get("rung")) for step in found["steps"] if step["state"] == "cached"}
+    assert cached == {("prepare", None), ("transfer", None), ("finetune", 1), ("halve", 1), ("evaluate", None)}
+    assert any("a search's first rung" in note for note in found["notes"])
+
+
 def test_flags_of_a_cluster_need_one() -> None:
     result = call("plan", "--device", "gpu")
     assert result.exit_code == 2 and "--device goes with --host" in result.output

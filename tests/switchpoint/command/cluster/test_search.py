@@ -59,6 +59,13 @@ def test_rungs_are_told_apart_and_of_the_first_all_candidates_are_known() -> Non
     ]  # fmt: skip
 
 
+def test_a_transfer_learning_that_failed_in_the_loop_over_seeds_is_shown() -> None:
+    failed = [Node("0", "iteration-iterations(0:0)", "RUNNING", None, None, ("1",))]
+    failed += [Node("1", "transfer-2", "FAILED", None, None)]
+    found = steps(failed, CANDIDATES, [1], "halving")
+    assert [(step["name"], step["seed"], step["state"]) for step in found] == [("transfer", 1, "failed")]
+
+
 def test_the_graph_of_the_ui_has_the_rungs_before_the_seeds() -> None:
     parameters = {"seeds": SEEDS, "switch_epochs": [1, 2], "finetune_learning_rate": [1e-4, 3e-4], "search": "halving"}
 

@@ -44,6 +44,19 @@ def test_each_photo_is_judged_by_heads_that_did_not_see_it() -> None:
     np.testing.assert_array_equal(probabilities, out_of_sample(features, labels, CLASSES))
 
 
+def test_a_class_of_one_photo_is_not_what_every_doubtful_photo_is_taken_for() -> None:
+    """Its own photo's head never saw the class, so its threshold is near 0, and all reach it."""
+    random = np.random.default_rng(3)
+    labels = np.array([0] * 60 + [1] * 60 + [2])
+    features = np.eye(3)[labels] + 0.5 * random.normal(size=(len(labels), 3))
+    probabilities = out_of_sample(features, labels, 3)
+    found = doubts(probabilities, labels)
+    assert all(
+        probabilities[each.number, each.suggested] > probabilities[each.number, labels[each.number]] for each in found
+    )
+    assert all(each.margin > 0 for each in found) and len(found) < 20
+
+
 def test_a_class_without_a_photo_is_never_suggested() -> None:
     probabilities = np.array([[0.1, 0.2, 0.7], [0.9, 0.05, 0.05], [0.2, 0.75, 0.05]])
     assert [each.suggested for each in doubts(probabilities, np.array([0, 0, 1]))] == []

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from switchpoint.command.cli.console import Show, time_needed
 from switchpoint.command.parameters import resolve
-from switchpoint.command.runs.estimate import START, expect, work
+from switchpoint.command.runs.estimate import START, _share, expect, work
 from switchpoint.cores import cores
 
 NAMES = ("prepare", "transfer", "finetune", "evaluate", "report")
@@ -95,6 +95,15 @@ def test_a_first_run_counts_its_photos(folder: Callable[..., Path]) -> None:
 def test_nothing_is_claimed_of_photos_that_nobody_counted(tmp_path: Path) -> None:
     steps = planned(values(dataset="tfds:pets"), [])
     assert not any("expected" in step for step in steps.values()) and time_needed(list(steps.values())) == ""
+
+
+def test_a_search_takes_epochs_from_the_lowest_seed_alone() -> None:
+    values = resolve("demo", {"search": "halving", "seeds": [1, 2], "finetune_epochs": 10})
+
+    def share(seed: int, rung: int | None) -> float:
+        return _share({"name": "finetune", "seed": seed, "rung": rung}, values)  # type: ignore[typeddict-item]
+
+    assert [share(1, 1), share(1, 2), share(1, None), share(2, None)] == [0.2, 0.3, 0.5, 1.0]
 
 
 def test_corruptions_are_work() -> None:
