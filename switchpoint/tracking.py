@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from switchpoint.progress import say
+from switchpoint.provenance.metadata import measured
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +40,15 @@ QUICKLY = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+NAMES = {  # of figures, in the Kubeflow UI and in MLflow
+    "top-1 accuracy": "test_accuracy",
+    "top-5 accuracy": "test_top_5",
+    "loss": "test_loss",
+    "expected calibration error": "test_ece",
+    "top-1 accuracy, corrupted": "test_accuracy_corrupted",
+}
 MOST = 1_000  # messages that wait
+_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 LONGEST = 120.0  # seconds that the end of a step waits for a server that has not taken all
 
 
@@ -129,9 +138,13 @@ class Tracker:
     def _complain(self, error: object) -> None:
         if not self._said:
             self._said = True
-            secret = re.compile(r"(?<=://)[^/@\s]+@")
-            where, why = (secret.sub("", str(each)) for each in (os.environ.get(URI), error))
+            where, why = (shown(str(each)) for each in (os.environ.get(URI), error))
             say(self._step, f"MLflow at {where} is not told all: {why.splitlines()[0][:300]}. The step goes on.")
+
+
+def shown(text: str) -> str:
+    """An address, or a text with one, without a password."""
+    return _SECRET.sub("", text)
 
 
 def epochs(rows: Sequence[Row], seconds: Sequence[float], now: int) -> list[Metric]:
@@ -153,17 +166,8 @@ def epochs(rows: Sequence[Row], seconds: Sequence[float], now: int) -> list[Metr
 
 
 def figures(evaluation: Evaluation) -> dict[str, float]:
-    """What is told of an evaluation."""
-    numbers = {
-        "test_accuracy": evaluation["top_1"],
-        "test_top_5": evaluation["top_5"],
-        "test_loss": evaluation["loss"],
-        "test_ece": evaluation["calibration"]["ece"],
-    }
-    if robustness := evaluation["robustness"]:
-        rows = robustness["corrupted"]
-        numbers["test_accuracy_corrupted"] = sum(row["top_1"] for row in rows) / len(rows)
-    return numbers
+    """What is told of an evaluation: what the Kubeflow UI shows, under names that MLflow takes."""
+    return {NAMES[name]: value for name, value in measured(evaluation).items()}
 
 
 def measure(client: MlflowClient, run: str, numbers: Mapping[str, float], model: str | None = None) -> None:

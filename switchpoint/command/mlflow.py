@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from switchpoint.command.errors import MissingPackageError, TrackingError
 from switchpoint.errors import ParameterError
-from switchpoint.tracking import QUICKLY
+from switchpoint.tracking import QUICKLY, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,7 +20,6 @@ FILE = "mlflow.db"  # below the runs' directory; what runs leave there lies besi
 RUN, STEP, CACHED = "switchpoint.run", "switchpoint.step", "switchpoint.cached"  # tags
 SQLITE = "sqlite:///"
 _ADDRESS = re.compile(r"(https?://[^/]+|sqlite:///.+)")
-_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def address(uri: str, runs_directory: Path) -> str:
@@ -32,11 +31,6 @@ def address(uri: str, runs_directory: Path) -> str:
     if uri and not _ADDRESS.match(uri):
         raise ParameterError(f"{uri!r} is no address of MLflow. Give http://…, https://… or sqlite:///PATH, or none.")
     return uri or f"{SQLITE}{runs_directory.resolve() / FILE}"
-
-
-def shown(uri: str) -> str:
-    """An address without a password."""
-    return _SECRET.sub("", uri)
 
 
 def told(error: BaseException) -> str:

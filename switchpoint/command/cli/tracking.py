@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from switchpoint.command.cli.flags import Address, Line, as_json, mlflow_flag, runs_dir
+from switchpoint.tracking import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def ui(mlflow: str | None, runs_dir: Path, port: int) -> None:
 
     uri = tracker.address(mlflow or "", runs_dir)
     if not uri.startswith(tracker.SQLITE):
-        click.echo(f"MLflow's page: {tracker.shown(uri)}")
+        click.echo(f"MLflow's page: {shown(uri)}")
         return
     if not Path(uri.removeprefix(tracker.SQLITE)).exists():
         raise TrackingError(f"There is no {uri.removeprefix(tracker.SQLITE)}. Track a run: switchpoint run --mlflow")
@@ -140,4 +141,4 @@ def _mlflow(given: str | None, runs_directory: Path) -> Iterator[tuple[MlflowCli
     try:
         yield client, uri
     except MlflowException as error:
-        raise TrackingError(f"MLflow at {tracker.shown(uri)}: {tracker.told(error)}") from error
+        raise TrackingError(f"MLflow at {shown(uri)}: {tracker.told(error)}") from error

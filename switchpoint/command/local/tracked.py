@@ -124,7 +124,7 @@ class Tracked:
                 return tell()
             except Exception as error:  # whatever becomes of the tracker, the run goes on
                 self._lost = mlflow.told(error)
-                self._say(f"MLflow at {mlflow.shown(self.uri)} is told no more of this run: {self._lost}")
+                self._say(f"MLflow at {tracking.shown(self.uri)} is told no more of this run: {self._lost}")
                 return None
 
 
