@@ -79,13 +79,14 @@ def test_a_run_without_a_model_is_not_exported(server: Server, ran: Any, tmp_pat
     assert result.exit_code == 1 and "is canceled: only a run that succeeded has a best model" in result.output
 
 
-def trained(gcs: Any, run_id: str, place: str, switch_epoch: int, digest: str, seed: int = 1) -> None:
+def trained(gcs: Any, run_id: str, place: str, switch_epoch: int, digest: str, seed: int = 1, epochs: int = 1) -> None:
     """A training's history and logs, where KFP's launcher puts them."""
     history = {
         "switch_epoch": switch_epoch,
         "learning_rate": 0.00012345678 if switch_epoch else 0.0,
         "seed": seed,
         "model_digest": digest,
+        "epochs": [{}] * epochs,
     }
     gcs.put(f"root/switchpoint/{run_id}/{place}/history", json.dumps(history).encode())
     gcs.put(f"root/switchpoint/{run_id}/{place}/logs/train/events", f"{run_id} {digest}".encode())
@@ -146,6 +147,16 @@ def test_tensorboard_shows_what_a_run_that_goes_on_has_trained(
     result = call("tensorboard", ran.run_id, "--host", server.host, "--port", "7007")
     assert result.exit_code == 0, result.output
     assert shown == [ran.run_id, 7007, ["transfer"]]
+
+
+def test_of_a_search_the_curve_of_the_last_rung_is_shown(server: Server, ran: Any, gcs: Any) -> None:
+    server.plays[ran.run_id] = [("RUNNING", [])]
+    for place, epochs in (("1a", 2), ("1b", 10), ("1c", 5)):
+        trained(gcs, ran.run_id, f"finetune/{place}", 2, f"until {epochs}", epochs=epochs)
+    kubeflow = Cluster(host=server.host)
+    with Curves(kubeflow, kubeflow.find(ran.run_id), None) as curves:
+        found = [path.read_text() for path in curves.renew().rglob("events")]
+    assert found == [f"{ran.run_id} until 10"]
 
 
 def test_curves_that_can_not_be_read_are_said_to_be_elsewhere(server: Server, submit: Submit) -> None:
