@@ -11,10 +11,12 @@ weights ─────────────────► transfer ─ chec
 
 transfer ─ checkpoints ─► finetune(k, until a fifth) ─ history ─► halve ─► finetune(k, until half) ─ history ─► halve
                           └ for each candidate k ┘                 └ for each survivor k ┘
+
+`--promote NAME` ends it with a step that registers the best model in MLflow, and promotes it: docs/tracking.md.
 """
 
 from contextvars import ContextVar
-from typing import Any, List
+from typing import Any, List, Mapping, NamedTuple
 
 from kfp import dsl
 
@@ -24,14 +26,29 @@ from components.evaluate.component import evaluate
 from components.finetune.component import finetune
 from components.halve.component import halve
 from components.prepare.component import prepare
+from components.promote.component import promote as promotion
 from components.report.component import report
 from components.transfer.component import transfer
 from switchpoint.command.parameters import meanings
 from switchpoint.command.profiles import place
 from switchpoint.training.rungs import SHARES
 
-# KFP calls the function before a parameter has a value, and the search decides which steps there are.
-SHAPE = ContextVar("SHAPE", default="sweep")
+
+# KFP calls the function before a parameter has a value, and some decide which steps there are.
+class Shape(NamedTuple):
+    """What of a run's parameters decides which steps there are: the search, and whether there is a promotion."""
+
+    search: str = "sweep"
+    promotes: bool = False
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> "Shape":
+        """A run's, also of one that was made before these parameters were there."""
+        return cls(str(parameters.get("search", "sweep")), bool(parameters.get("promote")))
+
+
+SWEEP = Shape()
+SHAPE = ContextVar("SHAPE", default=SWEEP)
 
 
 @dsl.pipeline(
@@ -71,6 +88,8 @@ def switchpoint(
     max_left_out: float = 0.01,
     leaks: str = "report",
     robustness: str = "sample",
+    promote: str = "",
+    promote_margin: float = 1.0,
     seed: int = 1,
     seeds: List[int] = [1],  # noqa: B006
 ) -> None:
@@ -127,10 +146,14 @@ def switchpoint(
             fail {report, drop, fail}.
         robustness: Try each model on corrupted test photos, too: noise, blur, brightness, contrast and JPEG at three
             strengths each; sample: on 500 of the photos; full: on all {off, sample, full}.
+        promote: Name of a model in MLflow's registry: the best model becomes a version of it, and its champion if
+            photos show that it is not worse; empty = neither.
+        promote_margin: Points that it may be worse than the champion, and than the best champion ever [0, 100].
         seed: Seed of the split into training and validation photos and of their order in the records [0, 2147483647].
         seeds: Seeds of training, each a transfer learning and fine-tunings of its own: several show how far chance
             moves the answer [0, 2147483647].
     """
+    shape = SHAPE.get()
     digests = place(
         digest(
             dataset=dataset,
@@ -142,7 +165,9 @@ def switchpoint(
             learning_rates=finetune_learning_rate,
             seeds=seeds,
             search=search,
-            shape=SHAPE.get(),
+            promote=promote,
+            shape=shape.search,
+            promotes=shape.promotes,
         ),
         "digest",
         "Take the digests",
@@ -219,7 +244,7 @@ def switchpoint(
 
     candidates = digests.outputs["candidates"]
     searched = None
-    if SHAPE.get() == "halving":
+    if shape.search == "halving":
         first_seed = digests.outputs["first_seed"]
         start = transferred(first_seed)
         for rung in range(1, len(SHARES) + 1):
@@ -287,7 +312,7 @@ def switchpoint(
         )
 
     search_of = {"search": searched.outputs["search"]} if searched else {}
-    place(
+    reported = place(
         report(
             source=prepared.outputs["source"],
             trainings=dsl.Collected(collected.outputs["trainings"]),
@@ -297,16 +322,27 @@ def switchpoint(
         "report",
         "Report",
     )
+    if shape.promotes:
+        place(
+            promotion(
+                records=records,
+                source=prepared.outputs["source"],
+                results=reported.outputs["results"],
+                page=reported.outputs["page"],
+                model=reported.outputs["model"],
+                name=promote,
+                margin=promote_margin,
+                weights_digest=digests.outputs["of_weights"],
+            ),
+            "promote",
+            "Promote",
+        ).set_caching_options(False)
 
 
-def shaped(search: str) -> dsl.graph_component.GraphComponent:
-    """The pipeline of a search, traced anew: with the placements of the profile in use.
-
-    Args:
-        search: `sweep` or `halving`.
-    """
+def shaped(shape: Shape) -> dsl.graph_component.GraphComponent:
+    """The pipeline of a shape, traced anew: with the placements of the profile in use."""
     info = switchpoint.pipeline_spec.pipeline_info
-    token = SHAPE.set(search)
+    token = SHAPE.set(shape)
     try:
         return dsl.pipeline(
             switchpoint.pipeline_func,

@@ -60,6 +60,14 @@ class LostError(StorageError):
     """An object is not there, or not whole; others of the same bucket may be."""
 
 
+class TrackingError(SwitchpointError):
+    """MLflow can't be reached, or refused."""
+
+
+class PromotionError(SwitchpointError):
+    """A model can't be compared with the champion, or there is none to go back to."""
+
+
 def again(step: str) -> str:
     """What to do about an artifact of `step` that is not what it was: a sentence for the end of an error."""
     return (

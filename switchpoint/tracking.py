@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from switchpoint.errors import TrackingError
 from switchpoint.progress import say
 from switchpoint.provenance.metadata import measured
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     Job = Callable[[MlflowClient, str], object]
 
 URI, RUN = "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"
+OF_RUN, OF_STEP, CACHED = "switchpoint.run", "switchpoint.step", "switchpoint.cached"  # tags
+SQLITE = "sqlite:///"
 # By default MLflow waits two minutes, eight times, tells its makers how it is used, and the terminal what it does.
 QUICKLY = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -138,13 +141,31 @@ class Tracker:
     def _complain(self, error: object) -> None:
         if not self._said:
             self._said = True
-            where, why = (shown(str(each)) for each in (os.environ.get(URI), error))
-            say(self._step, f"MLflow at {where} is not told all: {why.splitlines()[0][:300]}. The step goes on.")
+            where = shown(os.environ.get(URI, ""))
+            say(self._step, f"MLflow at {where} is not told all: {told(error)}. The step goes on.")
+
+
+def check_tracked() -> None:
+    """Refuse to go on where no MLflow would take a version.
+
+    Raises:
+        TrackingError: The variables are not there.
+    """
+    if not (os.environ.get(URI) and os.environ.get(RUN)):
+        raise TrackingError(
+            f"A run with `promote` needs MLflow, and this step was told of none (${URI}, ${RUN}). On a cluster the "
+            "MLflow plugin of Kubeflow Pipelines sets them: docs/tracking.md."
+        )
 
 
 def shown(text: str) -> str:
     """An address, or a text with one, without a password."""
     return _SECRET.sub("", text)
+
+
+def told(error: object) -> str:
+    """What an error says, in a line, without a password."""
+    return shown(str(error).splitlines()[0] if str(error) else type(error).__name__)[:300]
 
 
 def epochs(rows: Sequence[Row], seconds: Sequence[float], now: int) -> list[Metric]:

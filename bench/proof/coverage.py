@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 import numpy as np
 
-from components.report.inference import differences
+from switchpoint.inference import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

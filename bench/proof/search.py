@@ -247,7 +247,7 @@ def _told(found: Interval) -> str:
 
 def _apart(one: Array, other: Array) -> bool:
     """Whether the report would tell two candidates apart on the test photos."""
-    from components.report.inference import differences
+    from switchpoint.inference import differences
 
     (found,) = differences(np.array([one, other]))
     return not found.low <= 0 <= found.high

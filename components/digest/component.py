@@ -18,7 +18,9 @@ def digest(
     switch_epochs: List[int],
     learning_rates: List[float],
     search: str,
+    promote: str,
     shape: str,
+    promotes: bool,
     digests: dsl.Output[dsl.Artifact],
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Digests", [("of_dataset", str), ("of_weights", str), ("candidates", list), ("first_seed", int)]
@@ -35,7 +37,9 @@ def digest(
         switch_epochs: Where fine-tuning starts.
         learning_rates: That it has.
         search: That is asked for.
+        promote: As what the best model is promoted, if it is.
         shape: The search that this pipeline was compiled for.
+        promotes: Whether it was compiled with a promotion.
         digests: Both, for who looks at the run: every run has its own, since this step is never cached.
 
     Returns:
@@ -47,8 +51,11 @@ def digest(
 
     from components.digest.step import DigestConfig, digest
     from switchpoint.files import write_json
+    from switchpoint.tracking import check_tracked
     from switchpoint.training.resume import Resume
 
+    if promote:
+        check_tracked()
     Resume.from_environment()  # where states can't be kept is told here, and not when all is prepared
     found = digest(DigestConfig.given(given))
     write_json(Path(digests.path), {"dataset_digest": found.of_dataset, "weights_digest": found.of_weights})

@@ -32,7 +32,9 @@ class DigestConfig(Config):
     switch_epochs: Sequence[int]
     learning_rates: Sequence[float]
     search: str
+    promote: str
     shape: str
+    promotes: bool
 
 
 class Digests(NamedTuple):
@@ -51,7 +53,8 @@ def digest(config: DigestConfig) -> Digests:
     run sees that the photos behind an address have changed (docs/adr/0013).
 
     Raises:
-        ParameterError: The pipeline was compiled for another search.
+        ParameterError: The pipeline was compiled for another search, or without or with a promotion.
+        TrackingError: A promotion is asked for, and there is no MLflow.
         DatasetError: No source knows the address, or nothing is there.
         StorageError: The bucket can't be read, or holds nothing there.
         WeightsError: The file of weights is not there.
@@ -60,6 +63,11 @@ def digest(config: DigestConfig) -> Digests:
         raise ParameterError(
             f"search={config.search!r}, but this pipeline was compiled for {config.shape!r}: its steps are others. "
             "Submit it with the command, which compiles what is asked for."
+        )
+    if bool(config.promote) != config.promotes:
+        raise ParameterError(
+            f"promote={config.promote!r}, but this pipeline was compiled {'with' if config.promotes else 'without'} a "
+            "promotion: its steps are others. Submit it with the command, which compiles what is asked for."
         )
     return Digests(
         _of_dataset(config.dataset, contents=config.dataset_digest == CONTENTS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from components.report.inference import ADDED, differences
 from components.report.starts import rank
+from switchpoint.inference import ADDED, differences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

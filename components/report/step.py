@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from components.report import leaks, page, tracked
+from components.report import leaks, page
 from components.report import search as searching
 from components.report.choice import choose
-from components.report.inference import differences
 from components.report.origin import Origin
 from components.report.starts import Comparison, Start, Training
 from components.report.verdict import points, unsteady, verdict
@@ -22,8 +21,10 @@ from components.report.wording import conclusion
 from switchpoint.config import Config
 from switchpoint.errors import RecordsError, again
 from switchpoint.files import copy, write_json, write_text
+from switchpoint.inference import differences
 from switchpoint.provenance.digests import file_digest
 from switchpoint.provenance.metadata import embedded
+from switchpoint.registry import logged
 from switchpoint.tracking import Tracker
 from switchpoint.training import collected, rungs
 from switchpoint.training.collected import Candidate
@@ -101,7 +102,7 @@ def report(
     write_text(outputs.page, page.html(compared, origin))
     copy(best.model, outputs.model)
     with Tracker("report") as tracker:
-        tracker.tell(lambda client, run: tracked.tell(client, run, outputs.results, outputs.page, outputs.model))
+        tracker.tell(lambda client, run: logged.tell(client, run, outputs.results, outputs.page, outputs.model))
     return {
         "page": file_digest(outputs.page),
         "results": file_digest(outputs.results),

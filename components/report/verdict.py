@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from components.report.inference import needed
 from components.report.wording import Against, ahead, behind, sentence
+from switchpoint.inference import needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
     from components.report.choice import Choice
-    from components.report.inference import Difference
     from components.report.starts import Start
     from switchpoint.documents.results import Gain, Needed, Verdict
+    from switchpoint.inference import Difference
 
 WORTH_SEEING = 2.0  # points: a difference that many would act on
 

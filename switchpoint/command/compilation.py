@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kfp import compiler
 
-from pipeline import shaped
+from pipeline import SWEEP, Shape, shaped
 from switchpoint.command import profiles
 from switchpoint.provenance.digests import DEVICE, REGISTRY
 
@@ -19,9 +19,9 @@ def package(
     device: str | None = None,
     resume: str | None = None,
     uses: Sequence[str] = (),
-    search: str = "sweep",
+    shape: Shape = SWEEP,
 ) -> str:
-    """The compiled pipeline: equal code, profile, registry, device and search give equal text.
+    """The compiled pipeline: equal code, profile, registry, device and shape give equal text.
 
     Args:
         profile: Where each step runs.
@@ -29,7 +29,7 @@ def package(
         device: `gpu` or `cpu` images; by default $SWITCHPOINT_DEVICE, or what the profile asks for.
         resume: Where trainings keep their state; by default what the profile says.
         uses: Addresses that its runs use: pods see the volume, or are told of the store, that one is in.
-        search: `sweep` or `halving`, which has more steps.
+        shape: Which steps there are.
     """
     registry = os.environ.get(REGISTRY, "") if registry is None else registry
     with (
@@ -38,7 +38,7 @@ def package(
         tempfile.TemporaryDirectory() as directory,
     ):
         path = Path(directory, "pipeline.yaml")
-        compiler.Compiler().compile(shaped(search), str(path))
+        compiler.Compiler().compile(shaped(shape), str(path))
         return path.read_text(encoding="utf-8")
 
 
@@ -64,10 +64,10 @@ def compile_pipeline(
     device: str | None = None,
     resume: str | None = None,
     uses: Sequence[str] = (),
-    search: str = "sweep",
+    shape: Shape = SWEEP,
 ) -> None:
     """Write `package` to a file."""
-    text = package(profile, registry, device, resume, uses, search)
+    text = package(profile, registry, device, resume, uses, shape)
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_name(f"part-{output.name}")
     temporary.write_text(text, encoding="utf-8")

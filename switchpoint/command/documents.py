@@ -6,6 +6,7 @@ Types alone, like those: import this under `if TYPE_CHECKING`.
 from typing import Any, Literal, NotRequired, TypedDict
 
 from switchpoint.documents.lineage import Parameters
+from switchpoint.documents.promotion import Promoted
 from switchpoint.documents.records import Duplicates, LeftOut
 from switchpoint.documents.results import (
     Apart,
@@ -145,6 +146,7 @@ class Run(TypedDict):
     differences: NotRequired[list[Apart]]
     leaked: NotRequired[Leaked | None]
     conclusion: NotRequired[str]
+    promotion: NotRequired[Promoted]
     left_out: NotRequired[list[LeftOut]]
     duplicates: NotRequired[list[Duplicates]]
     dropped: NotRequired[list[LeftOut]]

@@ -51,13 +51,5 @@ class RunnerError(SwitchpointError):
     """Kubeflow's local runner, or what it starts, stopped without a step's error."""
 
 
-class TrackingError(SwitchpointError):
-    """MLflow can't be reached, or refused."""
-
-
-class PromotionError(SwitchpointError):
-    """A model can't be compared with the champion, or there is none to go back to."""
-
-
 class PageError(SwitchpointError):
     """The program that serves a page ended by itself."""

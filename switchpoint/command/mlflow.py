@@ -8,17 +8,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from switchpoint.command.errors import MissingPackageError, TrackingError
-from switchpoint.errors import ParameterError
-from switchpoint.tracking import QUICKLY, shown
+from switchpoint.command.errors import MissingPackageError
+from switchpoint.errors import ParameterError, TrackingError
+from switchpoint.tracking import OF_RUN, OF_STEP, QUICKLY, SQLITE, shown, told
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "switchpoint"
 FILE = "mlflow.db"  # below the runs' directory; what runs leave there lies beside it, in mlflow/
-RUN, STEP, CACHED = "switchpoint.run", "switchpoint.step", "switchpoint.cached"  # tags
-SQLITE = "sqlite:///"
 _ADDRESS = re.compile(r"(https?://[^/]+|sqlite:///.+)")
 
 
@@ -31,11 +29,6 @@ def address(uri: str, runs_directory: Path) -> str:
     if uri and not _ADDRESS.match(uri):
         raise ParameterError(f"{uri!r} is no address of MLflow. Give http://…, https://… or sqlite:///PATH, or none.")
     return uri or f"{SQLITE}{runs_directory.resolve() / FILE}"
-
-
-def told(error: BaseException) -> str:
-    """What an error says, in a line, without a password."""
-    return shown(str(error).splitlines()[0] if str(error) else type(error).__name__)[:300]
 
 
 def client(uri: str) -> MlflowClient:
@@ -86,22 +79,10 @@ def experiment(client: MlflowClient, uri: str) -> str:
     return str(found.experiment_id)
 
 
-def place_of_locks(client: MlflowClient, uri: str, runs_directory: Path) -> str:
-    """Where whoever uses this MLflow can lock: beside a file, or in the bucket that a server keeps models in.
-
-    A server that keeps them elsewhere has no such place: then it is the runs' directory, for this machine alone.
-    """
-    if uri.startswith(SQLITE):
-        return str(Path(uri.removeprefix(SQLITE)).absolute().parent)
-    found = client.get_experiment_by_name(EXPERIMENT)
-    kept = str(found.artifact_location) if found else ""
-    return kept if kept.startswith(("gs://", "s3://")) else str(runs_directory)
-
-
 def run_of(client: MlflowClient, experiment: str, run: str, step: str) -> str | None:
     """MLflow's id of the newest run that is a step of a run of this machine; None: it was not tracked."""
-    for parent in client.search_runs([experiment], f"tags.`{RUN}` = '{run}'"):
-        nested = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.`{STEP}` = '{step}'"
+    for parent in client.search_runs([experiment], f"tags.`{OF_RUN}` = '{run}'"):
+        nested = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.`{OF_STEP}` = '{step}'"
         if found := client.search_runs([experiment], nested, max_results=1):
             return str(found[0].info.run_id)
     return None

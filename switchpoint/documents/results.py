@@ -124,7 +124,7 @@ class Verdict(TypedDict):
 class Apart(Gain):
     """Test accuracy of `start` less that of `against`, switch epochs, of which None is transfer learning alone.
 
-    The intervals of a run hold all at once: see `components.report.inference`.
+    The intervals of a run hold all at once: see `switchpoint.inference`.
     """
 
     start: int | None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.proof.coverage import covered
-from components.report.inference import differences
+from switchpoint.inference import differences
 
 
 @pytest.mark.parametrize(("photos", "seeds"), [(300, 1), (300, 2), (300, 3), (3000, 3)])

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.report.inference import differences, needed
 from components.report.wording import listed, more
+from switchpoint.inference import differences, needed
 from tests.components.studies import (
     Study,
     rising,

@@ -85,6 +85,7 @@ def ready(
     """Check what `submission_flags` say, and compile."""
     values = resolved(file, recipe, flags)
     from components.digest.step import CONTENTS
+    from pipeline import Shape
     from switchpoint.command import profiles
     from switchpoint.command.cluster import submission
     from switchpoint.command.compilation import package
@@ -98,7 +99,7 @@ def ready(
     if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
     uses = pipeline_root or "", values["dataset"], values["weights"]
-    text = package(loaded, registry, device, resume, uses, values["search"])
+    text = package(loaded, registry, device, resume, uses, Shape.of(values))
     beside = {
         "profile": loaded.name,
         "commit": store.commit(),
@@ -142,6 +143,7 @@ def submit(wait: bool, timeout: float | None, as_json: bool, **flags: Any) -> No
     show_default=True,
     help="That its runs ask for: the steps of a search are others.",
 )
+@click.option("--promotes", is_flag=True, help="Its runs say `promote`: it ends with that step.")
 @click.option(
     "--output", type=LocalPath(dir_okay=False, writable=True), default="build/switchpoint.yaml", show_default=True
 )
@@ -152,14 +154,16 @@ def compile(
     resume: str | None,
     uses: tuple[str, ...],
     search: str,
+    promotes: bool,
     output: Path,
 ) -> None:
     """Compile the pipeline to KFP's YAML."""
     kfp_alone.load()
+    from pipeline import Shape
     from switchpoint.command import profiles
     from switchpoint.command.compilation import compile_pipeline
 
-    compile_pipeline(output, profiles.load(profile), registry, device, resume, uses, search)
+    compile_pipeline(output, profiles.load(profile), registry, device, resume, uses, Shape(search, promotes))
     click.echo(f"Compiled to {output}.")
 
 

@@ -131,7 +131,7 @@ def execute(
     for line in console.about_photos(document):
         output.print(line, markup=False, highlight=False, soft_wrap=not output.is_terminal)
     console.conclude(output, document)
-    if mlflow == "":
+    if mlflow == "" or (mlflow is None and values["promote"]):
         output.print("MLflow: switchpoint ui")
 
 

@@ -30,15 +30,16 @@ WHERE = mlflow_flag("MLflow's address; without one the file below the runs' dire
 def ui(mlflow: str | None, runs_dir: Path, port: int) -> None:
     """Show the runs that were tracked on this machine on MLflow's page. Ctrl-C ends it."""
     from switchpoint.command import mlflow as tracker
-    from switchpoint.command.errors import TrackingError
     from switchpoint.command.runs.serving import serve
+    from switchpoint.errors import TrackingError
+    from switchpoint.tracking import SQLITE
 
     uri = tracker.address(mlflow or "", runs_dir)
-    if not uri.startswith(tracker.SQLITE):
+    if not uri.startswith(SQLITE):
         click.echo(f"MLflow's page: {shown(uri)}")
         return
-    if not Path(uri.removeprefix(tracker.SQLITE)).exists():
-        raise TrackingError(f"There is no {uri.removeprefix(tracker.SQLITE)}. Track a run: switchpoint run --mlflow")
+    if not Path(uri.removeprefix(SQLITE)).exists():
+        raise TrackingError(f"There is no {uri.removeprefix(SQLITE)}. Track a run: switchpoint run --mlflow")
     tracker.client(uri)  # else the error would be a server's
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # processes for what is used of language models
     command = [sys.executable, "-m", "mlflow", "server", f"--backend-store-uri={uri}", "--workers=1", f"--port={port}"]
@@ -56,12 +57,12 @@ NOT_PROMOTED = 3  # the exit code
 @as_json
 def register(run: str, name: str, mlflow: str | None, runs_dir: Path, as_json: bool) -> None:
     """Register the best model of RUN in MLflow as a version of NAME. It is in use when `promote` says so."""
-    from switchpoint.command.registry import versions
+    from switchpoint.command import registry
     from switchpoint.command.runs import store
 
     document = store.find(runs_dir, run)
     with _mlflow(mlflow, runs_dir) as (client, uri):
-        version = versions.register(client, uri, document, name)
+        version = registry.register(client, uri, document, name)
     if as_json:
         click.echo(json.dumps({"name": name, "version": version.number, "model": version.model, "tags": version.tags}))
     else:
@@ -92,15 +93,17 @@ def promote(
 
     It is compared with the champion, and with the best champion ever, on test photos on which neither was trained.
     """
-    from switchpoint.command.registry import promotion
+    from switchpoint.command import registry
+    from switchpoint.registry import promotion
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each model is traced anew, and that is told
     with _mlflow(mlflow, runs_dir) as (client, uri), _locked(lock, client, uri, runs_dir):
-        found = promotion.promote(client, uri, name, number, margin, runs_dir)
+        found = promotion.promote(
+            client, uri, name, number, margin, lambda version: registry.test_photos(runs_dir, version)
+        )
     if as_json:
-        against = {number: judgement._asdict() for number, judgement in found.against.items()}
-        click.echo(json.dumps(found._asdict() | {"name": name, "against": against}))
+        click.echo(json.dumps(found.document(name)))
     else:
         click.echo(found.sentence)
     sys.exit(0 if found.outcome == "promoted" else NOT_PROMOTED)
@@ -113,7 +116,7 @@ def promote(
 @runs_dir
 def rollback(name: str, lock: str | None, mlflow: str | None, runs_dir: Path) -> None:
     """Make the champion before this one the champion of NAME again."""
-    from switchpoint.command.registry import promotion
+    from switchpoint.registry import promotion
 
     with _mlflow(mlflow, runs_dir) as (client, uri), _locked(lock, client, uri, runs_dir):
         click.echo(promotion.rollback(client, name))
@@ -121,16 +124,21 @@ def rollback(name: str, lock: str | None, mlflow: str | None, runs_dir: Path) ->
 
 def _locked(place: str | None, client: MlflowClient, uri: str, runs_directory: Path) -> AbstractContextManager[None]:
     from switchpoint.command import mlflow as tracker
-    from switchpoint.command.registry.lock import held
+    from switchpoint.command.runs import store
+    from switchpoint.registry import lock
+    from switchpoint.training.states import RESUME
 
-    return held(place or tracker.place_of_locks(client, uri, runs_directory))
+    # As a run's last step has it, where MLflow offers none.
+    otherwise = os.environ.get(RESUME) or str(runs_directory.resolve() / store.STATES)
+    return lock.held(place or lock.place(client, tracker.experiment(client, uri), uri, otherwise))
 
 
 @contextmanager
 def _mlflow(given: str | None, runs_directory: Path) -> Iterator[tuple[MlflowClient, str]]:
     """A client and the address; what MLflow refuses is an error in a line."""
     from switchpoint.command import mlflow as tracker
-    from switchpoint.command.errors import TrackingError
+    from switchpoint.errors import TrackingError
+    from switchpoint.tracking import told
 
     uri = tracker.address(given or "", runs_directory)
     client = tracker.client(uri)
@@ -141,4 +149,4 @@ def _mlflow(given: str | None, runs_directory: Path) -> Iterator[tuple[MlflowCli
     try:
         yield client, uri
     except MlflowException as error:
-        raise TrackingError(f"MLflow at {shown(uri)}: {tracker.told(error)}") from error
+        raise TrackingError(f"MLflow at {shown(uri)}: {told(error)}") from error

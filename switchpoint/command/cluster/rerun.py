@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline import Shape
 from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command import profiles
@@ -120,7 +121,7 @@ def submit(
     other_code = bool(earlier.changed) or earlier.names != values.keys()
     if other_code and not allow_code_change:
         raise ClusterError(code_change(run.run_id, earlier))
-    other_shape = values["search"] != earlier.parameters.get("search", values["search"])
+    other_shape = Shape.of(values) != Shape.of(earlier.parameters)
     mounted = "dataset" in changes and addresses.is_volume(values["dataset"])  # perhaps another than the run's
     # Pods that did not read the store of an installation as shipped were not told how to reach it.
     to_store = any(str(changes.get(kind, "")).startswith("minio://") for kind in ("dataset", "weights"))
@@ -140,7 +141,7 @@ def submit(
         device or (None if profile else earlier.device),
         resume or loaded.resume or earlier.resume,
         (root, str(values["dataset"]), str(values["weights"])),
-        str(values["search"]),
+        Shape.of(values),
     )
     commit = runs.commit()
     uploaded = version(cluster, text, loaded.name, commit)

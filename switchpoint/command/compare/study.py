@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from components.report.inference import LEVEL, differences
 from components.report.starts import Start
 from components.report.step import read, right
 from components.report.verdict import points
 from switchpoint.command.errors import ArtifactGoneError, NoModelError
 from switchpoint.command.runs.artifacts import metadata
 from switchpoint.data.manifest import read_manifest
+from switchpoint.inference import LEVEL, differences
 
 if TYPE_CHECKING:
     from components.report.starts import Training

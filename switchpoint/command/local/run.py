@@ -58,7 +58,8 @@ def run(
         verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
         about: What a person says of the run.
         planned: Told what will run, before anything does.
-        mlflow: Address of the MLflow that the run is tracked in; empty: a file below `runs_directory`; None: nowhere.
+        mlflow: Address of the MLflow that the run is tracked in; empty: a file below `runs_directory`; None: nowhere,
+            and where the run promotes, in that file.
 
     Raises:
         TrackingError: MLflow can't be reached.
@@ -71,6 +72,8 @@ def run(
     runs_directory = runs_directory.resolve()
     expected = plan(parameters, runs_directory, runner, verify)
     planned(expected)
+    if parameters["promote"]:
+        mlflow = mlflow or ""
     tracked = None if mlflow is None else Tracked(mlflow, runs_directory, runner, watcher.said)
     with Processes((*PRELOAD, "mlflow") if mlflow is not None else PRELOAD) as processes:
         # The report is drawn without TensorFlow: alone it has ended before the server would be warm.

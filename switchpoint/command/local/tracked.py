@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.report import tracked
 from switchpoint import tracking
 from switchpoint.command import mlflow
 from switchpoint.command.runs.results import chosen
 from switchpoint.command.runs.steps import log_name
 from switchpoint.errors import ParameterError
 from switchpoint.provenance.metadata import MODEL
+from switchpoint.registry import logged
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,7 +49,7 @@ class Tracked:
             TrackingError: It can't be reached.
         """
         self.uri, self._say = mlflow.address(uri, runs_directory), say
-        if runner == "docker" and self.uri.startswith(mlflow.SQLITE):
+        if runner == "docker" and self.uri.startswith(tracking.SQLITE):
             raise ParameterError(
                 f"A container can't write to {self.uri}: SQLite needs more of MLflow than the images have. Give the "
                 "address of an MLflow server that containers reach, such as http://172.17.0.1:5000."
@@ -65,7 +65,7 @@ class Tracked:
         """A run begins."""
 
         def make() -> None:
-            name, tags = document.get("name") or document["id"], {mlflow.RUN: document["id"]}
+            name, tags = document.get("name") or document["id"], {tracking.OF_RUN: document["id"]}
             self._run = self._create(name, document["parameters"], tags)
 
         self._told(make)
@@ -95,7 +95,7 @@ class Tracked:
 
         def tell() -> None:
             if best := chosen(document):
-                tracking.measure(self._client, self._run, {name: best[name] for name in tracked.FIGURES})
+                tracking.measure(self._client, self._run, {name: best[name] for name in logged.FIGURES})
                 self._client.set_tag(self._run, "mlflow.note.content", document["conclusion"])
             self._client.set_terminated(self._run, ENDS.get(document["state"], "KILLED"))
 
@@ -103,7 +103,7 @@ class Tracked:
 
     def _nest(self, step: Step) -> str:
         cached = step["state"] == "cached"
-        tags = {"mlflow.parentRunId": self._run, mlflow.STEP: step["name"], mlflow.CACHED: str(cached).lower()}
+        tags = {"mlflow.parentRunId": self._run, tracking.OF_STEP: step["name"], tracking.CACHED: str(cached).lower()}
         run = self._create(f"{log_name(step)}{', cached' * cached}", step["parameters"], tags)
         self._nested[id(step)] = run
         return run
@@ -123,7 +123,7 @@ class Tracked:
             try:
                 return tell()
             except Exception as error:  # whatever becomes of the tracker, the run goes on
-                self._lost = mlflow.told(error)
+                self._lost = tracking.told(error)
                 self._say(f"MLflow at {tracking.shown(self.uri)} is told no more of this run: {self._lost}")
                 return None
 
@@ -139,4 +139,4 @@ def tell_cached(client: MlflowClient, run: str, step: Step) -> None:
         evaluation = json.loads(outputs["evaluation"].read_text(encoding="utf-8"))
         tracking.measure(client, run, tracking.figures(evaluation))
     elif "results" in outputs:
-        tracked.tell(client, run, outputs["results"], outputs["page"], outputs["model"] / MODEL)
+        logged.tell(client, run, outputs["results"], outputs["page"], outputs["model"] / MODEL)

@@ -21,7 +21,7 @@ def fill_in(document: Run, report: Path) -> None:
         document: A run's, whose steps have all ended well.
         report: Where to put the page under a name that browsers know, and look.html beside it; KFP's have no suffix.
     """
-    outputs = {step["name"]: step["outputs"] for step in document["steps"] if step["name"] in ("prepare", "report")}
+    outputs = {step["name"]: step["outputs"] for step in document["steps"]}  # of those that are there once
     manifest = json.loads((Path(outputs["prepare"]["records"]) / "manifest.json").read_text())
     results = json.loads(Path(outputs["report"]["results"]).read_text())
     document["results"] = results["results"]
@@ -36,6 +36,8 @@ def fill_in(document: Run, report: Path) -> None:
     document["duplicates"] = manifest["duplicates"]
     document["dropped"] = manifest["dropped"]
     document["notes"] = manifest["notes"]
+    if "promote" in outputs:
+        document["promotion"] = json.loads(Path(outputs["promote"]["promotion"]).read_text())
     # Beside each other: the report links to the other page by this name.
     copy(Path(outputs["prepare"]["look"]), report.with_name("look.html"))
     copy(Path(outputs["report"]["page"]), report)

@@ -63,19 +63,23 @@ def tell(client: MlflowClient, run: str, results: Path, page: Path, model: Path)
     from mlflow.entities import LoggedModelOutput
 
     document: Results = json.loads(results.read_text(encoding="utf-8"))
-    digest = document["best"]["model_digest"]
-    whole = (cast("Result", row) for row in document["results"] if row.get("rung") is None)
-    best = next(row for row in whole if row["model_digest"] == digest)
+    row = best(document)
     experiment = client.get_run(run).info.experiment_id
-    logged = known(client, experiment, best["model_digest"])
-    logged = logged or log_model(client, run, experiment, document, best, model)
+    logged = known(client, experiment, row["model_digest"])
+    logged = logged or log_model(client, run, experiment, document, model)
     client.log_outputs(run, [LoggedModelOutput(logged, 0)])
-    measure(client, run, {name: best[name] for name in FIGURES}, logged)
+    measure(client, run, {name: row[name] for name in FIGURES}, logged)
     client.set_tag(run, "mlflow.note.content", document["conclusion"])
     with tempfile.TemporaryDirectory() as directory:
         copy(page, Path(directory, "report.html"))  # by its suffix MLflow shows it
         client.log_artifact(run, str(Path(directory, "report.html")))
     return logged
+
+
+def best(document: Results) -> Result:
+    """The training whose model the report chose."""
+    whole = (cast("Result", row) for row in document["results"] if row.get("rung") is None)
+    return next(row for row in whole if row["model_digest"] == document["best"]["model_digest"])
 
 
 def known(client: MlflowClient, experiment: str, digest: str) -> str | None:
@@ -84,7 +88,7 @@ def known(client: MlflowClient, experiment: str, digest: str) -> str | None:
     return next((each.model_id for each in found if each.status == "READY"), None)
 
 
-def log_model(client: MlflowClient, run: str, experiment: str, document: Results, best: Result, model: Path) -> str:
+def log_model(client: MlflowClient, run: str, experiment: str, document: Results, model: Path) -> str:
     """Log the chosen model; gives MLflow's id of it.
 
     Args:
@@ -92,12 +96,11 @@ def log_model(client: MlflowClient, run: str, experiment: str, document: Results
         run: That made it.
         experiment: Of the run.
         document: What the report came to.
-        best: The training whose model it is.
         model: Its file.
     """
     lineage = embedded(model)
     tags = {
-        DIGEST: best["model_digest"],
+        DIGEST: document["best"]["model_digest"],
         "records_digest": str(lineage["records"]["digest"]),
         "dataset_digest": lineage["records"]["inputs"]["dataset"],
     }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from components.report.inference import LEVEL, differences, needed
+from switchpoint.inference import LEVEL, differences, needed
 
 if TYPE_CHECKING:
     from typing import Any

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 
-from switchpoint.command import mlflow
-from switchpoint.command.errors import PromotionError
-from switchpoint.command.registry.judge import Judgement, judge
-from switchpoint.command.registry.versions import Version, every, fetch
-from switchpoint.command.runs import store
 from switchpoint.data.manifest import read_contents, verify_records
+from switchpoint.errors import PromotionError
 from switchpoint.provenance.metadata import embedded
+from switchpoint.registry.judge import Judgement, judge
+from switchpoint.registry.versions import Version, every, fetch
+from switchpoint.tracking import told as say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from mlflow import MlflowClient
 
+    from switchpoint.documents.promotion import Promoted
     from switchpoint.documents.records import Manifest
 
     Right = np.ndarray[Any, Any]
@@ -46,7 +46,7 @@ class Promotion(NamedTuple):
 
     Attributes:
         version: The challenger.
-        outcome: promoted, worse or undecided.
+        outcome: promoted, worse or undecided; refused where a run's last step could not compare them.
         against: What the photos say of the challenger beside the champion, and beside the best champion ever where
             that is another version; empty where there was no champion.
         sentence: All of it, for a person.
@@ -57,9 +57,25 @@ class Promotion(NamedTuple):
     against: dict[int, Judgement]
     sentence: str
 
+    def document(self, name: str) -> Promoted:
+        """As JSON, of the model of that name."""
+        against = {number: judgement._asdict() for number, judgement in self.against.items()}
+        return {
+            "name": name,
+            "version": self.version,
+            "outcome": self.outcome,
+            "against": against,
+            "sentence": self.sentence,
+        }
+
 
 def promote(
-    client: MlflowClient, uri: str, name: str, number: int | None, margin: float, runs_directory: Path
+    client: MlflowClient,
+    uri: str,
+    name: str,
+    number: int | None,
+    margin: float,
+    photos: Callable[[Version], TestPhotos],
 ) -> Promotion:
     """Make a version the champion, if it is shown to be no further below than the margin.
 
@@ -72,7 +88,7 @@ def promote(
         name: Of the registered model.
         number: The challenger's; None: the newest.
         margin: In points.
-        runs_directory: Where the challenger's run is.
+        photos: Gives the test photos of the challenger's run.
 
     Raises:
         PromotionError: They can't be compared.
@@ -90,7 +106,7 @@ def promote(
     tried = [
         _version(versions, each, name) for each in dict.fromkeys((challenger.number, last["version"], last["best"]))
     ]
-    right = _Records(runs_directory, challenger).right(uri, tried)
+    right = photos(challenger).right(uri, tried)
     against = {each.number: _compared(challenger, each, right, margin) for each in tried[1:]}
     outcomes = {each.outcome for each in against.values()}
     outcome = next(each for each in ("worse", "undecided", "promoted") if each in outcomes)
@@ -151,7 +167,7 @@ def champions(client: MlflowClient, name: str) -> list[Reign]:
     try:
         model = client.get_registered_model(name)
     except MlflowException as error:
-        raise PromotionError(f"{name} is not registered ({mlflow.told(error)}). See: switchpoint register.") from error
+        raise PromotionError(f"{name} is not registered ({say(error)}). See: switchpoint register.") from error
     if ALIAS not in model.aliases:
         return []
     current = int(model.aliases[ALIAS])
@@ -165,16 +181,20 @@ def _crown(client: MlflowClient, name: str, reigns: list[Reign]) -> None:
     client.set_registered_model_alias(name, ALIAS, str(reigns[-1]["version"]))
 
 
-class _Records:
-    """The test photos of a challenger's run."""
+class TestPhotos:
+    """The test photos of a run."""
 
-    def __init__(self, runs_directory: Path, challenger: Version) -> None:
-        document = store.find(runs_directory, challenger.tags[mlflow.RUN])
-        prepared = next(step["outputs"] for step in document["steps"] if step["name"] == "prepare")
-        self.place = Path(prepared["records"])
-        self.manifest: Manifest = verify_records(self.place)
-        self.contents = read_contents(self.place)["test"]
-        self.leaked = json.loads(Path(prepared["source"]).read_text(encoding="utf-8"))["leaked"]
+    def __init__(self, records: Path, source: Path) -> None:
+        """Read which they are.
+
+        Args:
+            records: What prepare wrote.
+            source: What it wrote of the dataset.
+        """
+        self.place = records
+        self.manifest: Manifest = verify_records(records)
+        self.contents = read_contents(records)["test"]
+        self.leaked = json.loads(source.read_text(encoding="utf-8"))["leaked"]
 
     def right(self, uri: str, versions: Sequence[Version]) -> dict[int, Right]:
         """Whether each version names each photo right: 1 or 0 (photos,); NaN where it was trained on it or a copy.

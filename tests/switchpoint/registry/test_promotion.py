@@ -3,17 +3,17 @@
 import json
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from switchpoint.command import mlflow
-from switchpoint.command.errors import PromotionError
-from switchpoint.command.registry import lock, promotion
-from switchpoint.command.registry.promotion import champions, promote, rollback
-from switchpoint.command.registry.versions import Version
+from switchpoint.errors import PromotionError
+from switchpoint.registry import lock, promotion
+from switchpoint.registry.promotion import champions, promote, rollback
+from switchpoint.registry.versions import Version
+from switchpoint.tracking import OF_RUN
 from tests.stores.proxy import Bucket
 
 PHOTOS = 4000
@@ -28,7 +28,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture
-def registered(client: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
+def registered(client: Any, request: pytest.FixtureRequest) -> Any:
     """Make a version that names so many points of the photos right: the hardest ones are wrong."""
     name, accuracies = request.node.name, dict[int, float]()
     client.create_registered_model(name)
@@ -39,55 +39,52 @@ def registered(client: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
     def add(accuracy: float) -> int:
         model = client.create_logged_model("1", "best").model_id
         client.finalize_logged_model(model, "READY")
-        made = client.create_model_version(name, f"models:/{model}", tags={mlflow.RUN: "a run"})
+        made = client.create_model_version(name, f"models:/{model}", tags={OF_RUN: "a run"})
         accuracies[int(made.version)] = accuracy
         return int(made.version)
 
     class Drawn:
-        def __init__(self, *_: object) -> None: ...
-
         def right(self, _: str, versions: Sequence[Version]) -> dict[int, Any]:
             hard = np.arange(PHOTOS) / PHOTOS * 100
             return {each.number: (hard < accuracies[each.number]).astype(float) for each in versions}
 
-    monkeypatch.setattr(promotion, "_Records", Drawn)
-    add.name = name  # type: ignore[attr-defined]
+    add.name, add.photos = name, Drawn  # type: ignore[attr-defined]
     return add
 
 
-def judged(client: Any, name: str, margin: float = 1.0) -> promotion.Promotion:
-    return promote(client, client.tracking_uri, name, None, margin, Path())
+def judged(client: Any, registered: Any, margin: float = 1.0) -> promotion.Promotion:
+    return promote(client, client.tracking_uri, registered.name, None, margin, lambda _: registered.photos())
 
 
 def test_a_margin_is_given_once_and_not_with_each_promotion(client: Any, registered: Any) -> None:
     registered(80)
-    judged(client, registered.name)
+    judged(client, registered)
     outcomes = []
     for step in range(1, 7):  # each half a point below the one before
         registered(80 - step / 2)
-        outcomes.append(judged(client, registered.name).outcome)
+        outcomes.append(judged(client, registered).outcome)
     assert outcomes == ["promoted", "undecided", "worse", "worse", "worse", "worse"]
     registered(79.6)
-    last = judged(client, registered.name)
+    last = judged(client, registered)
     assert last.outcome == "promoted" and list(last.against) == [2, 1]  # the champion, and the best ever
     assert [each["best"] for each in champions(client, registered.name)] == [1, 1, 1]
 
 
 def test_a_better_one_raises_the_bar_and_rollback_lowers_it_again(client: Any, registered: Any) -> None:
     registered(80)
-    judged(client, registered.name)
+    judged(client, registered)
     registered(85)
-    judged(client, registered.name)
+    judged(client, registered)
     assert champions(client, registered.name)[-1] == {"version": 2, "best": 2}
     rollback(client, registered.name)
     assert champions(client, registered.name)[-1] == {"version": 1, "best": 1}
     registered(80.2)
-    assert judged(client, registered.name).outcome == "promoted"
+    assert judged(client, registered).outcome == "promoted"
 
 
 def test_what_was_killed_between_history_and_alias_is_not_counted(client: Any, registered: Any) -> None:
     registered(80)
-    judged(client, registered.name)
+    judged(client, registered)
     told = [{"version": 1, "best": 1}, {"version": 2, "best": 2}]
     client.set_registered_model_tag(registered.name, promotion.CHAMPIONS, json.dumps(told))
     assert champions(client, registered.name) == told[:1]

@@ -7,13 +7,33 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from switchpoint import addresses, storage
 from switchpoint.errors import StorageError
+from switchpoint.tracking import SQLITE
 from switchpoint.training import states
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 NAME = "promotion"
 POLL = 2.0  # seconds
+
+
+def place(client: MlflowClient, experiment: str, uri: str, otherwise: str) -> str:
+    """Where whoever uses this MLflow can lock: beside a file, or in the bucket that a server keeps models in.
+
+    Args:
+        client: MLflow's.
+        experiment: The id of one whose models are meant.
+        uri: MLflow's address.
+        otherwise: Where a server that keeps them elsewhere leaves it to.
+    """
+    if uri.startswith(SQLITE):
+        return str(Path(uri.removeprefix(SQLITE)).absolute().parent)
+    kept = str(client.get_experiment(experiment).artifact_location)
+    return kept if addresses.is_remote(kept) else otherwise
 
 
 @contextmanager

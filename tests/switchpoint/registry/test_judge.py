@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from switchpoint.command.registry.judge import judge
+from switchpoint.registry.judge import judge
 
 
 def answers(
