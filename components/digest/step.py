@@ -54,20 +54,15 @@ def digest(config: DigestConfig) -> Digests:
 
     Raises:
         ParameterError: The pipeline was compiled for another search, or without or with a promotion.
-        TrackingError: A promotion is asked for, and there is no MLflow.
         DatasetError: No source knows the address, or nothing is there.
         StorageError: The bucket can't be read, or holds nothing there.
         WeightsError: The file of weights is not there.
     """
-    if config.search != config.shape:
+    if (config.search, bool(config.promote)) != (config.shape, config.promotes):
         raise ParameterError(
-            f"search={config.search!r}, but this pipeline was compiled for {config.shape!r}: its steps are others. "
-            "Submit it with the command, which compiles what is asked for."
-        )
-    if bool(config.promote) != config.promotes:
-        raise ParameterError(
-            f"promote={config.promote!r}, but this pipeline was compiled {'with' if config.promotes else 'without'} a "
-            "promotion: its steps are others. Submit it with the command, which compiles what is asked for."
+            f"search={config.search!r} and promote={config.promote!r}, but this pipeline was compiled for "
+            f"{config.shape!r} {'with' if config.promotes else 'without'} a promotion: its steps are others. Submit it "
+            "with the command, which compiles what is asked for."
         )
     return Digests(
         _of_dataset(config.dataset, contents=config.dataset_digest == CONTENTS)

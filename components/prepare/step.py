@@ -146,7 +146,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         names = dict.fromkeys(name for entry in worst for name in entry["photos"])
         copies = page.copies(examples([by_name[name] for name in names]))
         write_text(outputs.look, page.html(manifest, thumbnails, copies))
-        leaked = survey.leaked(kept, found.duplicates)
+        leaked, copied = (survey.leaked(photos, found.duplicates) for photos in (kept, found.photos))
         source: SourceDocument = {
             **manifest["source"],
             "records": manifest["digest"],
@@ -158,6 +158,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
             ),
             "dropped": len(dropped),
             "leaked": [number for number, photo in enumerate(splits["test"]) if photo.name in leaked],
+            "copied": [number for number, photo in enumerate(splits["test"]) if photo.name in copied],
         }
         write_json(outputs.source, source)
     return manifest

@@ -183,5 +183,5 @@ def origin(split: str, found: str, values: Parameters) -> str:
         "train": "what is left",
         "validation": f"cut: {values['validation_fraction']:.0%} of the training photos "
         f"(--validation-fraction, --seed {values['seed']})",
-        "test": f"cut: {TEST_FRACTION:.0%} of all (--seed {values['seed']})",
+        "test": f"cut: {TEST_FRACTION:.0%} of the photos without a split (--seed {values['seed']})",
     }[split]

@@ -34,7 +34,7 @@ def made_by(document: Run, step: str, output: str) -> Path:
     """An artifact of a run of this machine: of several seeds that of the kept model's.
 
     Raises:
-        NoModelError: The step has not ended.
+        NoModelError: The step has not ended, or is of a version that did not make it.
         ArtifactGoneError: It is not there any more.
     """
     best = document.get("best")
@@ -44,6 +44,11 @@ def made_by(document: Run, step: str, output: str) -> Path:
             if not Path(path).exists():
                 raise ArtifactGoneError(f"The {output} of run {document['id']} are gone: {path}. Run it again.")
             return Path(path)
+    if any(each["name"] == step and each.get("outputs") for each in document["steps"]):
+        raise NoModelError(
+            f"Run {document['id']} has no {output}: an earlier version made it. `switchpoint rerun {document['id']}` "
+            "makes one."
+        )
     raise NoModelError(f"Run {document['id']} {document['state']}: its step {step} has not ended. Run it to its end.")
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from switchpoint.data.sources.source import Split
 
-TEST_FRACTION = 0.2  # of all photos, where the dataset has no test split
+TEST_FRACTION = 0.2  # of the photos that have no split, where the dataset has no test split
 
 
 def draw(seed: int, name: str) -> bytes:

@@ -14,7 +14,8 @@ class Source(Dataset):
     """prepare/source. `duplicates` counts, by kind, the photos that are still there more than once.
 
     `dropped` counts those left out for it. `leaked` are test photos of which train or validation has a copy: their
-    places among the test photos. `records` is the digest of the records that all this was counted of.
+    places among the test photos. `copied` are those of which the dataset has a copy in train or validation, used or
+    dropped: another run may have trained on it. `records` is the digest of the records that all this was counted of.
     """
 
     records: str
@@ -24,6 +25,7 @@ class Source(Dataset):
     duplicates: dict[str, int]
     dropped: int
     leaked: list[int]
+    copied: list[int]
 
 
 class Shard(TypedDict):

@@ -194,10 +194,12 @@ class TestPhotos:
         self.place = records
         self.manifest: Manifest = verify_records(records)
         self.contents = read_contents(records)["test"]
-        self.leaked = json.loads(source.read_text(encoding="utf-8"))["leaked"]
+        self.copied = json.loads(source.read_text(encoding="utf-8"))["copied"]
 
     def right(self, uri: str, versions: Sequence[Version]) -> dict[int, Right]:
-        """Whether each version names each photo right: 1 or 0 (photos,); NaN where it was trained on it or a copy.
+        """Whether each version names each photo right: 1 or 0 (photos,); NaN where it was trained on it.
+
+        NaN, too, where this dataset has a copy of it in training: of a copy that has left the dataset nobody knows.
 
         Raises:
             PromotionError: A version has other classes, or wants larger photos than the records have.
@@ -224,7 +226,7 @@ class TestPhotos:
         said = loaded.predict(examples.map(pixels).batch(32), verbose=0)[:, order].argmax(axis=1)
         right: Right = (said == labels).astype(float)
         right[[each in seen for each in self.contents]] = np.nan
-        right[self.leaked] = np.nan
+        right[self.copied] = np.nan
         return right
 
     def _check(self, model: Path, version: Version) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +86,15 @@ def read(path: Path) -> Reference:
     """Read what `write` wrote; raises OSError, ValueError or KeyError where it is something else."""
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as found:
-        height, width, size = found["sizes"].tolist()
-        return Reference(
-            found["features"],
-            found["probabilities"],
-            found["means"],
-            found["classes"].tolist(),
-            (height, width, size),
-        )
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            height, width, size = found["sizes"].tolist()
+            return Reference(
+                found["features"],
+                found["probabilities"],
+                found["means"],
+                found["classes"].tolist(),
+                (height, width, size),
+            )
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(str(error)) from error

@@ -233,7 +233,7 @@ class Study:
         outputs = Outputs(*(self.directory / name / kind for kind in Outputs._fields))
         source = self.directory / "source"
         counts = {"classes": 12, "photos": 1300, "left_out": self.left_out, "duplicates": self.duplicates}
-        counts |= {"dropped": 0, "leaked": self.leaked}
+        counts |= {"dropped": 0, "leaked": self.leaked, "copied": []}
         source.write_text(json.dumps({"dataset": "photos/food", "digest": "d" * 64, "records": self.records, **counts}))
         self.digests = report(trainings, source, outputs, ReportConfig(meanings()), self.search)
         return outputs.page.read_text(), json.loads(outputs.results.read_text()), outputs.model.read_bytes()

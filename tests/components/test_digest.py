@@ -29,7 +29,9 @@ def mounted(folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def taken(dataset: str, asked: str = "", weights: str = "imagenet", weights_digest: str = "") -> tuple[str, str]:
     found = digest(
-        DigestConfig(dataset, asked, "efficientnet_lite0", weights, weights_digest, [1], [1], [0.1], "sweep", "sweep")
+        DigestConfig(
+            dataset, asked, "efficientnet_lite0", weights, weights_digest, [1], [1], [0.1], "sweep", "", "sweep", False
+        )
     )
     return found.of_dataset, found.of_weights
 
@@ -41,10 +43,20 @@ def test_every_switch_epoch_is_tried_with_every_learning_rate_in_an_order_of_the
     ]  # fmt: skip
 
 
-def test_a_pipeline_of_another_search_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("search", "promote", "shape", "promotes", "said"),
+    [
+        ("halving", "", "sweep", False, "search='halving' and promote='', .* compiled for 'sweep' without a promotion"),
+        ("sweep", "food", "sweep", False, "promote='food', .* compiled for 'sweep' without a promotion"),
+        ("sweep", "", "sweep", True, "promote='', .* compiled for 'sweep' with a promotion"),
+    ],
+)
+def test_a_pipeline_of_other_steps_is_refused(search: str, promote: str, shape: str, promotes: bool, said: str) -> None:
     """ "Clone run" in the UI can change the parameter, and not the steps."""
-    given = DigestConfig("sample", "d" * 64, "efficientnet_lite0", "none", "e", [1], [1], [0.1], "halving", "sweep")
-    with pytest.raises(ParameterError, match="search='halving', but this pipeline was compiled for 'sweep'"):
+    given = DigestConfig(
+        "sample", "d" * 64, "efficientnet_lite0", "none", "e", [1], [1], [0.1], search, promote, shape, promotes
+    )
+    with pytest.raises(ParameterError, match=said):
         digest(given)
 
 

@@ -63,6 +63,8 @@ def test_leaks_are_dropped_when_asked(leaky: Path, tmp_path: Path, capsys: pytes
     assert len(found) == 9 and not found & set(gone)
     source = json.loads((tmp_path / "out" / "source").read_text())
     assert (source["dropped"], source["leaked"], source["left_out"]) == (3, [], 0)
+    # A model of before they were dropped was trained on them.
+    assert [names(tmp_path / "out", "test")[number] for number in source["copied"]] == ["a/5.jpg"]
     assert "prepare: dropped 'a/1.jpg': a copy of a/5.jpg, which is in test" in capsys.readouterr().out
     assert "Copies that are not used: 3" in (tmp_path / "out" / "look").read_text()
 

@@ -240,6 +240,7 @@ def test_the_source_says_where_the_photos_came_from(folder: Make, tmp_path: Path
         "duplicates": {},
         "dropped": 0,
         "leaked": [],
+        "copied": [],
     }
 
 

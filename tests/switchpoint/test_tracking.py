@@ -120,7 +120,8 @@ def test_what_a_server_missed_while_it_was_down_is_told_when_it_answers_again(
         server.start()
         tracker.epoch(row(4), 0.1)
     assert said.count("\n") == 1 and capsys.readouterr().out == ""
-    assert [step for step, _ in told(server, run)] == [1, 2, 3, 4]
+    # Killed between taking and answering, it is told the same again.
+    assert [*dict.fromkeys(step for step, _ in told(server, run))] == [1, 2, 3, 4]
 
 
 def test_what_the_server_refuses_keeps_nothing_else_back(

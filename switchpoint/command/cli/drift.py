@@ -22,7 +22,12 @@ SHOWN = 3  # exit code where drift is shown
 @click.argument("model", metavar="RUN|MODEL")
 @click.argument("folder", metavar="FOLDER|gs://…|s3://…")
 @click.option(
-    "--photos", "most", type=click.IntRange(20), default=2000, show_default=True, help="Look at so many at most."
+    "--photos",
+    "most",
+    type=click.IntRange(20, 10_000),
+    default=2000,
+    show_default=True,
+    help="Look at so many at most.",
 )
 @click.option(
     "--html",

@@ -30,7 +30,7 @@ def schedule(cron: str, name: str | None, as_json: bool, **flags: Any) -> None:
     from switchpoint.command.cluster import limits, schedules
 
     when = schedules.cron(cron)
-    limits.check("--name", name or "", limits.TEXT)
+    limits.check("--name", name or "", schedules.NAME)
     connection = {each: flags.pop(each) for each in CONNECTION}
     sent = ready(**flags)
     from switchpoint.command.cluster.client import Cluster
@@ -46,9 +46,11 @@ def schedule(cron: str, name: str | None, as_json: bool, **flags: Any) -> None:
 
 
 @click.command("schedules")
-@click.option("--pause", metavar="SCHEDULE", help="Start no more runs of it, which is its name or its id.")
+@click.option(
+    "--pause", metavar="SCHEDULE", help="Start no more runs of it, which is its name, its id or the id's start."
+)
 @click.option("--resume", metavar="SCHEDULE", help="Start runs of it again, none for the times that went by.")
-@click.option("--delete", metavar="SCHEDULE", help="Remove it; its runs stay.")
+@click.option("--delete", metavar="SCHEDULE", help="Remove it, by its name or its whole id; its runs stay.")
 @connection_flags
 @as_json
 def list_schedules(pause: str | None, resume: str | None, delete: str | None, as_json: bool, **connection: Any) -> None:
@@ -75,6 +77,12 @@ def list_schedules(pause: str | None, resume: str | None, delete: str | None, as
 
 
 def _line(schedule: Schedule) -> str:
+    from switchpoint.command.cluster.client import SEARCHED
+
     last = schedule["last"]
-    ran = f"last run {last['id']} {last['state']}, {last['started'][:16]}" if last else "no run yet"
+    ran = (
+        f"last run {last['id']} {last['state']}, {last['started'][:16]}"
+        if last
+        else f"no run among the newest {SEARCHED:,}"
+    )
     return "  ".join((schedule["id"], schedule["name"], schedule["state"], schedule["cron"], ran))

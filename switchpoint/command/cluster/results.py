@@ -34,7 +34,7 @@ def read(
         runs: The cluster's, where they are known already.
 
     Returns:
-        `results`, `best`, `verdict` and `conclusion`, and where `report` and `model` are.
+        `results`, `best`, `verdict` and `conclusion`, where `report` and `model` are, and what came of a `promotion`.
 
     Raises:
         ClusterError: Says why they can't be had from here, and where they are to be seen.
@@ -50,7 +50,9 @@ def read(
                 found_at = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
                 # An older pipeline's report has no verdict.
                 told = ("results", "search", "starts", "best", "verdict", "differences", "leaked", "conclusion")
-                return {key: content[key] for key in told if key in content} | found_at
+                return (
+                    {key: content[key] for key in told if key in content} | found_at | _promotion(artifacts, run, root)
+                )
         except StorageError as error:
             raise ClusterError(f"{error} {seen}") from error
     root = root_of(run, pipeline_root)
@@ -61,6 +63,13 @@ def read(
         f"{f'in {root}' if root else 'where the cluster is set to keep them'}. "
         f"A bucket that can be read from here: --pipeline-root gs://… or s3://… {seen}"
     )
+
+
+def _promotion(artifacts: Artifacts, run: Run, root: str) -> dict[str, Any]:
+    """What came of the run's own promotion, which is never cached."""
+    if not parameters_of(run).get("promote") or not (found := artifacts.find(run, root, "promote", "promotion")):
+        return {}
+    return {"promotion": artifacts.read_json(found)}
 
 
 def _same_reports(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from switchpoint.documents.lineage import Parameters
 
 Recurring = Any  # kfp_server_api.V2beta1RecurringRun
-NAME = 100  # characters: KFP adds to it where it names a run
+NAME = 100  # bytes: KFP adds to it where it names a run
 
 
 def cron(given: str) -> str:
@@ -150,12 +150,16 @@ def resume(cluster: Cluster, schedule: str) -> str:
 
 
 def delete(cluster: Cluster, schedule: str) -> str:
-    """Remove a schedule; its runs stay. Gives its name."""
-    return _told(cluster, schedule, "delete", "delete")
+    """Remove a schedule, which is named in full; its runs stay. Gives its name."""
+    return _told(cluster, schedule, "delete", "delete", whole=True)
 
 
-def _told(cluster: Cluster, schedule: str, verb: str, doing: str) -> str:
+def _told(cluster: Cluster, schedule: str, verb: str, doing: str, whole: bool = False) -> str:
     found = _find(cluster, schedule)
+    if whole and schedule not in (found.display_name, found.recurring_run_id):
+        raise ClusterError(
+            f"{schedule!r} is the start of the id of {found.display_name!r}: give its name or {found.recurring_run_id}."
+        )
     with cluster.plainly(f"{doing} the schedule {schedule}"):
         getattr(cluster.client._recurring_run_api, f"recurring_run_service_{verb}_recurring_run")(
             found.recurring_run_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -49,13 +50,13 @@ def made(given: str, runs_directory: Path) -> Made:
         NoModelError: No run of this machine made it, or it has no reference.
     """
     document = _run(given, runs_directory)
-    again = f"`switchpoint rerun {document['id']}` makes one."
     try:
         return Made(transfer_model(document), references.read(made_by(document, "transfer", "reference")))
-    except NoModelError as error:
-        raise NoModelError(f"{error} A run of an earlier version has no reference: {again}") from error
     except (OSError, ValueError, KeyError) as error:
-        raise NoModelError(f"The reference of run {document['id']} can't be read ({error}): {again}") from error
+        raise NoModelError(
+            f"The reference of run {document['id']} can't be read ({error}): `switchpoint rerun {document['id']}` "
+            "makes one."
+        ) from error
 
 
 def _run(given: str, runs_directory: Path) -> Run:
@@ -89,9 +90,9 @@ def fetched(address: str) -> Iterator[str]:
 
 
 def chosen(folder: str, most: int) -> list[str]:
-    """Its photos, or of more than `most` as many, drawn by their names."""
+    """Its photos, or of more than `most` as many, drawn by their names in it."""
     found = predict.files([folder])
-    return sorted(sorted(found, key=lambda name: draw(0, name))[:most])
+    return sorted(sorted(found, key=lambda name: draw(0, os.path.relpath(name, folder)))[:most])
 
 
 def see(made: Made, photos: Sequence[str]) -> tuple[Seen, dict[str, str], dict[str, bytes]]:

@@ -106,6 +106,24 @@ def test_other_classes_are_refused_and_so_is_a_run_that_is_gone(project: Project
     assert gone.returncode == 1 and "Traceback" not in gone.stderr and "runs" in gone.stderr
 
 
+def test_a_run_may_end_with_a_promotion_whatever_comes_of_it(
+    project: Project, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    """All but the last step comes from the cache; of a registry of its own."""
+    won = project.json("rerun", first["id"], "--promote", "weekly")
+    assert won["steps"][-1]["name"] == "promote" and won["promotion"]["outcome"] == "promoted"
+    assert {step["state"] for step in won["steps"][:-1]} == {"cached"}
+    again = project.json("rerun", won["id"])
+    assert (again["state"], again["promotion"]["outcome"]) == ("succeeded", "refused")
+    assert again["promotion"]["sentence"] == "Version 1 of weekly is the champion already."
+    lost = project.command("rerun", second["id"], "--promote", "weekly")
+    assert lost.returncode == 0 and "Version 2 of weekly is not promoted" in lost.stdout, lost.stderr
+    within = project.json("rerun", second["id"], "--promote", "weekly", "--promote-margin", "100")
+    assert (within["promotion"]["version"], within["promotion"]["outcome"]) == (2, "promoted")
+    planned = project.json("plan", "--rerun", within["id"])["steps"][-1]
+    assert (planned["state"], planned["why"]) == ("will run", "the registry is asked each time")
+
+
 def test_what_is_no_model_is_told(project: Project, first: dict[str, Any]) -> None:
     for arguments, said in (
         (("promote", "drinks"), "drinks is not registered"),

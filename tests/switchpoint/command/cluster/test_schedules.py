@@ -63,6 +63,8 @@ def test_schedules_are_listed_paused_resumed_and_deleted(server: Server, schedul
     assert len(server.runs) == 5
     assert "  dishes  paused  0 0 6 * * 1  last run" in call("schedules", "--host", server.host).output
     assert [each["state"] for each in listed(server, "--resume", first["id"][:8])] == ["enabled", "enabled"]
+    short = call("schedules", "--host", server.host, "--delete", second["id"][:8])
+    assert short.exit_code == 1 and f"give its name or {second['id']}" in short.output
     assert [each["name"] for each in listed(server, "--delete", "dishes")] == [second["name"]]
     unknown = call("schedules", "--host", server.host, "--delete", "dishes")
     assert unknown.exit_code == 1 and f"no schedule 'dishes' at {server.host}. There are: {second['name']}" in (

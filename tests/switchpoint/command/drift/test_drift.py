@@ -97,8 +97,10 @@ def test_what_can_not_be_compared_is_told(runs: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "drift.html").exists()
     place = tmp_path / "runs"
     shutil.copytree(runs, place)
-    next((place / "artifacts").glob("*/transfer/reference")).write_bytes(b"no reference")
-    assert "The reference of run" in compared(place, few, code=1).output
+    reference = next((place / "artifacts").glob("*/transfer/reference"))
+    for damaged in (b"no reference", b"", reference.read_bytes()[:2000]):
+        reference.write_bytes(damaged)
+        assert "The reference of run" in compared(place, few, code=1).output
     next((place / "artifacts").glob("*/transfer/reference")).unlink()
     model = next((place / "artifacts").glob("*/transfer/model")) / MODEL
     done = CliRunner().invoke(main, ["drift", str(model), str(few), "--runs-dir", str(place)])
