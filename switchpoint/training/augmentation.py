@@ -7,8 +7,8 @@ from typing import Any
 
 from switchpoint.errors import ParameterError
 
-# Of `light` and `strong`. Of 300 × 260 pixels they see 54 % in the mean, where validation sees 224², 64 %. Brightness is
-# that of Inception's training, contrast and saturation change less than there.
+# Of `light` and `strong`. Of 300 × 260 pixels they see 54 % in the mean, where validation sees 224², 64 %. Brightness
+# is that of Inception's training, contrast and saturation change less than there.
 AREA = (0.3, 1.0)
 ASPECT = (3 / 4, 4 / 3)
 BRIGHTNESS = 32 / 255

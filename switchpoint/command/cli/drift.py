@@ -27,7 +27,7 @@ SHOWN = 3  # exit code where drift is shown
     type=click.IntRange(20, 10_000),
     default=2000,
     show_default=True,
-    help="Look at so many at most.",
+    help="Look at so many.",
 )
 @click.option(
     "--html",
