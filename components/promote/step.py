@@ -6,6 +6,7 @@ It is never cached: what it comes to depends on which version is the champion no
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def promote(
         made = versions.Made(of_run, records, results, page, model, config.weights_digest)
         version = versions.register(client, own.info.experiment_id, lambda: run, made, config.name)
         say("promote", f"version {version.number} of {config.name}")
-        place = lock.place(client, own.info.experiment_id, uri, os.environ.get(states.RESUME, "."))
+        place = lock.place(client, own.info.experiment_id, uri, os.environ.get(states.RESUME, tempfile.gettempdir()))
         with lock.held(place):
             found = _promoted(client, uri, version, promotion.TestPhotos(records, source), config)
     except MlflowException as error:

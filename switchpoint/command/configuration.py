@@ -136,7 +136,7 @@ def _value(name: str, node: yaml.Node, place: str) -> Any:
 def _text(name: str, node: yaml.Node, place: str) -> str:
     if not isinstance(node, yaml.ScalarNode):
         raise ParameterError(f"{place}: {name} {_shown(node)}: give one value.")
-    if not node.value:
+    if not node.value and not (node.style and parameters()[name].default == ""):  # quoted
         raise ParameterError(f"{place}: {name} has no value. Give one, or leave the line out.")
     return str(node.value)
 

@@ -259,6 +259,9 @@ def _faults(values: Parameters) -> Iterator[tuple[str, str]]:
             continue
         if why := addresses.unsupported(values[name]):
             yield name, f"{name}: {why}"
+    name = values["promote"]
+    if name != name.strip() or not name.isprintable() or set(name) & set("/:") or name in (".", ".."):
+        yield "promote", f"promote={name!r} is no name of a model in MLflow: none has / or :, or a space at either end."
     for name, parameter in parameters().items():
         value = values[name]
         for each in value if parameter.kind is list else [value]:

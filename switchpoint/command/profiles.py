@@ -281,7 +281,8 @@ def place(task: Any, step: str, display_name: str) -> Any:
     task.set_display_name(display_name)
     if _current:
         _apply(task, _trying(_current) if step == "digest" else _current.steps[step])
-        if _current.resume and step in ("digest", "transfer", "finetune"):
+        waits = step == "promote" and addresses.is_remote(_current.resume or "")  # for other promotions, there
+        if _current.resume and (waits or step in ("digest", "transfer", "finetune")):
             task.set_env_variable(RESUME, _current.resume)
         for claim in sorted(set(_current.claims)) if step in ("digest", "prepare") else ():
             kfp_alone.kubernetes().mount_pvc(task, claim, str(addresses.mount(claim)))

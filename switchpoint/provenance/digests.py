@@ -16,8 +16,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = ("digest", "prepare", "transfer", "finetune", "halve", "evaluate", "collect", "report", "promote")
 CACHED_STEPS = STEPS[1:-1]
-TRAINING_STEPS = ("transfer", "finetune", "evaluate", "promote")  # that run a network
-SEEDED_STEPS = ("transfer", "finetune", "evaluate", "halve", "collect")  # of which each seed has its own
+TRAINING_STEPS = ("transfer", "finetune", "evaluate")
+SEEDED_STEPS = (*TRAINING_STEPS, "halve", "collect")  # of which each seed has its own
 REGISTRY = "SWITCHPOINT_REGISTRY"
 DEVICE = "SWITCHPOINT_DEVICE"
 # What the container knows its own digest by; docker/Dockerfile sets it.

@@ -146,6 +146,9 @@ def test_the_component_gives_kfp_both_digests(folder: Make, tmp_path: Path) -> N
                 "seeds": [3, 2],
                 "search": "halving",
                 "shape": "halving",
+                "promote": "",
+                "promotes": False,
+                "promotes": False,
             }
         },
         "outputs": {

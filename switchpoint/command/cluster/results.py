@@ -77,7 +77,7 @@ def _same_reports(
 ) -> Iterator[Run]:
     """The run, and the earlier ones whose report must be the same, newest first."""
     yield run
-    own, data = images(cluster.spec(run)), artifacts.digests(run, root_of(run, pipeline_root))
+    own, data = _made_by(cluster, run), artifacts.digests(run, root_of(run, pipeline_root))
     if data is None:
         return  # it may have seen other photos than an earlier one
     for earlier in cluster.runs() if runs is None else runs:
@@ -86,12 +86,18 @@ def _same_reports(
             and earlier.state == "SUCCEEDED"
             and earlier.created_at <= run.created_at
             and _sorted(parameters_of(earlier)) == _sorted(parameters_of(run))
-            and images(cluster.spec(earlier)) == own
+            and _made_by(cluster, earlier) == own
             and artifacts.digests(earlier, root_of(earlier, pipeline_root)) == data
         ):
             yield earlier
 
 
+def _made_by(cluster: Cluster, run: Run) -> dict[str, str]:
+    """The images of the steps that a report comes from."""
+    return {step: name for step, name in images(cluster.spec(run)).items() if step != "promote"}
+
+
 def _sorted(values: Parameters) -> Parameters:
+    """What a report depends on: lists in any order, and not what becomes of it."""
     lists = {name: sorted(value) for name, value in values.items() if isinstance(value, list)}
-    return {**values, **lists}
+    return {**values, **lists, "promote": "", "promote_margin": 0.0}

@@ -41,15 +41,15 @@ def test_an_edited_step_changes_its_own_digest_and_no_other(copy: Path, step: st
     ("module", "steps"),
     [
         ("data/sources/folder.py", {"digest", "prepare"}),
-        ("data/records.py", {"prepare", "transfer", "finetune", "evaluate"}),
+        ("data/records.py", {"prepare", "transfer", "finetune", "evaluate", "promote"}),
         ("training/augmentation.py", {"transfer", "finetune", "evaluate"}),
         ("training/loop.py", {"transfer", "finetune"}),
-        ("tracking.py", {"transfer", "finetune", "evaluate", "report"}),
+        ("tracking.py", {"digest", "transfer", "finetune", "evaluate", "report", "promote"}),
         ("training/collected.py", {"collect", "report"}),
         ("training/features.py", {"transfer"}),
         ("training/saved_model.py", {"transfer", "finetune", "evaluate"}),
-        ("storage/__init__.py", {"digest", "prepare", "transfer", "finetune"}),
-        ("provenance/metadata.py", set(identity.CACHED_STEPS)),
+        ("storage/__init__.py", {"digest", "prepare", "transfer", "finetune", "promote"}),
+        ("provenance/metadata.py", set(identity.STEPS)),
         ("documents/training.py", set()),  # types alone
         ("command/local/run.py", set()),
         ("command/publish/upload.py", set()),
@@ -77,7 +77,8 @@ ROOMS = {
     "evaluate": ROOT_MODULES | {"training"},
     "halve": {"", "provenance", "training"},
     "collect": {"", "provenance", "training"},
-    "report": {"", "provenance", "training"},
+    "report": {"", "provenance", "registry", "training"},
+    "promote": ROOT_MODULES | {"registry", "storage", "training"},
 }
 
 

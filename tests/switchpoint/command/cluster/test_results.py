@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from switchpoint.command.cluster import artifacts, results
 from switchpoint.command.cluster.client import Cluster
@@ -12,6 +13,7 @@ from tests.kfp_server import Server
 from tests.stores import s3 as s3_store
 from tests.stores.proxy import Bucket
 from tests.stores.s3 import S3
+from tests.support import tasks_of
 from tests.switchpoint.command.cluster.cases import ENDED, REPORT, Submit, begin, publish
 
 
@@ -26,6 +28,25 @@ def test_waiting_ends_with_the_report_from_the_bucket(server: Server, submit: Su
     assert "79.0%" in result.output and "Switch after epoch 2." in result.output
     run = server.runs[0].run_id
     assert f"Report: {bucket.uri('root')}/switchpoint/{run}/report/0b5e1f9c/page" in result.output
+
+
+def test_a_run_that_promotes_ends_with_a_step_of_its_own_and_says_what_came_of_it(
+    server: Server, submit: Submit, bucket: Bucket
+) -> None:
+    def play(run: Any) -> list[Any]:
+        publish(bucket, run)
+        promoted = {"sentence": "Version 3 of food is promoted."}
+        place = f"root/switchpoint/{run.run_id}/promote/0b5e1f9d/promotion"
+        bucket.put(place, json.dumps(promoted).encode())
+        return ENDED
+
+    server.play = play
+    result = submit("--promote", "food", "--wait", "--pipeline-root", bucket.uri("root"))
+    assert result.exit_code == 0 and "Version 3 of food is promoted." in result.output, result.output
+    step = tasks_of(yaml.safe_load(server.packages[0].split("\n---\n")[0]))["promote"]
+    assert "enableCache" not in step.get("cachingOptions", {})
+    submit("--wait", "--pipeline-root", bucket.uri("root"))
+    assert "promote" not in tasks_of(yaml.safe_load(server.packages[1].split("\n---\n")[0]))
 
 
 def test_a_cached_report_is_read_from_the_equal_run_that_made_it(

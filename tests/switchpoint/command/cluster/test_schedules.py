@@ -83,7 +83,7 @@ def test_a_run_of_a_schedule_looks_at_the_photos_anew_and_other_photos_are_anoth
     def found() -> str:
         server.tick()
         given = server.runs[-1].runtime_config.parameters
-        given |= {"learning_rates": given["finetune_learning_rate"], "shape": given["search"]}
+        given |= {"learning_rates": given["finetune_learning_rate"], "shape": given["search"], "promotes": False}
         return digest(DigestConfig.given(given)).of_dataset
 
     before = found()
