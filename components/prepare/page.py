@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from switchpoint.data.manifest import SPLITS
 from switchpoint.data.photos import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from switchpoint.data.records import Example
-    from switchpoint.documents.records import Duplicates, Manifest
+    from switchpoint.data.survey import Kept
+    from switchpoint.documents.records import Duplicates, LeftOut, Manifest
 
 THUMBNAILS = 24
 THUMBNAIL_BYTES = 300_000  # all of them, as base64
@@ -43,54 +44,98 @@ figure img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 4px
 """
 
 
-def html(manifest: Manifest, photos: Iterable[tuple[str, str]], copies: Mapping[str, str]) -> str:
+class Look(NamedTuple):
+    """What the page says of a dataset.
+
+    Attributes:
+        dataset: Its address.
+        digests: Hex SHA-256 of what is looked at, by its name.
+        kept: How the photos are kept, where they are.
+        classes: Their names.
+        counts: Photos of each class, by split.
+        origin: Of each split: the dataset's own, or cut.
+        left_out: What can't be read.
+        duplicates: Photos that are there more than once.
+        dropped: Those of them that are not used.
+        decide: What a person has to decide, a sentence each.
+    """
+
+    dataset: str
+    digests: Mapping[str, str]
+    kept: str
+    classes: Sequence[str]
+    counts: Mapping[str, Sequence[int]]
+    origin: Mapping[str, str]
+    left_out: Sequence[LeftOut]
+    duplicates: Sequence[Duplicates]
+    dropped: Sequence[LeftOut] = ()
+    decide: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Look:
+        """Of records."""
+        return cls(
+            manifest["source"]["dataset"],
+            {"Dataset": manifest["source"]["digest"], "Records": manifest["digest"]},
+            f", kept at {manifest['image_height']}×{manifest['image_width']} pixels for crops of "
+            f"{manifest['image_size']}×{manifest['image_size']}; seed {manifest['seed']}",
+            manifest["classes"],
+            {split: manifest["splits"][split]["per_class"] for split in SPLITS},
+            manifest["split_from"],
+            manifest["left_out"],
+            manifest["duplicates"],
+            manifest["dropped"],
+        )
+
+
+def html(look: Look, photos: Iterable[tuple[str, str]], copies: Mapping[str, str]) -> str:
     """The page; every name in it is data and is escaped.
 
     Args:
-        manifest: Of the records.
+        look: What it says.
         photos: Class and data URI of some of them.
         copies: Data URIs of photos that are there more than once, by name; of as many as there is room for.
     """
     left_out = _table(
         "Left out",
         ("photo", "reason"),
-        [(entry["photo"], entry["reason"]) for entry in manifest["left_out"]],
+        [(entry["photo"], entry["reason"]) for entry in look.left_out],
         "Every photo could be read.",
     )
     dropped = _table(
         "Copies that are not used",
         ("photo", "reason"),
-        [(entry["photo"], entry["reason"]) for entry in manifest["dropped"]],
+        [(entry["photo"], entry["reason"]) for entry in look.dropped],
         "",
     )
     figures = "".join(
         f'<figure><img src="{uri}" alt=""><figcaption>{escape(name)}</figcaption></figure>' for name, uri in photos
     )
-    dataset, count = escape(manifest["source"]["dataset"]), sum(manifest["splits"][name]["photos"] for name in SPLITS)
+    dataset, count = escape(look.dataset), sum(map(sum, look.counts.values()))
+    digests = "<br>".join(f"{name} <code>{digest}</code>" for name, digest in look.digests.items())
+    decide = "".join(f"<li>{escape(sentence)}</li>" for sentence in look.decide)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Photos of {dataset}</title><style>{STYLE}</style></head><body>
 <h1>Photos of {dataset}</h1>
-<p>{count:,} photos in {len(manifest["classes"])} classes, kept at
-{manifest["image_height"]}×{manifest["image_width"]} pixels
-for crops of {manifest["image_size"]}×{manifest["image_size"]}; seed {manifest["seed"]}.</p>
-<p>Dataset <code>{manifest["source"]["digest"]}</code><br>Records <code>{manifest["digest"]}</code></p>
+<p>{count:,} photos in {len(look.classes):,} classes{look.kept}.</p>
+<p>{digests}</p>
+{f"<h2>To be decided</h2><ul>{decide}</ul>" if decide else ""}
 <h2>Photos a class</h2>
-<p>{_splits(manifest["split_from"])}</p>
-{_counts(manifest)}
+<p>{_splits(look.origin)}</p>
+{_counts(look)}
 {left_out}
-{_more_than_once(manifest["duplicates"], copies)}
-{dropped if manifest["dropped"] else ""}
+{_more_than_once(look.duplicates, copies)}
+{dropped if look.dropped else ""}
 <h2>Some of the training photos</h2><div class="photos">{figures}</div>
 </body></html>
 """
 
 
-def _counts(manifest: Manifest) -> str:
+def _counts(look: Look) -> str:
     """A row a class: its photos in each split, in numbers and as a bar."""
-    splits = manifest["splits"]
-    counts = list(zip(*(splits[split]["per_class"] for split in SPLITS), strict=True))
-    widest = max(map(sum, counts))
+    counts = list(zip(*(look.counts[split] for split in SPLITS), strict=True))
+    widest = max(1, *map(sum, counts))
 
     def bar(row: tuple[int, ...]) -> str:
         rectangles, x = "", 0.0
@@ -102,9 +147,9 @@ def _counts(manifest: Manifest) -> str:
     heads = "".join(f'<th><span class="{split}">■</span> {split}</th>' for split in SPLITS)
     rows = "".join(
         f"<tr><td>{escape(name)}</td>{''.join(f'<td>{n}</td>' for n in row)}<td class='bar'>{bar(row)}</td></tr>"
-        for name, row in zip(manifest["classes"], counts, strict=True)
+        for name, row in zip(look.classes, counts, strict=True)
     )
-    total = "".join(f"<th>{splits[split]['photos']:,}</th>" for split in SPLITS)
+    total = "".join(f"<th>{sum(look.counts[split]):,}</th>" for split in SPLITS)
     return f"<table><tr><th>class</th>{heads}<th></th></tr>{rows}\n<tr><th>all</th>{total}<th></th></tr></table>"
 
 
@@ -114,7 +159,7 @@ def _splits(origin: Mapping[str, str]) -> str:
     return "; ".join(f"{split}: {words[origin[split]]}" for split in SPLITS[1:]).capitalize() + "."
 
 
-def _more_than_once(duplicates: list[Duplicates], copies: Mapping[str, str]) -> str:
+def _more_than_once(duplicates: Sequence[Duplicates], copies: Mapping[str, str]) -> str:
     """Each photo that is there more than once: its copies side by side."""
     title = "The same photo more than once"
     if not duplicates:
@@ -143,7 +188,27 @@ def _table(title: str, head: tuple[str, str], rows: list[tuple[str, str]], none:
     return f"<h2>{title}: {len(rows)}</h2><table>{heads}{cells}</table>"
 
 
-def thumbnails(examples: Iterable[Example], classes: list[str]) -> list[tuple[str, str]]:
+def drawn(
+    look: Look, train: Sequence[Kept], every: Sequence[Kept], examples: Callable[[Iterable[Kept]], Iterator[Example]]
+) -> str:
+    """The page, with photos from where `examples` has them.
+
+    Args:
+        look: What it says.
+        train: Photos of which some are shown, a class each.
+        every: Those of which copies are shown.
+        examples: Gives photos' images.
+    """
+    first = {photo.label: photo for photo in reversed(train)}
+    labels = sorted(first)
+    shown = [first[label] for label in labels[:: max(1, -(-len(labels) // THUMBNAILS))]]
+    by_name = {photo.name: photo for photo in every}
+    worst = sorted(look.duplicates, key=lambda entry: KINDS.index(entry["kind"]))
+    names = dict.fromkeys(name for entry in worst for name in entry["photos"])
+    return html(look, thumbnails(examples(shown), look.classes), copies(examples(by_name[name] for name in names)))
+
+
+def thumbnails(examples: Iterable[Example], classes: Sequence[str]) -> list[tuple[str, str]]:
     """Class and data URI of each, as far as THUMBNAIL_BYTES goes."""
     return [(classes[example.label], uri) for example, uri in _small(examples)]
 

@@ -13,7 +13,7 @@ from switchpoint.config import Config
 from switchpoint.data import survey
 from switchpoint.data.manifest import SPLITS, write_contents, write_manifest, writing
 from switchpoint.data.photos import record_size
-from switchpoint.data.records import Example, write_split
+from switchpoint.data.records import write_split
 from switchpoint.data.sources import open_source
 from switchpoint.data.split import draw
 from switchpoint.errors import DatasetError
@@ -21,7 +21,6 @@ from switchpoint.files import write_json, write_text
 from switchpoint.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from switchpoint.data.sources import Source
@@ -112,11 +111,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
         splits = {split: [photo for photo in kept if photo.split == split] for split in SPLITS}
         splits["train"].sort(key=lambda photo: draw(config.seed, photo.name))
 
-        def examples(chosen: list[Kept]) -> Iterator[Example]:
-            for photo in chosen:
-                spool.seek(photo.offset)
-                yield Example(spool.read(photo.length), photo.label, photo.name)
-
+        examples = partial(survey.examples, spool)
         manifest = write_manifest(
             directory,
             {
@@ -140,12 +135,7 @@ def prepare(outputs: Outputs, config: PrepareConfig, workers: int | None = None)
                 ),
             },
         )
-        thumbnails = page.thumbnails(examples(_one_a_class(splits["train"])), photos.classes)
-        by_name = {photo.name: photo for photo in found.photos}
-        worst = sorted(found.duplicates, key=lambda entry: page.KINDS.index(entry["kind"]))
-        names = dict.fromkeys(name for entry in worst for name in entry["photos"])
-        copies = page.copies(examples([by_name[name] for name in names]))
-        write_text(outputs.look, page.html(manifest, thumbnails, copies))
+        write_text(outputs.look, page.drawn(page.Look.of(manifest), splits["train"], found.photos, examples))
         leaked, copied = (survey.leaked(photos, found.duplicates) for photos in (kept, found.photos))
         source: SourceDocument = {
             **manifest["source"],
@@ -244,12 +234,4 @@ def _check_splits(kept: list[Kept], source: Source, config: PrepareConfig) -> No
             raise DatasetError(f"{config.dataset} leaves no photo for {split}, of {len(kept)}. {what}")
         if without:
             first = ", ".join(map(repr, without[:5])) + (", …" if len(without) > 5 else "")
-            say("prepare", f"{len(without)} classes have no photo in {split}: {first}")
-
-
-def _one_a_class(chosen: list[Kept]) -> list[Kept]:
-    first: dict[int, Kept] = {}
-    for photo in chosen:
-        first.setdefault(photo.label, photo)
-    labels = sorted(first)
-    return [first[label] for label in labels[:: max(1, -(-len(labels) // page.THUMBNAILS))]]
+            say("prepare", f"classes without a photo in {split}, {len(without)}: {first}")

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import IO, TYPE_CHECKING
 
 from switchpoint.data.manifest import SPLITS
 from switchpoint.data.split import TEST_FRACTION
+from switchpoint.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from switchpoint.command.documents import Checked
+    from switchpoint.data.sources import Source
+    from switchpoint.data.survey import Survey
     from switchpoint.documents.lineage import Parameters
     from switchpoint.documents.records import Duplicates, LeftOut, Manifest
     from switchpoint.progress import Progress
 
 SMALLEST = 5  # classes that are named
+THUMBNAIL = 144  # pixels
 KINDS = {
     "across splits": "in more than one of train, validation and test",
     "across classes": "in more than one class",
@@ -25,12 +31,13 @@ KINDS = {
 }
 
 
-def check(values: Parameters, tell: Callable[[Progress], None]) -> Checked:
-    """Read every photo of a dataset as prepare would, and make nothing.
+def check(values: Parameters, tell: Callable[[Progress], None], html: Path | None = None) -> Checked:
+    """Read every photo of a dataset as prepare would, and make nothing but a page.
 
     Args:
         values: The pipeline's parameters.
         tell: Told how far it is.
+        html: Where to write a page that shows copies side by side; None: nowhere.
 
     Raises:
         DatasetError: It is not there, or lies in no way that is known.
@@ -40,7 +47,15 @@ def check(values: Parameters, tell: Callable[[Progress], None]) -> Checked:
 
     source = open_source(values["dataset"])
     with tempfile.TemporaryFile() as spool, tempfile.TemporaryFile() as prints:
-        found = survey(source, values["validation_fraction"], values["seed"], spool, prints, tell)
+        size = (THUMBNAIL, THUMBNAIL) if html else None
+        found = survey(source, values["validation_fraction"], values["seed"], spool, prints, tell, size)
+        result = _checked(source, found, values)
+        if html:
+            write_text(html, _page(result, found, spool))
+    return result
+
+
+def _checked(source: Source, found: Survey, values: Parameters) -> Checked:
     counts = Counter((photo.split, photo.label) for photo in found.photos)
     result: Checked = {
         "dataset": values["dataset"],
@@ -57,6 +72,26 @@ def check(values: Parameters, tell: Callable[[Progress], None]) -> Checked:
     }
     result["decide"] = decisions(result, values["max_left_out"])
     return result
+
+
+def _page(result: Checked, found: Survey, spool: IO[bytes]) -> str:
+    from components.prepare import page
+    from switchpoint.data.survey import examples
+
+    rows = result["classes"]
+    look = page.Look(
+        result["dataset"],
+        {"Dataset": result["digest"]},
+        "",
+        [row["class"] for row in rows],
+        {split: [row[split] for row in rows] for split in SPLITS},  # type: ignore[literal-required]
+        {split: size["from"] for split, size in result["splits"].items()},
+        found.left_out,
+        found.duplicates,
+        decide=result["decide"],
+    )
+    train = [photo for photo in found.photos if photo.split == "train"]
+    return page.drawn(look, train, found.photos, partial(examples, spool))
 
 
 def of_manifest(manifest: Manifest) -> Checked:
@@ -128,8 +163,8 @@ def decisions(found: Checked, max_left_out: float) -> list[str]:
         if names:
             other = ", take another --seed" if found["splits"][split]["from"] == "cut" else ""
             said.append(
-                f"{len(names):,} classes have no photo in {split} ({first(names)}): add photos{other}, or remove the "
-                "class."
+                f"classes without a photo in {split}, {len(names):,} ({first(names)}): add photos{other}, or remove "
+                "the class."
             )
     return said
 
@@ -153,7 +188,8 @@ def summary(found: Checked) -> list[str]:
         for split, entry in found["splits"].items()
     )
     said = [f"{len(found['classes']):,} classes, {found['photos']:,} photos: {numbers}"]
-    said += [f"{len(names):,} classes have no photo in {split}" for split, names in found["without"].items() if names]
+    none = {split: len(names) for split, names in found["without"].items() if names}
+    said += [f"classes without a photo in {split}: {count:,}" for split, count in none.items()]
     if found["left_out"]:
         said.append(f"{len(found['left_out']):,} photos can't be read")
     return said + [f"{copies_are(same)} {KINDS[kind]}" for kind, same in by_kind(found["duplicates"]).items()]

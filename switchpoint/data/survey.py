@@ -15,6 +15,7 @@ from switchpoint.data.converters import Converters
 from switchpoint.data.duplicates import Groups, near, read_prints
 from switchpoint.data.manifest import SPLITS
 from switchpoint.data.photos import quality
+from switchpoint.data.records import Example
 from switchpoint.data.split import cut
 from switchpoint.progress import Progress
 
@@ -111,6 +112,13 @@ def survey(
     photos = sorted(kept)
     left_out.sort(key=lambda entry: entry["photo"])
     return Survey(photos, left_out, _duplicates(photos, prints))
+
+
+def examples(spool: IO[bytes], photos: Iterable[Kept]) -> Iterator[Example]:
+    """Photos as they lie in the spool of a survey that made images."""
+    for photo in photos:
+        spool.seek(photo.offset)
+        yield Example(spool.read(photo.length), photo.label, photo.name)
 
 
 def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:

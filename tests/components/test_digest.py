@@ -148,7 +148,6 @@ def test_the_component_gives_kfp_both_digests(folder: Make, tmp_path: Path) -> N
                 "shape": "halving",
                 "promote": "",
                 "promotes": False,
-                "promotes": False,
             }
         },
         "outputs": {

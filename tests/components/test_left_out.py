@@ -90,8 +90,8 @@ def test_an_official_test_split_without_a_photo_is_refused(official: Make, tmp_p
 def test_a_small_class_among_others_is_named(folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path / "out", folder(a=9, b=2, c=1))
     said = capsys.readouterr().out
-    assert "prepare: 1 classes have no photo in validation: 'c'" in said
-    assert "prepare: 2 classes have no photo in test: 'b', 'c'" in said
+    assert "prepare: classes without a photo in validation, 1: 'c'" in said
+    assert "prepare: classes without a photo in test, 2: 'b', 'c'" in said
 
 
 def test_photos_without_a_class_are_said(

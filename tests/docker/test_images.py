@@ -222,7 +222,8 @@ def test_the_context_can_be_read_by_any_user_whatever_the_umask(build_module: ob
         (["--push"], "PUSH=1 needs a REGISTRY"),
         (
             ["train"],
-            "No step is called train. Steps: digest, prepare, transfer, finetune, halve, evaluate, collect, report, promote.",
+            "No step is called train. Steps: digest, prepare, transfer, finetune, halve, evaluate, collect, report, "
+            "promote.",
         ),
     ],
 )

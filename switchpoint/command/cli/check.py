@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from switchpoint.command import parameters as pipeline_parameters
-from switchpoint.command.cli.flags import ParameterType, as_json, given
+from switchpoint.command.cli.flags import LocalPath, ParameterType, as_json, given
 from switchpoint.command.cli.texts import plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from switchpoint.command.documents import Checked
     from switchpoint.documents.lineage import Parameters
     from switchpoint.progress import Progress
@@ -26,8 +28,11 @@ NAMED = 20  # groups of copies of a kind that the terminal names
 @click.option("--validation-fraction", type=ParameterType("validation_fraction"), help="As `run` has it.")
 @click.option("--max-left-out", type=ParameterType("max_left_out"), help="As `run` has it.")
 @click.option("--seed", type=ParameterType("seed"), help="As `run` has it.")
+@click.option(
+    "--html", type=LocalPath(dir_okay=False), help="Write a page, too: copies side by side, and the classes' sizes."
+)
 @as_json
-def check(dataset: str, as_json: bool, **flags: Any) -> None:
+def check(dataset: str, html: Path | None, as_json: bool, **flags: Any) -> None:
     """Look at a dataset before hours are spent on it: classes, split, unreadable photos, copies. Trains nothing.
 
     Exit code 3 when something needs a decision: a photo is in more than one of train, validation and test, or in more
@@ -35,17 +40,19 @@ def check(dataset: str, as_json: bool, **flags: Any) -> None:
     """
     values = pipeline_parameters.resolve("better", {"dataset": dataset, **given(flags)})
     pipeline_parameters.check_addresses(values)
-    found = _watched(values)
+    found = _watched(values, html)
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
         for line in _lines(found, values):
             click.echo(plain(line))
+        if html:
+            click.echo(f"Page: {html}")
     if found["decide"]:
         sys.exit(DECIDE)
 
 
-def _watched(values: Parameters) -> Checked:
+def _watched(values: Parameters, html: Path | None) -> Checked:
     """What is found; on a terminal with a bar that shows how far it is."""
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -54,14 +61,14 @@ def _watched(values: Parameters) -> Checked:
 
     output = Console(stderr=True)
     if not output.is_terminal:
-        return check(values, lambda _: None)
+        return check(values, lambda _: None, html)
     with Bar(console=output, transient=True) as bar:
         task = bar.add_task("photos", total=None)
 
         def tell(said: Progress) -> None:
             bar.update(task, completed=said.done, total=said.total)
 
-        return check(values, tell)
+        return check(values, tell, html)
 
 
 def _lines(found: Checked, values: Parameters) -> list[str]:

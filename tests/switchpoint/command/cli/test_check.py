@@ -26,7 +26,7 @@ def test_a_clean_dataset_needs_no_decision(folder: Make) -> None:
     assert result.output.splitlines()[1:] == [
         "train              24  what is left",
         "validation          4  cut: 10% of the training photos (--validation-fraction, --seed 1)",
-        "test                7  cut: 20% of all (--seed 1)",
+        "test                7  cut: 20% of the photos without a split (--seed 1)",
         "Smallest classes: dogs 15, cats 20",
         "Nothing needs a decision.",
     ]
@@ -60,8 +60,8 @@ def test_what_needs_a_decision_is_said_and_is_the_exit_code(troubled: Path) -> N
         "2 groups of copies (4 photos) are in more than one of train",
         "1 group of copies (2 photos) is in more than one class",
         "1 of 27 photos can't be read",
-        "1 classes have no photo in validation (c)",
-        "1 classes have no photo in test (c)",
+        "classes without a photo in validation",
+        "classes without a photo in test",
     ]
     assert call(troubled, "--max-left-out", "0.1").output.count("can't be read") == 1
 
@@ -69,7 +69,9 @@ def test_what_needs_a_decision_is_said_and_is_the_exit_code(troubled: Path) -> N
 def test_a_class_that_the_cut_gave_no_photo_needs_a_decision(folder: Make) -> None:
     result = call(folder(cats=10, dogs=10))
     assert result.exit_code == 3
-    assert "1 classes have no photo in validation (dogs): add photos, take another --seed, or remove" in result.output
+    assert (
+        "classes without a photo in validation, 1 (dogs): add photos, take another --seed, or remove" in result.output
+    )
 
 
 def test_a_line_break_in_a_name_makes_no_line(folder: Make) -> None:
@@ -109,3 +111,13 @@ def test_it_needs_no_tensorflow(folder: Make, tmp_path: Path) -> None:
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_page_shows_the_copies_side_by_side(troubled: Path, tmp_path: Path) -> None:
+    (troubled / "train" / "a" / "000.jpg").rename(troubled / "train" / "a" / "<b>.jpg")
+    result = call(troubled, "--html", tmp_path / "new" / "check.html")
+    assert result.exit_code == 3 and result.output.endswith(f"Page: {tmp_path / 'new' / 'check.html'}\n")
+    page = (tmp_path / "new" / "check.html").read_text()
+    assert "To be decided" in page and "train/c/000.jpg" in page and "train/a/&lt;b&gt;.jpg" in page
+    assert page.count("across splits, the same bytes") == 2
+    assert page.count('<img src="data:image/jpeg') == 3 + 2 * 2 + 2 + 3  # a class each, and the groups of copies

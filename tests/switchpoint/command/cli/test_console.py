@@ -153,7 +153,7 @@ def test_what_the_photos_are_is_said_before_anything_trains(tmp_path: Path, drop
     assert printed(show).splitlines() == [
         "prepare        cached",
         "prepare        2 classes, 10 photos: 7 train (own split), 2 validation (cut), 1 test (own split)",
-        "prepare        1 classes have no photo in test",
+        "prepare        classes without a photo in test: 1",
         "prepare        1 photos can't be read",
         f"prepare        {copies}",
     ]
