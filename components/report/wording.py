@@ -125,6 +125,7 @@ def sentence(rows: Sequence[StartResult], verdict: Verdict, against: Against, ph
         return f"{lead}: validation recommends {start(recommended)}, which {measured(row, photos)}"
     if recommended not in gaining:
         lead = f"Validation recommends {start(recommended)}, but test shows a gain of {listed(gaining)} alone"
+        told = f"{start(recommended)} {measured(row, photos)}"
     else:
         lead = f"Start fine-tuning after epoch {recommended} of transfer learning"
     level = [epoch for epoch in against.level if epoch]

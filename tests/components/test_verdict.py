@@ -68,6 +68,11 @@ def test_where_choice_and_test_disagree_the_sentence_says_so(tmp_path: Path) -> 
     assert behind.startswith(
         "Validation recommends fine-tuning from epoch 1, but on test it is behind fine-tuning from epoch 2: "
     )
+    other = said("other", (0, 0.6, 0.51), (1, 0.7, 0.54), (2, 0.6, 0.56))
+    assert other.startswith(
+        "Validation recommends fine-tuning from epoch 1, but test shows a gain of fine-tuning from epoch 2 alone: "
+        "fine-tuning from epoch 1 names "
+    )
     alone = said("alone", (0, 0.7, 0.5), (1, 0.6, 0.7), (2, 0.6, 0.72))
     behind_two = "but on test it is behind fine-tuning from epochs 1 and 2: it names"
     assert alone.startswith(f"Validation recommends transfer learning alone, {behind_two}")
