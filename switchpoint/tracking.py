@@ -43,6 +43,8 @@ QUICKLY = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+# Of what nothing tries again: a server may be slow, or away for half a minute.
+PATIENTLY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4"}
 NAMES = {  # of figures, in the Kubeflow UI and in MLflow
     "top-1 accuracy": "test_accuracy",
     "top-5 accuracy": "test_top_5",
@@ -51,7 +53,7 @@ NAMES = {  # of figures, in the Kubeflow UI and in MLflow
     "top-1 accuracy, corrupted": "test_accuracy_corrupted",
 }
 MOST = 1_000  # messages that wait
-_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
+_SECRET = re.compile(r"(?<=://)\S+@")  # whatever a password may hold
 LONGEST = 120.0  # seconds that the end of a step waits for a server that has not taken all
 
 
@@ -153,8 +155,9 @@ def check_tracked() -> None:
     """
     if not (os.environ.get(URI) and os.environ.get(RUN)):
         raise TrackingError(
-            f"A run with `promote` needs MLflow, and this step was told of none (${URI}, ${RUN}). On a cluster the "
-            "MLflow plugin of Kubeflow Pipelines sets them: docs/tracking.md."
+            f"A run with `promote` needs MLflow, and this step was told of none (${URI}, ${RUN}). On a cluster KFP's "
+            'MLflow plugin sets them, where its settings have "injectUserEnvVars": true: docs/tracking.md. On this '
+            "machine the command lost MLflow: run the same again."
         )
 
 

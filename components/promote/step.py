@@ -15,13 +15,11 @@ from switchpoint.errors import PromotionError, TrackingError
 from switchpoint.files import write_json
 from switchpoint.progress import say
 from switchpoint.registry import lock, promotion, versions
-from switchpoint.tracking import QUICKLY, RUN, URI, check_tracked, shown, told
+from switchpoint.tracking import PATIENTLY, QUICKLY, RUN, URI, check_tracked, shown, told
 from switchpoint.training import resume, states
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from mlflow import MlflowClient
 
     from switchpoint.documents.promotion import Promoted
 
@@ -60,7 +58,7 @@ def promote(
         StorageError: There is no place where promotions can wait for one another.
     """
     check_tracked()
-    for name, value in QUICKLY.items():
+    for name, value in (QUICKLY | PATIENTLY).items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import mlflow
@@ -73,26 +71,23 @@ def promote(
         own = client.get_run(run)
         of_run = os.environ.get(resume.RUN) or own.data.tags.get("mlflow.parentRunId", run)
         made = versions.Made(of_run, records, results, page, model, config.weights_digest)
-        version = versions.register(client, own.info.experiment_id, lambda: run, made, config.name)
-        say("promote", f"version {version.number} of {config.name}")
         place = lock.place(client, own.info.experiment_id, uri, os.environ.get(states.RESUME, tempfile.gettempdir()))
-        with lock.held(place):
-            found = _promoted(client, uri, version, promotion.TestPhotos(records, source), config)
+        with lock.held(place) as sure:
+            version = versions.register(client, own.info.experiment_id, lambda: run, made, config.name)
+            say("promote", f"version {version.number} of {config.name}")
+            photos = promotion.TestPhotos(records, source)
+            try:
+                found = promotion.promote(
+                    client, uri, config.name, version.number, config.margin, lambda _: photos, sure=sure
+                )
+            except PromotionError as error:
+                found = promotion.Promotion(version.number, "refused", {}, str(error))
     except MlflowException as error:
         raise TrackingError(f"MLflow at {shown(uri)}: {told(error)}. {_AGAIN}") from error
-    write_json(outcome, found)
-    say("promote", found["sentence"])
-    return found
+    say("promote", found.sentence)
+    document = found.document(config.name)
+    write_json(outcome, document)
+    return document
 
 
 _AGAIN = "What was trained is kept: once it answers, run the same again."
-
-
-def _promoted(
-    client: MlflowClient, uri: str, version: versions.Version, photos: promotion.TestPhotos, config: PromoteConfig
-) -> Promoted:
-    try:
-        found = promotion.promote(client, uri, config.name, version.number, config.margin, lambda _: photos)
-    except PromotionError as error:
-        found = promotion.Promotion(version.number, "refused", {}, str(error))
-    return found.document(config.name)

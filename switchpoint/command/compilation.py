@@ -1,16 +1,22 @@
 """The pipeline as the YAML that a cluster takes."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kfp import compiler
 
 from pipeline import SWEEP, Shape, shaped
 from switchpoint.command import profiles
 from switchpoint.provenance.digests import DEVICE, REGISTRY
+
+if TYPE_CHECKING:
+    from switchpoint.documents.lineage import Parameters
 
 
 def package(
@@ -20,8 +26,10 @@ def package(
     resume: str | None = None,
     uses: Sequence[str] = (),
     shape: Shape = SWEEP,
+    defaults: Parameters | None = None,
+    pipeline_root: str | None = None,
 ) -> str:
-    """The compiled pipeline: equal code, profile, registry, device and shape give equal text.
+    """The compiled pipeline: equal code, profile, registry, device, shape and defaults give equal text.
 
     Args:
         profile: Where each step runs.
@@ -30,6 +38,8 @@ def package(
         resume: Where trainings keep their state; by default what the profile says.
         uses: Addresses that its runs use: pods see the volume, or are told of the store, that one is in.
         shape: Which steps there are.
+        defaults: Of parameters that its runs are not given; None: those of the signature.
+        pipeline_root: Of runs that do not say it; None: as the cluster is set.
     """
     registry = os.environ.get(REGISTRY, "") if registry is None else registry
     with (
@@ -38,7 +48,10 @@ def package(
         tempfile.TemporaryDirectory() as directory,
     ):
         path = Path(directory, "pipeline.yaml")
-        compiler.Compiler().compile(shaped(shape), str(path))
+        pipeline = shaped(shape)
+        if pipeline_root:
+            pipeline.pipeline_spec.default_pipeline_root = pipeline_root
+        compiler.Compiler().compile(pipeline, str(path), pipeline_parameters=defaults)
         return path.read_text(encoding="utf-8")
 
 

@@ -259,9 +259,8 @@ def _faults(values: Parameters) -> Iterator[tuple[str, str]]:
             continue
         if why := addresses.unsupported(values[name]):
             yield name, f"{name}: {why}"
-    name = values["promote"]
-    if name != name.strip() or not name.isprintable() or set(name) & set("/:") or name in (".", ".."):
-        yield "promote", f"promote={name!r} is no name of a model in MLflow: none has / or :, or a space at either end."
+    if values["promote"] and (why := unusable(values["promote"])):
+        yield "promote", f"promote={values['promote']!r}: {why}"
     for name, parameter in parameters().items():
         value = values[name]
         for each in value if parameter.kind is list else [value]:
@@ -269,6 +268,13 @@ def _faults(values: Parameters) -> Iterator[tuple[str, str]]:
                 yield name, f"{name}={each}: give a value in {parameter.interval.text}."
         if parameter.choices and value not in parameter.choices:
             yield name, f"{name}={value!r}: give one of {', '.join(parameter.choices)}."
+
+
+def unusable(name: str) -> str:
+    """Why MLflow, or a search in it, would not take the name of a model; empty: it does."""
+    if set(name) & set("/:'\"") or not name.isprintable() or name != name.strip() or name.startswith("."):
+        return "a model's name has no / : ' or \", no space at either end and no point at its start."
+    return "a model's name has 256 characters at most." if len(name) > 256 else ""
 
 
 def check_addresses(values: Parameters) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,8 +37,8 @@ def place(client: MlflowClient, experiment: str, uri: str, otherwise: str) -> st
 
 
 @contextmanager
-def held(place: str) -> Iterator[None]:
-    """Wait for the lock, and hold it.
+def held(place: str) -> Iterator[Callable[[], None]]:
+    """Wait for the lock, and hold it; gives what raises StorageError once it was lost.
 
     Args:
         place: A directory, or the address of a prefix in a bucket that refuses one of two writes on one condition.
@@ -48,7 +48,7 @@ def held(place: str) -> Iterator[None]:
     """
     if not addresses.is_remote(place):
         with _file(Path(place)):
-            yield
+            yield lambda: None
         return
     uri = f"{place.rstrip('/')}/.{NAME}"
     if not storage.keeps_conditions(f"{uri}/condition"):
@@ -56,8 +56,13 @@ def held(place: str) -> Iterator[None]:
     lock = states.Bucket(uri, NAME)
     while not lock.lock():
         time.sleep(POLL)
+
+    def sure() -> None:
+        if lock.lost:
+            raise StorageError(f"{uri} could not be held: another may promote, too. Nothing was moved; try again.")
+
     try:
-        yield
+        yield sure
     finally:
         lock.unlock()
 

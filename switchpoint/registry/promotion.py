@@ -1,12 +1,14 @@
 """Which version of a model is in use: MLflow's alias `champion`, which moves by `promote` and `rollback` alone.
 
 The registered model's tag `switchpoint.champions` has the champions so far, oldest first, each with the best one that
-there was by then. It is written before the alias: what stands after the alias' version was never reached.
+there was by then. Of what is written in two places the alias comes last where it goes on, and first where it goes back:
+what stands after the alias' version does not count.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     Right = np.ndarray[Any, Any]
 
 ALIAS, CHAMPIONS = "champion", "switchpoint.champions"
+ANSWER, BACK = "switchpoint.promotion", "switchpoint.rolled_back"  # tags of a version
 KEPT = 100  # champions that the tag remembers: MLflow's tags have 5,000 characters
 
 
@@ -46,7 +49,8 @@ class Promotion(NamedTuple):
 
     Attributes:
         version: The challenger.
-        outcome: promoted, worse or undecided; refused where a run's last step could not compare them.
+        outcome: promoted, worse or undecided; champion, if it is that already; refused, where a run's last step could
+            not compare them.
         against: What the photos say of the challenger beside the champion, and beside the best champion ever where
             that is another version; empty where there was no champion.
         sentence: All of it, for a person.
@@ -76,6 +80,9 @@ def promote(
     number: int | None,
     margin: float,
     photos: Callable[[Version], TestPhotos],
+    *,
+    again: bool = False,
+    sure: Callable[[], None] = lambda: None,
 ) -> Promotion:
     """Make a version the champion, if it is shown to be no further below than the margin.
 
@@ -89,6 +96,8 @@ def promote(
         number: The challenger's; None: the newest.
         margin: In points.
         photos: Gives the test photos of the challenger's run.
+        again: Also one that a person took back from being the champion.
+        sure: Called before anything is moved; raises where another may be at it, too.
 
     Raises:
         PromotionError: They can't be compared.
@@ -96,13 +105,43 @@ def promote(
     reigns = champions(client, name)
     versions = {each.number: each for each in every(client, name)}
     challenger = _version(versions, number or max(versions, default=0), name)
+    if reigns and challenger.number == reigns[-1]["version"]:
+        return Promotion(
+            challenger.number, "champion", {}, f"Version {challenger.number} of {name} is the champion already."
+        )
+    if BACK in challenger.tags and not again:
+        raise PromotionError(
+            f"Version {challenger.number} of {name} was rolled back. A person promotes it again: switchpoint promote "
+            f"{name} --version {challenger.number}"
+        )
     if not reigns:
-        _crown(client, name, [{"version": challenger.number, "best": challenger.number}])
         said = f"Version {challenger.number} of {name} is promoted: there was no champion to compare it with."
-        return Promotion(challenger.number, "promoted", {}, said)
-    last = reigns[-1]
-    if challenger.number == last["version"]:
-        raise PromotionError(f"Version {challenger.number} of {name} is the champion already.")
+        found = Promotion(challenger.number, "promoted", {}, said)
+        best = challenger.number
+    else:
+        found = _judged(uri, name, challenger, reigns[-1], versions, photos, margin)
+        # Best when shown better: by the higher figure noise would lower the bar, one promotion after the other.
+        judged = found.against.get(reigns[-1]["best"])
+        best = challenger.number if judged and judged.low > 0 else reigns[-1]["best"]
+    sure()
+    client.set_model_version_tag(name, str(challenger.number), ANSWER, found.sentence)
+    if found.outcome == "promoted":
+        if BACK in challenger.tags:
+            client.delete_model_version_tag(name, str(challenger.number), BACK)
+        _tell(client, name, [*reigns, {"version": challenger.number, "best": best}])
+        _point(client, name, challenger.number)
+    return found
+
+
+def _judged(
+    uri: str,
+    name: str,
+    challenger: Version,
+    last: Reign,
+    versions: Mapping[int, Version],
+    photos: Callable[[Version], TestPhotos],
+    margin: float,
+) -> Promotion:
     tried = [
         _version(versions, each, name) for each in dict.fromkeys((challenger.number, last["version"], last["best"]))
     ]
@@ -110,13 +149,7 @@ def promote(
     against = {each.number: _compared(challenger, each, right, margin) for each in tried[1:]}
     outcomes = {each.outcome for each in against.values()}
     outcome = next(each for each in ("worse", "undecided", "promoted") if each in outcomes)
-    if outcome == "promoted":
-        # Best when shown better: by the higher figure noise would lower the bar, one promotion after the other.
-        judged = against.get(last["best"])
-        best = challenger.number if judged and judged.low > 0 else last["best"]
-        _crown(client, name, [*reigns, {"version": challenger.number, "best": best}])
     said = sentence(name, challenger.number, outcome, against, last["version"], margin)
-    client.set_model_version_tag(name, str(challenger.number), "switchpoint.promotion", said)
     return Promotion(challenger.number, outcome, against, said)
 
 
@@ -142,43 +175,71 @@ def _compared(challenger: Version, other: Version, right: Mapping[int, Right], m
 
 
 def rollback(client: MlflowClient, name: str) -> str:
-    """Give the alias back to the champion before, and say so.
+    """Give the alias back to the champion before, and say so; where the champion was deleted, to the last that is left.
 
     Raises:
         PromotionError: There was none.
     """
-    reigns = champions(client, name)
-    if len(reigns) < 2:
-        raise PromotionError(f"{name} has had {len(reigns)} champions: there is none to go back to.")
-    _crown(client, name, reigns[:-1])
-    return (
-        f"Version {reigns[-2]['version']} of {name} is the champion again, and version {reigns[-1]['version']} is not."
-    )
+    reigns, current, _ = _reigns(client, name)
+    left = reigns[:-1] if current else reigns
+    if not left:
+        raise PromotionError(f"{name} has had {len(reigns)} champions that are left: there is none to go back to.")
+    if current:
+        client.set_model_version_tag(name, str(current), BACK, "true")
+    _point(client, name, left[-1]["version"])
+    _tell(client, name, left)
+    before = f", and version {current} is not" if current else ""
+    return f"Version {left[-1]['version']} of {name} is the champion again{before}."
 
 
 def champions(client: MlflowClient, name: str) -> list[Reign]:
-    """The champions so far, oldest first; the last one has the alias.
+    """The champions so far that are left, oldest first; the last one has the alias.
 
     Raises:
-        PromotionError: There is no such model.
+        PromotionError: There is no such model, or its champion was deleted.
     """
+    reigns, current, told = _reigns(client, name)
+    if current:
+        return reigns
+    if not told or len(told) == len(reigns) == 1:  # the first promotion was killed before it moved the alias
+        return []
+    raise PromotionError(
+        f"{name} has had {len(told)} champions, and no version has the alias `{ALIAS}`: it was deleted, or the alias. "
+        f"Set it in MLflow, or: switchpoint rollback {name}"
+    )
+
+
+def _reigns(client: MlflowClient, name: str) -> tuple[list[Reign], int | None, list[Reign]]:
+    """The champions of versions that are still there until the one that has the alias, that one, and all told of."""
     from mlflow.exceptions import MlflowException
 
     try:
         model = client.get_registered_model(name)
     except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
         raise PromotionError(f"{name} is not registered ({say(error)}). See: switchpoint register.") from error
-    if ALIAS not in model.aliases:
-        return []
-    current = int(model.aliases[ALIAS])
     told: list[Reign] = json.loads(model.tags.get(CHAMPIONS, "[]"))
-    places = [place for place, each in enumerate(told) if each["version"] == current]
-    return told[: places[-1] + 1] if places else [{"version": current, "best": current}]  # set by hand
+    there = {each.number for each in every(client, name)}
+    current = int(model.aliases[ALIAS]) if ALIAS in model.aliases else None
+    until = told
+    if current:
+        places = [place for place, each in enumerate(told) if each["version"] == current]
+        until = told[: places[-1] + 1] if places else [{"version": current, "best": current}]  # set by hand
+    found: list[Reign] = []
+    for each in until:
+        if each["version"] in there:
+            other = found[-1]["best"] if found else each["version"]
+            found.append({"version": each["version"], "best": each["best"] if each["best"] in there else other})
+    return found, current, told
 
 
-def _crown(client: MlflowClient, name: str, reigns: list[Reign]) -> None:
+def _tell(client: MlflowClient, name: str, reigns: list[Reign]) -> None:
     client.set_registered_model_tag(name, CHAMPIONS, json.dumps(reigns[-KEPT:]))
-    client.set_registered_model_alias(name, ALIAS, str(reigns[-1]["version"]))
+
+
+def _point(client: MlflowClient, name: str, version: int) -> None:
+    client.set_registered_model_alias(name, ALIAS, str(version))
 
 
 class TestPhotos:
@@ -204,10 +265,11 @@ class TestPhotos:
         Raises:
             PromotionError: A version has other classes, or wants larger photos than the records have.
         """
-        fetched = {each.number: fetch(uri, each) for each in versions}
-        for each in versions:  # before any is asked
-            self._check(fetched[each.number][0], each)
-        return {number: self._right(model, seen) for number, (model, seen) in fetched.items()}
+        with tempfile.TemporaryDirectory() as directory:
+            fetched = {each.number: fetch(uri, each, Path(directory, str(each.number))) for each in versions}
+            for each in versions:  # before any is asked
+                self._check(fetched[each.number][0], each)
+            return {number: self._right(model, seen) for number, (model, seen) in fetched.items()}
 
     def _right(self, model: Path, seen: set[str]) -> Right:
         import keras

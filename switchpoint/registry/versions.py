@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from switchpoint.data.manifest import read_contents
 from switchpoint.errors import PromotionError
 from switchpoint.files import write_json
+from switchpoint.provenance.digests import file_digest
 from switchpoint.provenance.metadata import embedded
 from switchpoint.registry import logged
 from switchpoint.tracking import OF_RUN
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from switchpoint.documents.results import Result, Results
 
 MODELS = "models:/"
+MODEL_SHA256, SEEN_SHA256 = "model_sha256", "seen_sha256"  # tags
 SEEN = "seen.json"  # beside the model: SHA-256 of each photo that it was trained or chosen on
 
 
@@ -77,15 +79,17 @@ def register(client: MlflowClient, experiment: str, run: Callable[[], str], made
     if found := next((each for each in every(client, name) if each.model == model), None):
         return found
     with tempfile.TemporaryDirectory() as directory:
-        write_json(Path(directory, SEEN), sorted({*contents["train"], *contents["validation"]}))
+        seen = Path(directory, SEEN)
+        write_json(seen, sorted({*contents["train"], *contents["validation"]}))
         client.log_model_artifacts(model, directory)
+        digests = {SEEN_SHA256: file_digest(seen), MODEL_SHA256: file_digest(made.model)}
     _ensure(client, name)
     version = client.create_model_version(
         name,
         source=f"{MODELS}{model}",
         run_id=client.get_logged_model(model).source_run_id,
         model_id=model,
-        tags=_tags(made, logged.best(results), contents["test"]),
+        tags=_tags(made, logged.best(results), contents["test"]) | digests,
         description=results["conclusion"],
     )
     return Version(int(version.version), model, dict(version.tags))
@@ -121,26 +125,31 @@ def _ensure(client: MlflowClient, name: str) -> None:
 
 def every(client: MlflowClient, name: str) -> list[Version]:
     """The versions of a model, oldest first."""
-    quoted = name.replace("'", "''")
-    found = client.search_model_versions(f"name = '{quoted}'")
+    found = client.search_model_versions(f"name = '{name}'")
     ours = [each for each in found if OF_RUN in each.tags]
     return sorted(Version(int(each.version), each.source.removeprefix(MODELS), dict(each.tags)) for each in ours)
 
 
-def fetch(uri: str, version: Version) -> tuple[Path, set[str]]:
+def fetch(uri: str, version: Version, directory: Path) -> tuple[Path, set[str]]:
     """A version's model file, and the photos that it was trained or chosen on.
+
+    Args:
+        uri: MLflow's address.
+        version: Which.
+        directory: Where a copy may lie.
 
     Raises:
         PromotionError: They are not what was registered.
     """
     from mlflow.artifacts import download_artifacts
 
-    place = Path(download_artifacts(f"{MODELS}{version.model}", tracking_uri=uri))
-    model = place / "data" / "model.keras"
-    found = str(embedded(model)["model"]["digest"])
-    if found != version.tags[logged.DIGEST]:
-        raise PromotionError(
-            f"Version {version.number} has another model than the one that was registered: its digest is {found[:16]}, "
-            f"not {version.tags[logged.DIGEST][:16]}. Register its run again under another name."
-        )
-    return model, set(json.loads((place / SEEN).read_text(encoding="utf-8")))
+    directory.mkdir()
+    place = Path(download_artifacts(f"{MODELS}{version.model}", dst_path=str(directory), tracking_uri=uri))
+    files = {MODEL_SHA256: place / "data" / "model.keras", SEEN_SHA256: place / SEEN}
+    for tag, file in files.items():
+        if not file.exists() or file_digest(file) != version.tags.get(tag):
+            raise PromotionError(
+                f"Version {version.number} is not what was registered: {file.name} is gone, or another. Register its "
+                "run again under another name."
+            )
+    return files[MODEL_SHA256], set(json.loads(files[SEEN_SHA256].read_text(encoding="utf-8")))

@@ -139,7 +139,7 @@ class Bucket:
                 with suppress(StorageError):
                     if self._owner() != self.owner:
                         self.lost = True
-                        say(self.step, f"no states are saved any more: {error}")
+                        say(self.step, f"nothing is saved there any more: {error}")
                         return
 
     def unlock(self) -> None:

@@ -80,9 +80,10 @@ def ready(
     pipeline_root: str | None,
     service_account: str | None,
     read_contents: bool,
+    recurring: bool = False,
     **flags: Any,
 ) -> Ready:
-    """Check what `submission_flags` say, and compile."""
+    """Check what `submission_flags` say, and compile; for recurring runs with all of it inside."""
     values = resolved(file, recipe, flags)
     from components.digest.step import CONTENTS
     from pipeline import Shape
@@ -99,7 +100,8 @@ def ready(
     if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
     uses = pipeline_root or "", values["dataset"], values["weights"]
-    text = package(loaded, registry, device, resume, uses, Shape.of(values))
+    defaults = (values, pipeline_root) if recurring else ()
+    text = package(loaded, registry, device, resume, uses, Shape.of(values), *defaults)
     beside = {
         "profile": loaded.name,
         "commit": store.commit(),

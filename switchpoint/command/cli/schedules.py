@@ -32,7 +32,7 @@ def schedule(cron: str, name: str | None, as_json: bool, **flags: Any) -> None:
     when = schedules.cron(cron)
     limits.check("--name", name or "", schedules.NAME)
     connection = {each: flags.pop(each) for each in CONNECTION}
-    sent = ready(**flags)
+    sent = ready(**flags, recurring=True)
     from switchpoint.command.cluster.client import Cluster
 
     kubeflow = Cluster(**connection)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cli.flags import Address, Line, as_json, mlflow_flag, runs_dir
 from switchpoint.tracking import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mlflow import MlflowClient
 
@@ -46,33 +47,36 @@ def ui(mlflow: str | None, runs_dir: Path, port: int) -> None:
     serve("MLflow", "MLflow", command, port, click.echo)
 
 
+LOCK = click.option(
+    "--lock", type=Address(), metavar="DIRECTORY|gs://…|s3://…",
+    help="Where promotions wait for one another; by default beside MLflow's file, or in the bucket of its server.",
+)  # fmt: skip
+
+
 NOT_PROMOTED = 3  # the exit code
 
 
 @click.command()
 @click.argument("run")
 @click.argument("name", type=Line())
+@LOCK
 @WHERE
 @runs_dir
 @as_json
-def register(run: str, name: str, mlflow: str | None, runs_dir: Path, as_json: bool) -> None:
+def register(run: str, name: str, lock: str | None, mlflow: str | None, runs_dir: Path, as_json: bool) -> None:
     """Register the best model of RUN in MLflow as a version of NAME. It is in use when `promote` says so."""
     from switchpoint.command import registry
     from switchpoint.command.runs import store
 
     document = store.find(runs_dir, run)
-    with _mlflow(mlflow, runs_dir) as (client, uri):
+    if why := pipeline_parameters.unusable(name):
+        raise click.BadParameter(why, param_hint="NAME")
+    with _mlflow(mlflow, runs_dir) as (client, uri), _locked(lock, client, uri, runs_dir):
         version = registry.register(client, uri, document, name)
     if as_json:
         click.echo(json.dumps({"name": name, "version": version.number, "model": version.model, "tags": version.tags}))
     else:
         click.echo(f"Run {document['id']} is version {version.number} of {name}. Next: switchpoint promote {name}")
-
-
-LOCK = click.option(
-    "--lock", type=Address(), metavar="DIRECTORY|gs://…|s3://…",
-    help="Where promotions wait for one another; by default beside MLflow's file, or in the bucket of its server.",
-)  # fmt: skip
 
 
 @click.command()
@@ -98,15 +102,22 @@ def promote(
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each model is traced anew, and that is told
-    with _mlflow(mlflow, runs_dir) as (client, uri), _locked(lock, client, uri, runs_dir):
+    with _mlflow(mlflow, runs_dir) as (client, uri), _locked(lock, client, uri, runs_dir) as sure:
         found = promotion.promote(
-            client, uri, name, number, margin, lambda version: registry.test_photos(runs_dir, version)
+            client,
+            uri,
+            name,
+            number,
+            margin,
+            lambda version: registry.test_photos(runs_dir, version),
+            again=number is not None,
+            sure=sure,
         )
     if as_json:
         click.echo(json.dumps(found.document(name)))
     else:
         click.echo(found.sentence)
-    sys.exit(0 if found.outcome == "promoted" else NOT_PROMOTED)
+    sys.exit(0 if found.outcome in ("promoted", "champion") else NOT_PROMOTED)
 
 
 @click.command()
@@ -122,7 +133,9 @@ def rollback(name: str, lock: str | None, mlflow: str | None, runs_dir: Path) ->
         click.echo(promotion.rollback(client, name))
 
 
-def _locked(place: str | None, client: MlflowClient, uri: str, runs_directory: Path) -> AbstractContextManager[None]:
+def _locked(
+    place: str | None, client: MlflowClient, uri: str, runs_directory: Path
+) -> AbstractContextManager[Callable[[], None]]:
     from switchpoint.command import mlflow as tracker
     from switchpoint.command.runs import store
     from switchpoint.registry import lock

@@ -99,6 +99,9 @@ def create(
         ),
         runtime_config=api.V2beta1RuntimeConfig(parameters=values, pipeline_root=pipeline_root or None),
         service_account=service_account or None,
+        # Else 2.17.0 starts the runs without its plugins. With them it forgets these parameters and this root, so the
+        # package has them, too: https://github.com/kubeflow/pipelines, resource_manager.go, CreateJob.
+        plugins_input={"mlflow": {}} if values["promote"] else None,
         trigger=api.V2beta1Trigger(cron_schedule=api.V2beta1CronSchedule(cron=when)),
         max_concurrency="1",
         no_catchup=True,

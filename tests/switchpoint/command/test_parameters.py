@@ -94,7 +94,10 @@ def test_a_program_may_give_a_flags_text_or_an_array(name: str, given: object, v
         ({"finetune_schedule": "linear"}, "finetune_schedule='linear': give one of constant, cosine"),
         ({"mixed_precision": "yes"}, "mixed_precision='yes': give one of auto, on, off"),
         ({"finetune_learning_rate": 0.0}, "finetune_learning_rate=0.0: give a value in \\(0, 10\\)"),
-        ({"promote": "team/food"}, "promote='team/food' is no name of a model in MLflow"),
+        ({"promote": "team/food"}, "promote='team/food': a model's name has no / :"),
+        ({"promote": "l'ami"}, "a model's name has no / : ' or"),
+        ({"promote": "..x"}, "no point at its start"),
+        ({"promote": "x" * 257}, "256 characters at most"),
         ({"no_such": 1}, "Unknown parameters: no_such"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from switchpoint.command import mlflow
-from switchpoint.errors import PromotionError
+from switchpoint.errors import PromotionError, StorageError
 from switchpoint.registry import lock, promotion
 from switchpoint.registry.promotion import champions, promote, rollback
 from switchpoint.registry.versions import Version
@@ -52,8 +52,8 @@ def registered(client: Any, request: pytest.FixtureRequest) -> Any:
     return add
 
 
-def judged(client: Any, registered: Any, margin: float = 1.0) -> promotion.Promotion:
-    return promote(client, client.tracking_uri, registered.name, None, margin, lambda _: registered.photos())
+def judged(client: Any, registered: Any, **options: Any) -> promotion.Promotion:
+    return promote(client, client.tracking_uri, registered.name, None, 1.0, lambda _: registered.photos(), **options)
 
 
 def test_a_margin_is_given_once_and_not_with_each_promotion(client: Any, registered: Any) -> None:
@@ -90,6 +90,77 @@ def test_what_was_killed_between_history_and_alias_is_not_counted(client: Any, r
     assert champions(client, registered.name) == told[:1]
     with pytest.raises(PromotionError, match="none to go back to"):
         rollback(client, registered.name)
+
+
+def test_a_rollback_that_was_killed_loses_no_history(
+    client: Any, registered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for accuracy in (90, 89.7):
+        registered(accuracy)
+        judged(client, registered)
+    told = champions(client, registered.name)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(type(client), "set_registered_model_tag", killed)
+        rollback(client, registered.name)
+    assert champions(client, registered.name) == told[:1]
+    assert told == [{"version": 1, "best": 1}, {"version": 2, "best": 1}]
+
+
+def test_what_a_person_took_back_a_person_alone_promotes_again(client: Any, registered: Any) -> None:
+    for accuracy in (80, 82):
+        registered(accuracy)
+        judged(client, registered)
+    rollback(client, registered.name)
+    with pytest.raises(PromotionError, match=r"was rolled back.*promote .* --version 2"):
+        judged(client, registered)  # a recurring run, whose model comes from the cache
+    assert judged(client, registered, again=True).outcome == "promoted"
+    assert judged(client, registered).outcome == "champion"
+
+
+def test_a_champion_that_was_deleted_lets_nothing_in_and_a_best_that_was_blocks_nothing(
+    client: Any, registered: Any
+) -> None:
+    for accuracy in (90, 89.7):
+        registered(accuracy)
+        judged(client, registered)
+    client.delete_model_version(registered.name, "1")  # the best ever
+    registered(89.5)
+    assert judged(client, registered).outcome == "promoted"
+    assert [each["best"] for each in champions(client, registered.name)] == [2, 2]
+    client.delete_model_version(registered.name, "3")  # the champion, and its alias with it
+    registered(50)
+    with pytest.raises(PromotionError, match="no version has the alias `champion`: it was deleted"):
+        judged(client, registered)
+    assert rollback(client, registered.name).startswith("Version 2 of ")
+    assert judged(client, registered).outcome == "worse"
+
+
+def test_a_registry_that_does_not_answer_refuses_nothing(
+    client: Any, registered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    def away(*_: object) -> None:
+        raise MlflowException("API request failed: Read timed out")
+
+    registered(80)
+    monkeypatch.setattr(type(client), "get_registered_model", away)
+    with pytest.raises(MlflowException, match="timed out"):
+        judged(client, registered)
+
+
+def test_nothing_moves_once_the_lock_was_lost(client: Any, registered: Any) -> None:
+    def lost() -> None:
+        raise StorageError("lost")
+
+    registered(80)
+    with pytest.raises(StorageError, match="lost"):
+        judged(client, registered, sure=lost)
+    assert champions(client, registered.name) == []
 
 
 def test_a_bucket_is_a_lock_too(bucket: Bucket) -> None:

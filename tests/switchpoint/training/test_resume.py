@@ -217,7 +217,7 @@ def test_who_lost_its_lock_in_a_bucket_writes_no_more(
         lock = next(name for name in files(root) if name.endswith("lock.json"))
         bucket.put(lock, b'{"owner": "somebody else"}')
         deadline = time.monotonic() + 20
-        while "no states are saved any more" not in capsys.readouterr().out:
+        while "nothing is saved there any more" not in capsys.readouterr().out:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         save(kept, 2)

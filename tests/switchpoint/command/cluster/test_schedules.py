@@ -119,3 +119,18 @@ def test_what_would_go_wrong_every_week_is_refused(server: Server, schedule: Sub
     server.fault("POST", "recurringruns$", 500)
     assert "It may have been made all the same: look at `switchpoint schedules` first" in schedule().output
     assert len(server.schedules) == 1
+
+
+def test_a_schedule_that_promotes_asks_for_the_plugin_and_its_package_has_all_of_its_runs(
+    server: Server, schedule: Submit
+) -> None:
+    """2.17.0 starts such runs without the schedule's parameters and root."""
+    root = "gs://bucket/weekly"
+    assert schedule("--promote", "food", "--seed", "7", "--pipeline-root", root).exit_code == 0
+    spec = yaml.safe_load(server.packages[0].split("\n---\n")[0])
+    defaults = {name: each.get("defaultValue") for name, each in spec["root"]["inputDefinitions"]["parameters"].items()}
+    sent = server.schedules[0]
+    assert defaults == sent.runtime_config.parameters and defaults["seed"] == 7 and defaults["promote"] == "food"
+    assert spec["defaultPipelineRoot"] == root and sent.plugins_input == {"mlflow": {}}
+    schedule("--name", "other")
+    assert server.schedules[1].plugins_input is None
