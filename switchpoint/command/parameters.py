@@ -201,7 +201,11 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 def checked(values: Mapping[str, Any], places: Mapping[str, str] = MappingProxyType({})) -> Parameters:
-    """The values in their types, or a ParameterError that names everything wrong with them."""
+    """The values in their types, or a ParameterError that names everything wrong with them.
+
+    What is missing, in a run of a version that did not have it, is as the signature has it.
+    """
+    values = {name: parameter.default for name, parameter in parameters().items()} | dict(values)
     unknown = sorted(set(values) - set(parameters()))
     if unknown:
         near = "".join(nearest(name, list(parameters())) for name in unknown)

@@ -124,3 +124,9 @@ def test_help_and_compiling_do_not_import_tensorflow(tmp_path: object) -> None:
         "heavy = {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_run_of_a_version_without_a_parameter_has_its_default() -> None:
+    values = parameters.resolve("demo", {"seed": 7})
+    del values["promote"], values["robustness"]
+    assert parameters.checked(values) == values | {"promote": "", "robustness": "sample"}
