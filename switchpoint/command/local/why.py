@@ -64,6 +64,8 @@ def differences(step: Step, old: Step) -> list[str]:
             found.append("dataset changed")
         elif name == "weights_digest":
             found.append("weights changed")
+        elif name == "meanings":
+            found.append("what it says of parameters changed")
         else:
             found.append(f"{name} changed from {before} to {value}")
     if step["inputs"] != old["inputs"]:

@@ -35,3 +35,9 @@ def run(name: str, *steps: Any) -> Any:
 )
 def test_it_is_told_from_the_runs_before(earlier: list[Any], why: str) -> None:
     assert explain(step("will run"), earlier) == why
+
+
+def test_words_for_the_reports_reader_are_not_recited() -> None:
+    now = step("will run", parameters={"meanings": {"epochs": "How many."}})
+    before = run("a", step("ran", parameters={"meanings": {"epochs": "Length."}}))
+    assert explain(now, [before]) == "what it says of parameters changed"
