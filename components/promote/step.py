@@ -83,11 +83,9 @@ def promote(
             except PromotionError as error:
                 found = promotion.Promotion(version.number, "refused", {}, str(error))
     except MlflowException as error:
-        raise TrackingError(f"MLflow at {shown(uri)}: {told(error)}. {_AGAIN}") from error
+        again = "What was trained is kept: once it answers, run the same again."
+        raise TrackingError(f"MLflow at {shown(uri)}: {told(error)}. {again}") from error
     say("promote", found.sentence)
     document = found.document(config.name)
     write_json(outcome, document)
     return document
-
-
-_AGAIN = "What was trained is kept: once it answers, run the same again."
