@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from switchpoint.errors import ParameterError, WeightsError
+from switchpoint.training import saved_model
+from switchpoint.training.backbones.blocks import freeze
 from switchpoint.training.backbones.build import build, network
 from switchpoint.training.backbones.table import LITE0, Preprocessing, local_weights, named
 from switchpoint.training.checkpoints import variables_digest
@@ -62,9 +64,12 @@ def test_two_builds_agree_and_so_does_what_is_loaded(name: str, tmp_path: Path) 
     assert builds[0].get_config() == builds[1].get_config()
     assert variables_digest(builds[0]) == variables_digest(builds[1])
     assert variables_digest(build(name, "none", 32)) != variables_digest(builds[0])
+    freeze(builds[0])
     builds[0].save(tmp_path / "backbone.keras")
     loaded = keras.saving.load_model(tmp_path / "backbone.keras", safe_mode=True)
     assert variables_digest(loaded) == variables_digest(builds[0])
+    assert saved_model.digest(loaded) == saved_model.digest(builds[0])
+    assert not loaded.trainable_weights
 
 
 @pytest.mark.parametrize("preprocessing", [Preprocessing.TF, Preprocessing.TORCH, Preprocessing.CAFFE])

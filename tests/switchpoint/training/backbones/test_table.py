@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from switchpoint.errors import ParameterError, WeightsError
-from switchpoint.provenance.digests import step_files
+from switchpoint.provenance.digests import ROOT, step_files
+from switchpoint.training.backbones.blocks import blocks
 from switchpoint.training.backbones.build import network, preprocess
 from switchpoint.training.backbones.table import (
     BACKBONES,
@@ -147,6 +148,13 @@ def test_features_are_keras_own(built: Pair) -> None:
 
 def test_every_layer_is_in_a_block_of_the_right_size(built: Pair) -> None:
     check_blocks(built.ours, built.row.block_pattern)
+
+
+def test_the_document_has_the_row(built: Pair) -> None:
+    row, count = built.row, len(blocks(built.ours, built.row.block_pattern))
+    imagenet = "no: give a file" if row.no_imagenet else "downloaded, by hash"
+    line = f"| `{row.name}` | {built.ours.count_params() / 1e6:.1f} | {row.smallest} | {count} | {imagenet} |"
+    assert line in (ROOT / "docs" / "backbones.md").read_text().splitlines()
 
 
 # The checks themselves
