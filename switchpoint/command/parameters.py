@@ -25,7 +25,7 @@ from switchpoint.command.recipes import RECIPES
 from switchpoint.config import Config
 from switchpoint.errors import DatasetError, ParameterError
 from switchpoint.provenance.digests import ROOT
-from switchpoint.training.backbones.table import BACKBONES
+from switchpoint.training.backbones.table import BACKBONES, named
 
 if TYPE_CHECKING:
     from switchpoint.documents.lineage import Parameters
@@ -258,6 +258,12 @@ def _faults(values: Parameters) -> Iterator[tuple[str, str]]:
         )
     if values["backbone"] not in BACKBONES:
         yield "backbone", f"backbone={values['backbone']!r} is unknown. There are: {', '.join(BACKBONES)}."
+    else:
+        row = named(values["backbone"])
+        if values["image_size"] < row.smallest:
+            yield "image_size", f"image_size={values['image_size']}: {row.name} takes {row.smallest} or more."
+        if values["weights"] == "imagenet" and row.no_imagenet:
+            yield "weights", row.no_imagenet
     for name in ("dataset", "weights"):
         if name == "dataset" and addresses.is_volume(values[name]):
             continue

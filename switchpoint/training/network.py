@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def variables_digest(model: keras.Model) -> str:
     digest = hashlib.sha256()
     for variable in model.weights:
         value = variable.numpy()
-        digest.update(f"{variable.path}\0{value.dtype}\0{value.shape}\0".encode())
+        path = re.sub(r"/variable_\d+$", "/variable", variable.path)  # ConvNeXt's have no name: Keras counts them
+        digest.update(f"{path}\0{value.dtype}\0{value.shape}\0".encode())
         digest.update(value.tobytes())
     return digest.hexdigest()

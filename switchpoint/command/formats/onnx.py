@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from switchpoint.command.errors import ExportError
 from switchpoint.command.formats import labels, package
 from switchpoint.command.formats.pixels import Preprocessing
 
@@ -20,9 +21,10 @@ def write(model_file: Path, directory: Path) -> None:
     """Write it as `directory`/model.onnx, and how photos become its input beside it.
 
     Raises:
-        MissingPackageError: tf2onnx is not installed.
+        ExportError: ONNX Runtime can't read what was written, as with ConvNeXt.
+        MissingPackageError: tf2onnx or ONNX Runtime is not installed.
     """
-    tf2onnx = package("tf2onnx")
+    tf2onnx, runtime = package("tf2onnx"), package("onnxruntime")
     import keras
     import tensorflow as tf
 
@@ -37,6 +39,14 @@ def write(model_file: Path, directory: Path) -> None:
         tf2onnx.convert.from_function(answers, [pixels], output_path=str(directory / "model.onnx"))
     finally:
         logging.disable(logging.NOTSET)
+    try:
+        runtime.InferenceSession(str(directory / "model.onnx"), providers=["CPUExecutionProvider"])
+    except Exception as error:  # it raises what it likes: of convolutions in groups, which Keras leaves to XLA
+        (directory / "model.onnx").unlink()
+        raise ExportError(
+            f"tf2onnx can't write this network: ONNX Runtime does not read it ({error}). "
+            "Export it with --format keras, savedmodel or tflite."
+        ) from error
     preprocessing.write(directory)
 
 

@@ -77,8 +77,10 @@ def unfreeze(backbone: keras.Model, pattern: str, last_blocks: int = 0) -> None:
 
 def _set_trainable(layer: keras.layers.Layer, value: bool) -> None:
     # One by one: on TensorFlow, setting `trainable` to what it already is does nothing, whatever the layers inside say.
+    # A Sequential (ConvNeXt has four) forgets in a file that it was frozen, what is in it does not; so that a file's
+    # network has the same config, only the latter is.
     for each in (layer, *_every_layer(layer)):
-        each.trainable = value
+        each.trainable = value or type(each).__name__ == "Sequential"
 
 
 def _every_layer(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:

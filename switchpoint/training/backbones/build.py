@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Callable
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,19 +30,19 @@ def build(name: str, weights: str, image_size: int) -> keras.Model:
         weights: "imagenet"; "none" for random ones (seed with `keras.utils.set_random_seed`); or a file, for every
             backbone Keras' .weights.h5, .h5 or .keras of the network without its top, for EfficientNet-Lite0 also
             PyTorch's .pth. A file of weights is used as Keras uses its own ImageNet weights.
-        image_size: Height and width in pixels, 32 or more.
+        image_size: Height and width in pixels, the row's `smallest` or more.
 
     Returns:
         Model "backbone": float32 RGB (batch, image_size, image_size, 3) in [0, 255] to features (batch, h, w, c).
         Preprocessing is inside. Two builds have the same config, whatever was built before them.
 
     Raises:
-        ParameterError: Unknown name, or image_size below 32.
+        ParameterError: Unknown name, or image_size below what the network takes.
         WeightsError: The weights can't be downloaded or read, or belong to another network.
     """
     row = named(name)
-    if image_size < 32:
-        raise ParameterError(f"image_size must be 32 or more: backbones halve it five times. Received: {image_size}.")
+    if image_size < row.smallest:
+        raise ParameterError(f"image_size={image_size}: {name} takes {row.smallest} or more.")
     file = None if weights == "none" else _weights_file(row, weights)
     backbone = network(row, image_size)
     if file is not None:
@@ -71,7 +72,16 @@ def network(row: Backbone, image_size: int) -> keras.Model:
             outputs = keras.layers.Rescaling([1 / math.sqrt(std) for std in _STD], name="std")(outputs)
         return outputs
 
-    model = keras.models.clone_model(model, clone_function=_renumber(), call_function=call)
+    names = _names(model, row.block_ends)
+
+    def clone(layer: Any) -> Any:
+        config = {**layer.get_config(), "name": names[layer.name]}
+        for inner in config.get("layers", ()):  # ConvNeXt has networks in the network
+            if inner["class_name"] == "InputLayer":
+                inner["config"]["name"] = "inputs"
+        return type(layer).from_config(config)
+
+    model = keras.models.clone_model(model, clone_function=clone, call_function=call)
     return keras.Model(model.inputs[0], model.outputs[0], name="backbone")
 
 
@@ -97,22 +107,35 @@ def preprocess(images: keras.KerasTensor, preprocessing: Preprocessing) -> keras
     return images
 
 
-def _renumber() -> Callable[[Any], Any]:
-    """What clones a layer, and gives unnamed ones numbers that count from this model's start, not the process's."""
-    numbers: dict[str, int] = {}
+def _names(model: keras.Model, block_ends: str) -> dict[str, str]:
+    """New names by Keras' own: unnamed layers count from this model's start, not the process's.
 
-    def clone(layer: Any) -> Any:
-        config = layer.get_config()
-        kind = re.sub(r"_\d+$", "", type(layer).from_config({**config, "name": None}).name)
+    Args:
+        model: From `keras.applications`.
+        block_ends: Its row's.
+    """
+    names: dict[str, str] = {}
+    kinds: dict[type, str] = {}
+    numbers = Counter[str]()
+    for layer in model.operations:
+        if type(layer) not in kinds:
+            unnamed = type(layer).from_config({**layer.get_config(), "name": None})
+            kinds[type(layer)] = re.sub(r"_\d+$", "", unnamed.name)
+        kind = kinds[type(layer)]
+        names[layer.name] = layer.name
         if re.fullmatch(rf"{kind}(_\d+)?", layer.name):
-            numbers[kind] = numbers.get(kind, 0) + 1
-            config["name"] = f"{kind}_{numbers[kind]}"
-        return type(layer).from_config(config)
-
-    return clone
+            numbers[kind] += 1
+            names[layer.name] = f"{kind}_{numbers[kind]}"
+    ends = [index for index, name in enumerate(names.values()) if re.fullmatch(block_ends, name)]
+    old = list(names)
+    for block, (before, last) in enumerate(itertools.pairwise(ends), 1):
+        names |= {name: f"block{block}_{names[name]}" for name in old[before + 1 : last + 1]}
+    return names
 
 
 def _weights_file(row: Backbone, weights: str) -> Path:
+    if weights == "imagenet" and row.no_imagenet:
+        raise WeightsError(row.no_imagenet)
     if weights == "imagenet" and row.application:
         return _download(row.name, row.application)
     return local_weights(weights)
@@ -123,7 +146,7 @@ def _download(name: str, application: Application) -> Path:
 
     try:
         file = keras.utils.get_file(
-            application.url.rpartition("/")[2], application.url, cache_subdir="models", file_hash=application.md5
+            application.url.rpartition("/")[2], application.url, cache_subdir="models", file_hash=application.file_hash
         )
     except Exception as error:  # get_file raises bare Exception
         raise WeightsError(

@@ -26,29 +26,49 @@ class Preprocessing(Enum):
 class Application:
     """A network of `keras.applications` and the ImageNet weights without top that Keras publishes for it.
 
-    Only networks whose weights Keras publishes with a hash: that hash is what `weights_digest` stands on.
+    Attributes:
+        function: Its name there.
+        url: Of the weights.
+        file_hash: MD5 or SHA-256 (hex) that Keras checks them against, and that `weights_digest` stands on. None: Keras
+            publishes none, and `imagenet` is refused, for nobody could say later which weights a run began from.
     """
 
     function: str
     url: str
-    md5: str
+    file_hash: str | None
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A row of the table. No field has a default: a family that was not looked at would train on wrong pixels.
+    """A row of the table. Preprocessing has no default: a family that was not looked at would train on wrong pixels.
 
     Attributes:
         name: As the pipeline's parameter `backbone` has it.
         application: Where Keras has it; None is EfficientNet-Lite0, which Keras has not: lite0.py builds it.
         preprocessing: What its network leaves to be done.
         block_pattern: Regular expression for what the names of a block's layers begin with, before an underscore.
+        block_ends: For a network whose layers' names do not begin so: regular expression for the last layer of the stem
+            and of each block. build.py puts block1_, block2_, … before the names in between.
+        smallest: Height and width in pixels below which Keras does not build it.
     """
 
     name: str
     application: Application | None
     preprocessing: Preprocessing
     block_pattern: str
+    block_ends: str = ""
+    smallest: int = 32
+
+    @property
+    def no_imagenet(self) -> str:
+        """Why weights="imagenet" is refused; "" where it is not."""
+        if self.application is None or self.application.file_hash:
+            return ""
+        return (
+            f"weights='imagenet': Keras publishes the weights of {self.name} without a hash, so a run could not say "
+            f"which it began from. Fetch {self.application.url} (for images of 224 pixels; those for other sizes lie "
+            "beside it) and pass the file or its address in a bucket as weights: its bytes are what is hashed."
+        )
 
 
 LITE0 = "efficientnet_lite0"
@@ -108,6 +128,23 @@ TABLE = (
         block_pattern=r"block\d+[a-z]",
     ),
     Backbone(
+        "mobilenet",
+        Application("MobileNet", f"{_APPLICATIONS}/mobilenet/mobilenet_1_0_224_tf_no_top.h5", None),
+        preprocessing=Preprocessing.TF,
+        block_pattern=r"block\d+",
+        block_ends=r"conv1_relu|conv_pw_\d+_relu",
+    ),
+    Backbone(
+        "mobilenet_v2",
+        Application(
+            "MobileNetV2",
+            f"{_APPLICATIONS}/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+            None,
+        ),
+        preprocessing=Preprocessing.TF,
+        block_pattern=r"expanded_conv|block_\d+",
+    ),
+    Backbone(
         "mobilenet_v3_large",
         Application(
             "MobileNetV3Large",
@@ -157,6 +194,63 @@ TABLE = (
         preprocessing=Preprocessing.CAFFE,
         block_pattern=r"block\d+",
     ),
+    Backbone(
+        "xception",
+        Application(
+            "Xception",
+            f"{_APPLICATIONS}/xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "b0042744bf5b25fce3cb969f33bebb97",
+        ),
+        preprocessing=Preprocessing.TF,
+        block_pattern=r"block\d+",
+        smallest=71,
+    ),
+    Backbone(
+        "inception_v3",
+        Application(
+            "InceptionV3",
+            f"{_APPLICATIONS}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "bcbd6486424b2319ff4ef7d526e38f63",
+        ),
+        preprocessing=Preprocessing.TF,
+        block_pattern=r"block\d+",
+        block_ends=r"max_pooling2d_2|mixed\d+",
+        smallest=75,
+    ),
+    Backbone(
+        "inception_resnet_v2",
+        Application(
+            "InceptionResNetV2",
+            f"{_APPLICATIONS}/inception_resnet_v2/inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "d19885ff4a710c122648d3b5c3b684e4",
+        ),
+        preprocessing=Preprocessing.TF,
+        block_pattern=r"block\d+",
+        block_ends=r"max_pooling2d_2|mixed_\d[ab]|block\d+_\d+_ac|custom_scale_layer_40",
+        smallest=75,
+    ),
+    Backbone(
+        "nasnet_mobile",
+        Application(
+            "NASNetMobile",
+            f"{_APPLICATIONS}/nasnet/NASNet-mobile-no-top.h5",
+            "1ed92395b5b598bdda52abe5c0dbfd63",
+        ),
+        preprocessing=Preprocessing.TF,
+        block_pattern=r"block\d+",
+        block_ends=r"stem_bn1|(?:normal|reduction)_concat_\w+",
+    ),
+    Backbone(
+        "convnext_tiny",
+        Application(
+            "ConvNeXtTiny",
+            f"{_APPLICATIONS}/convnext/convnext_tiny_notop.h5",
+            "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
+        ),
+        preprocessing=Preprocessing.INSIDE,
+        block_pattern=r"block\d+",
+        block_ends=r"convnext_tiny_(?:stem|stage_\d_block_\d_identity)",
+    ),
 )
 BACKBONES: tuple[str, ...] = tuple(backbone.name for backbone in TABLE)
 
@@ -186,13 +280,17 @@ def weights_digest(name: str, weights: str) -> str:
 
     Raises:
         ParameterError: Unknown name.
-        WeightsError: There is no such file.
+        WeightsError: There is no such file, or Keras publishes no hash of its ImageNet weights.
     """
     backbone = named(name)
     if weights == "none":
         return hashlib.sha256(b"none").hexdigest()
     if weights == "imagenet" and backbone.application:
-        return hashlib.sha256(f"{name} imagenet md5:{backbone.application.md5}".encode()).hexdigest()
+        if backbone.no_imagenet:
+            raise WeightsError(backbone.no_imagenet)
+        published = backbone.application.file_hash or ""
+        kind = "md5" if len(published) == 32 else "sha256"
+        return hashlib.sha256(f"{name} imagenet {kind}:{published}".encode()).hexdigest()
     with local_weights(weights).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

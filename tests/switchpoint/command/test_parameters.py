@@ -85,6 +85,8 @@ def test_a_program_may_give_a_flags_text_or_an_array(name: str, given: object, v
         ({"seeds": []}, "seeds is empty"),
         ({"seeds": [1, -1]}, r"seeds=-1: give a value in \[0, 2147483647\]"),
         ({"backbone": "resnet_9"}, "backbone='resnet_9' is unknown. There are: .*efficientnet_b0"),
+        ({"backbone": "xception", "image_size": 70}, "image_size=70: xception takes 71 or more"),
+        ({"backbone": "mobilenet"}, "weights='imagenet': Keras publishes the weights of mobilenet without a hash"),
         ({"batch_size": 0}, "batch_size=0: give a value in \\[1, ∞\\)"),
         ({"batch_size": 1.5}, "batch_size=1.5: give a whole number"),
         ({"switch_epochs": [1.9, 2.7]}, "switch_epochs=1.9: give a whole number"),

@@ -21,6 +21,7 @@ from switchpoint.command.formats.pixels import Preprocessing
 from switchpoint.command.publish import comparison
 from switchpoint.command.publish.use import RESIZED, use
 from switchpoint.photos import read
+from switchpoint.training import network, saved_model
 from tests import tiny
 
 SIZES = ((43, 37), (120, 90), (20, 31), (301, 200))  # the model's own, larger, smaller, odd
@@ -145,6 +146,17 @@ def test_a_library_that_is_missing_is_named_with_what_to_do(
     for act in (lambda: formats.write("onnx", run_model, tmp_path), lambda: formats.load(exported("onnx"))):
         with pytest.raises(MissingPackageError, match=r"pip install 'switchpoint\[export\]'"):
             act()
+
+
+def test_a_network_that_onnx_cannot_hold_is_refused(tmp_path: Path) -> None:
+    photos = keras.Input((32, 32, 3))
+    backbone = keras.Model(photos, keras.layers.Conv2D(6, 3, groups=3)(photos), name="backbone")
+    manifest: Any = {"classes": tiny.CLASSES, "image_size": 32, "image_height": 43, "image_width": 37}
+    classifier = network.join(backbone, network.head(backbone, 3, 0.2))
+    saved_model.save(saved_model.complete(classifier, manifest), tmp_path / "model.keras")
+    with pytest.raises(ExportError, match=r"ONNX Runtime does not read it .* --format keras, savedmodel or tflite"):
+        formats.write("onnx", tmp_path / "model.keras", tmp_path)
+    assert not list(tmp_path.glob("*.onnx"))
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
