@@ -34,7 +34,9 @@ yaml.SafeLoader = yaml.CSafeLoader
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--quick", action="store_true", help="leave out what needs TensorFlow, Docker or a browser")
+    parser.addoption(
+        "--quick", action="store_true", help="leave out what needs TensorFlow, Docker, a browser, MLflow or real photos"
+    )
 
 
 class _NoTensorFlow(importlib.abc.MetaPathFinder):
@@ -57,7 +59,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--quick"):
         left_out = [
-            item for item in items if {"slow", "docker", "browser"} & {mark.name for mark in item.iter_markers()}
+            item
+            for item in items
+            if {"slow", "docker", "browser", "food101"} & {mark.name for mark in item.iter_markers()}
         ]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

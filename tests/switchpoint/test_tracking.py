@@ -11,6 +11,8 @@ from switchpoint.documents.training import Row
 from switchpoint.tracking import QUICKLY, Tracker
 from tests.mlflow_server import Server
 
+pytestmark = pytest.mark.slow
+
 MEASURED = ("loss", "categorical_accuracy", "val_loss", "val_categorical_accuracy", "learning_rate")
 
 

@@ -28,6 +28,7 @@ def test_each_outcome_has_its_figures() -> None:
     assert undecided.needed is not None and undecided.needed > 60
 
 
+@pytest.mark.slow
 def test_as_many_photos_as_it_asks_for_are_enough_in_about_four_of_five_cases() -> None:
     generator = np.random.default_rng(1)
     needed = judge(*answers(generator, 4000, 0.8, 0.8), margin=1).needed
@@ -36,6 +37,7 @@ def test_as_many_photos_as_it_asks_for_are_enough_in_about_four_of_five_cases() 
     assert 0.7 < outcomes.count("promoted") / 200 < 0.92
 
 
+@pytest.mark.slow
 def test_one_that_is_worse_by_the_margin_is_promoted_in_one_of_twenty_cases() -> None:
     generator = np.random.default_rng(2)
     outcomes = [judge(*answers(generator, 1500, 0.78, 0.80), margin=2).outcome for _ in range(600)]

@@ -16,6 +16,8 @@ from switchpoint.registry.versions import Version
 from switchpoint.tracking import OF_RUN
 from tests.stores.proxy import Bucket
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = 4000
 
 

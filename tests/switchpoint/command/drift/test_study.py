@@ -29,6 +29,7 @@ def reference(random: np.random.Generator) -> Reference:
     return measure(features, probabilities, trained, said.argmax(axis=1), ["a", "b"], (43, 37, 32))
 
 
+@pytest.mark.slow
 def test_an_alarm_is_as_rare_as_it_says_and_a_change_is_found() -> None:
     random = np.random.default_rng(1)
     alarms = [study.p_value(photos(random, 50)[0], photos(random, 40)[0]) <= 0.05 for _ in range(100)]
