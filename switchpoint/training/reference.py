@@ -87,7 +87,7 @@ def read(path: Path) -> Reference:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:  # closed, whatever it holds
             height, width, size = found["sizes"].tolist()
             return Reference(
                 found["features"],
