@@ -82,7 +82,7 @@ class TestTheImage:
             "learning_rates": [0.1],
             "seeds": [1],
         }
-        values |= {"search": "sweep", "shape": "sweep"}
+        values |= {"search": "sweep", "promote": "", "shape": "sweep", "promotes": False}
         found = executed(build("digest"), digest, values, tmp_path)
         assert found == taken(DigestConfig.given(values))._asdict()
 
