@@ -1,6 +1,7 @@
 """The whole pipeline in containers, on real photos, and what is made of a container that fails."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from switchpoint.command.local import containers
 from switchpoint.provenance import digests as identity
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -20,6 +22,7 @@ FLAGS = (
     "--switch-epochs=1",
     "--robustness=off",  # corruptions in a container: test_s3.py, on fewer photos
 )
+CRASH = "import ctypes; ctypes.string_at(0)"
 
 
 def run(dataset: Path, runs: Path, *flags: str) -> tuple[int, dict[str, object], str]:
@@ -60,6 +63,14 @@ def test_a_failed_container_is_a_failed_run_always(images: None, tmp_path: Path)
         assert (code, document["state"]) == (1, "failed"), f"attempt {attempt}"
         assert [step["state"] for step in document["steps"]] == ["failed"] + ["skipped"] * 6
         assert "max_left_out" in errors
+
+
+def test_a_container_that_is_killed_says_by_what(build: Callable[[str], str]) -> None:
+    import docker
+
+    said: list[str] = []
+    code = containers.run(said.append, docker.from_env(), build("report"), ["python3", "-c", CRASH], {})
+    assert code == 128 + signal.SIGSEGV and said[-1] == "Killed by signal 11 (SIGSEGV).\n"
 
 
 def test_an_image_that_is_not_there_says_how_to_build_it(

@@ -1,6 +1,7 @@
 """A step as a container of this machine."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,9 @@ def run(
     try:
         for chunk in container.logs(stream=True, follow=True):
             sink(chunk.decode(errors="replace"))
-        return int(container.wait()["StatusCode"])
+        code = int(container.wait()["StatusCode"])
+        if code > 128 and code - 128 in set(signal.Signals):
+            sink(f"Killed by signal {code - 128} ({signal.Signals(code - 128).name}).\n")
+        return code
     finally:
         container.remove(force=True)
