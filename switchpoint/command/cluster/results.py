@@ -50,9 +50,8 @@ def read(
                 found_at = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
                 # An older pipeline's report has no verdict.
                 told = ("results", "search", "starts", "best", "verdict", "differences", "leaked", "conclusion")
-                return (
-                    {key: content[key] for key in told if key in content} | found_at | _promotion(artifacts, run, root)
-                )
+                promoted = _promotion(artifacts, run, root_of(run, pipeline_root))
+                return {key: content[key] for key in told if key in content} | found_at | promoted
         except StorageError as error:
             raise ClusterError(f"{error} {seen}") from error
     root = root_of(run, pipeline_root)
