@@ -58,8 +58,8 @@ PHOTOS ?= ../shared/data/food101-mini
 why: .venv/.installed ## Why the lab's fine-tuning collapsed: right labels, its labels and a control; PHOTOS=…
 	$(BIN)/python -m bench.collapse "$(PHOTOS)" --siblings "$(PHOTOS)/../siblings.csv"
 
-better: .venv/.installed ## Choose what `better` fine-tunes with, by cross-validation on training photos; PHOTOS=…
-	$(BIN)/python -m bench.better "$(PHOTOS)"
+better: .venv/.installed ## Choose what `better` fine-tunes with, by cross-validation on training photos; PHOTOS=… UNBALANCED=1
+	$(BIN)/python -m bench.better "$(PHOTOS)" $(if $(UNBALANCED),--unbalanced)
 
 proof: .venv/.installed ## What intervals, choice, halving, drift and the searches for copies and labels are worth: ONLY=coverage|choice|draws|drift|duplicates|labels|search DRAWS=
 	$(BIN)/python -m bench.proof $(if $(ONLY),--only $(ONLY)) $(if $(DRAWS),--draws $(DRAWS))

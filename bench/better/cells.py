@@ -47,7 +47,9 @@ class Results:
         self.settings = settings.shared()
         self.rows: list[Result] = []
         if file.exists():
-            rows = [json.loads(line) for line in file.read_text().splitlines()]
+            # Without its end, the last line is one that another process is just writing.
+            lines = [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            rows = [json.loads(line) for line in lines]
             # Cells name their seed, so another list of seeds uses what is there.
             self.rows = [row for row in rows if row["settings"] == self.settings and row["cell"]["seed"] in self.seeds]
 
@@ -64,18 +66,18 @@ class Results:
             "history": history,
             "seconds": round(seconds, 1),
         }
-        with self.file.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        # In one write, so that the lines of two processes are not mixed.
+        with self.file.open("ab", buffering=0) as file:
+            file.write(json.dumps(row).encode() + b"\n")
         self.rows.append(row)
 
-    def photos(self, tried: str, switch_epoch: int) -> np.ndarray[Any, Any]:
-        """Whether each held-out photo was named right, all folds one after the other, the mean over the seeds."""
+    def right(self, tried: str, switch_epoch: int) -> np.ndarray[Any, Any]:
+        """Whether each held-out photo was named right: 0.0 or 1.0 (seeds, photos), all folds one after the other."""
         of_seeds = [
             np.concatenate([self._row(tried, switch_epoch, fold, seed)["correct"] for fold in folds()])
             for seed in self.seeds
         ]
-        mean: np.ndarray[Any, Any] = np.mean(of_seeds, axis=0)
-        return mean
+        return np.array(of_seeds, float)
 
     def loss(self, tried: str, switch_epoch: int) -> float:
         losses = [self._row(tried, switch_epoch, fold, seed)["loss"] for fold in folds() for seed in self.seeds]

@@ -5,6 +5,7 @@ from pathlib import Path
 from switchpoint.data.split import draw
 
 FOLDS = 3
+RAREST = 0.1  # of its photos, what the rarest class keeps in unbalanced folds
 
 
 def folds() -> range:
@@ -12,12 +13,13 @@ def folds() -> range:
     return range(1, FOLDS + 1)
 
 
-def write_folds(dataset: Path, directory: Path) -> list[Path]:
+def write_folds(dataset: Path, directory: Path, unbalanced: bool = False) -> list[Path]:
     """Make a dataset of each fold: the images linked, only training photos listed.
 
     Args:
         dataset: Food-101's folder.
         directory: Where `fold-1`, `fold-2` … are made.
+        unbalanced: Leave photos to train on out, as `_thinned` does; the held-out ones stay.
 
     Returns:
         The folders. Each training photo is in the test list of exactly one; every class is spread evenly.
@@ -35,6 +37,8 @@ def write_folds(dataset: Path, directory: Path) -> list[Path]:
                 link.symlink_to((dataset / "images" / f"{name}.jpg").resolve())
         for split, inside in (("train", False), ("test", True)):
             names = [name for name in listed if (held_out[name] == fold) == inside]
+            if unbalanced and not inside:
+                names = _thinned(names, fold)
             (folder / "meta" / f"{split}.txt").write_text("\n".join(names) + "\n")
         (folder / "meta" / "classes.txt").write_text((dataset / "meta" / "classes.txt").read_text())
         folders.append(folder)
@@ -43,11 +47,24 @@ def write_folds(dataset: Path, directory: Path) -> list[Path]:
 
 def _held_out(listed: list[str]) -> dict[str, int]:
     """The fold that each photo, `class/id`, is held out in."""
+    return {name: number % FOLDS + 1 for members in _by_class(listed).values() for number, name in enumerate(members)}
+
+
+def _thinned(names: list[str], seed: int) -> list[str]:
+    """All photos of one class, a tenth of another's, of those between in equal ratios; the seed draws their order."""
+    classes = _by_class(names)
+    order = sorted(classes, key=lambda name: draw(seed, name))
+    kept = [
+        name
+        for number, label in enumerate(order)
+        for name in classes[label][: max(1, round(len(classes[label]) * RAREST ** (number / max(1, len(order) - 1))))]
+    ]
+    return sorted(kept)
+
+
+def _by_class(names: list[str]) -> dict[str, list[str]]:
+    """The photos, `class/id`, of each class, in an order that is drawn."""
     classes: dict[str, list[str]] = {}
-    for name in listed:
+    for name in sorted(names, key=lambda name: draw(0, name)):
         classes.setdefault(name.split("/")[0], []).append(name)
-    return {
-        name: number % FOLDS + 1
-        for members in classes.values()
-        for number, name in enumerate(sorted(members, key=lambda name: draw(0, name)))
-    }
+    return classes

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from switchpoint.inference import differences
+
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     from bench.better.candidates import Candidate, Settings
     from bench.better.cells import Results
 
@@ -31,41 +34,67 @@ class Row(TypedDict):
     gain: Interval | None
 
 
-def interval(differences: np.ndarray[Any, Any]) -> Interval:
-    """Mean of paired differences and its 95 % interval over the photos (normal)."""
-    mean, half = float(differences.mean()), 1.96 * float(differences.std(ddof=1)) / math.sqrt(len(differences))
-    return mean, mean - half, mean + half
+def contrasts(
+    right: Mapping[str, np.ndarray[Any, Any]], pairs: Sequence[tuple[str, str]], unsteady: Collection[str]
+) -> dict[str, Interval]:
+    """How much more the first of each pair names right than the second, by its name.
 
+    The intervals hold all together in 95 % of the cases, over photos and seeds (given the one, if there is one), as
+    `switchpoint.inference` has them. A seed is one training a fold, its photos those of all folds. Other photos to
+    train on are not in them, nor that a base was the best of several.
 
-def gain(results: Results, tried: str, base: str, epochs: tuple[int, ...]) -> Interval:
-    """How much more `tried` names right than `base`, over the switch epochs given, photo by photo."""
-    return interval(np.mean([results.photos(tried, e) - results.photos(base, e) for e in epochs], axis=0))
+    Args:
+        right: By name (seeds, photos), in [0, 1].
+        pairs: Names.
+        unsteady: Names of those that diverged, whose seeds vary as others' don't.
+    """
+    if not pairs:
+        return {}
+    names = list(right)
+    found = differences(
+        np.stack(list(right.values())),
+        [(names.index(name), names.index(against)) for name, against in pairs],
+        unsteady=[names.index(name) for name in unsteady],
+    )
+    return {names[each.start]: (each.share, each.low, each.high) for each in found}
 
 
 def best_of(results: Results, candidates: list[Candidate], settings: Settings) -> Candidate:
     """The candidate with the best mean accuracy over all switch epochs; of those never diverged."""
     sound = [tried for tried in candidates if not results.diverged(str(tried))]
-    return max(sound, key=lambda tried: np.mean([results.photos(str(tried), e).mean() for e in settings.switch_epochs]))
+    return max(sound, key=lambda tried: _of_all_starts(results, tried, settings).mean())
 
 
 def table(results: Results, candidates: list[Candidate], base: Candidate, settings: Settings) -> list[Row]:
     """A row a candidate that is complete."""
-    rows: list[Row] = []
-    for tried in candidates:
-        name = str(tried)
-        if not results.complete(name):
-            continue
-        starts: dict[int, Start] = {}
-        for epoch in settings.switch_epochs:
-            photos = results.photos(name, epoch)
-            starts[epoch] = {
-                "accuracy": float(photos.mean()),
+    done = [tried for tried in candidates if results.complete(str(tried))]
+    unsteady = [str(tried) for tried in done if results.diverged(str(tried))]
+    over_base = contrasts(
+        {str(tried): _of_all_starts(results, tried, settings) for tried in done},
+        [(str(tried), str(base)) for tried in done if tried != base],
+        unsteady,
+    )
+    starts: dict[str, dict[int, Start]] = {str(tried): {} for tried in done}
+    for epoch in settings.switch_epochs:
+        right = {tried.alone: results.right(tried.alone, 0) for tried in done}
+        right |= {str(tried): results.right(str(tried), epoch) for tried in done}
+        over_transfer = contrasts(right, [(str(tried), tried.alone) for tried in done], unsteady)
+        for name, of_epochs in starts.items():
+            of_epochs[epoch] = {
+                "accuracy": float(right[name].mean()),
                 "loss": results.loss(name, epoch),
-                "gain_over_transfer": interval(photos - results.photos(tried.alone, 0)),
+                "gain_over_transfer": over_transfer[name],
             }
-        gained = gain(results, name, str(base), settings.switch_epochs) if tried != base else None
-        rows.append({"candidate": name, "diverged": results.diverged(name), "starts": starts, "gain": gained})
-    return rows
+    return [
+        {"candidate": name, "diverged": results.diverged(name), "starts": of_epochs, "gain": over_base.get(name)}
+        for name, of_epochs in starts.items()
+    ]
+
+
+def _of_all_starts(results: Results, tried: Candidate, settings: Settings) -> np.ndarray[Any, Any]:
+    """How often each photo was named right from the switch epochs: shares (seeds, photos)."""
+    mean: np.ndarray[Any, Any] = np.mean([results.right(str(tried), epoch) for epoch in settings.switch_epochs], axis=0)
+    return mean
 
 
 def markdown(rows: list[Row], base: Candidate, settings: Settings) -> str:

@@ -1,11 +1,14 @@
-"""The trainings of the cross-validation: the project's own steps, and crops that they do not have."""
+"""The trainings of the cross-validation: the project's own steps, and layer-wise decay, which they do not have."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
+import multiprocessing
+import os
+import signal
+import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from bench.better.cells import FILE, Cell, Results
@@ -20,26 +23,67 @@ if TYPE_CHECKING:
     from switchpoint.documents.training import History
 
 
-def run(tried: Candidate, directory: Path, settings: Settings) -> None:
-    """Run what is not yet done of a candidate: every fold, seed and switch epoch."""
+PROCESSES = 2  # with a thread each: small photos gain little from a second one
+
+
+def train(tried: Candidate, directory: Path, settings: Settings) -> None:
+    """Run what is not yet done of a candidate, fold by fold and seed by seed, two at a time.
+
+    Processes live for a candidate: TensorFlow keeps about 150 MB of each training.
+    """
     results = Results(directory / FILE, settings)
-    for seed in settings.seeds:
-        values = settings.parameters(tried, seed)
-        for fold in folds():
-            records = records_of(directory, fold, settings)
-            # Candidates that smooth labels alike start from the same transfer learning.
-            start = f"{fold}-{seed}-{tried.label_smoothing:g}-{settings.transfer_epochs}-{settings.image_size}"
-            trained = directory / start
-            trained.mkdir(exist_ok=True)
-            for switch_epoch in (0, *settings.switch_epochs):
-                name = str(tried) if switch_epoch else tried.alone
-                cell: Cell = {"fold": fold, "seed": seed, "switch_epoch": switch_epoch, "candidate": name}
-                known = results.find(cell)
-                if known and (switch_epoch or (trained / "checkpoints" / "checkpoints.json").exists()):
-                    continue
-                done = _measure(records, trained, switch_epoch, tried, values)
-                if not known:
-                    results.add(cell, *done)
+    tasks = [(fold, seed) for seed in settings.seeds for fold in folds()]
+    tasks = [task for task in tasks if _missing(tried, *task, results, settings)]
+    if not tasks:
+        return
+    with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"), prepare_process) as processes:
+        for future in [processes.submit(run, tried, *task, directory, settings) for task in tasks]:
+            future.result()
+
+
+def prepare_process() -> None:
+    """One thread for TensorFlow; and Ctrl-C, or the end of the process that waits for it, ends it at once."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def run(tried: Candidate, fold: int, seed: int, directory: Path, settings: Settings) -> None:
+    """Run what is not yet done of a candidate in a fold with a seed: transfer learning and each switch epoch."""
+    results = Results(directory / FILE, settings)
+    records, values = records_of(directory, fold, settings), settings.parameters(tried, seed)
+    # Candidates that share it start from the same transfer learning.
+    start = f"{fold}-{seed}-{tried.augmentation}-{tried.class_weights}-{settings.transfer_epochs}-{settings.image_size}"
+    trained = directory / start
+    trained.mkdir(exist_ok=True)
+    missing = _missing(tried, fold, seed, results, settings)
+    if not (trained / "checkpoints" / "checkpoints.json").exists():
+        missing = [0, *(epoch for epoch in missing if epoch)]
+    for switch_epoch in missing:
+        done = _measure(records, trained, switch_epoch, tried, values)
+        cell = _cell(tried, fold, seed, switch_epoch)
+        if not results.find(cell):
+            results.add(cell, *done)
+
+
+def _missing(tried: Candidate, fold: int, seed: int, results: Results, settings: Settings) -> list[int]:
+    """The switch epochs that have no result; 0 is transfer learning alone."""
+    epochs = (0, *settings.switch_epochs)
+    return [epoch for epoch in epochs if not results.find(_cell(tried, fold, seed, epoch))]
+
+
+def _cell(tried: Candidate, fold: int, seed: int, switch_epoch: int) -> Cell:
+    name = str(tried) if switch_epoch else tried.alone
+    return {"fold": fold, "seed": seed, "switch_epoch": switch_epoch, "candidate": name}
 
 
 def records_of(directory: Path, fold: int, settings: Settings) -> Path:
@@ -87,7 +131,8 @@ def transfer(records: Path, trained: Path, model: Path, values: Parameters) -> H
 def finetune(
     records: Path, trained: Path, model_file: Path, switch_epoch: int, tried: Candidate, values: Parameters
 ) -> History:
-    """Fine-tuning, as the step does it, with what the step does not have: enlarged crops."""
+    """Fine-tuning, as the step does it, with what the step does not have: `layer_decay`."""
+    from bench.better.layers import LayerDecay, factors
     from components.finetune.step import FinetuneConfig, schedule
     from switchpoint.data.manifest import read_manifest
     from switchpoint.training import checkpoints, loop, network, saved_model
@@ -107,34 +152,13 @@ def finetune(
     model = network.join(backbone, head)
     rates = schedule(config, manifest["splits"]["train"]["photos"])
     loop.compile_model(model, rates, config.label_smoothing, config.mixed_precision)
+    if tried.layer_decay != 1:
+        model.optimizer = LayerDecay(rates, factors(model, backbone, saved["block_pattern"], tried.layer_decay))
     seen = feed(records, config.batch_size, config.augmentation, config.rotation, seed, config.epochs)
-    if tried.crop_area < 1:
-        as_they_are = seen.training
-        seen = dataclasses.replace(seen, training=lambda epoch: enlarged(as_they_are(epoch), tried.crop_area, seed))
-    phase = loop.Phase(str(tried), config.epochs, config.batch_size, seed)
+    counted = loop.class_weights(config.class_weights, manifest["splits"]["train"]["per_class"])
+    phase = loop.Phase(str(tried), config.epochs, config.batch_size, seed, patience=config.patience, weights=counted)
     came_to = loop.fit(model, seen, phase, model_file.with_suffix(".logs"), Resume())
     digest = saved_model.save(saved_model.complete(model, manifest), model_file)
     return loop.history(
         came_to, switch_epoch, config.learning_rate, config.seed, digest, start=saved["history"][switch_epoch - 1]
     )
-
-
-def enlarged(batches: Any, smallest: float, seed: int) -> Any:
-    """Cut a random part out of each photo, `smallest` to all of its area, sides 3:4 to 4:3, and blow it up.
-
-    Source:
-        RandomResizedCrop; Szegedy et al. 2015, Going Deeper with Convolutions.
-    """
-    import tensorflow as tf
-
-    def one(step: Any, batch: Any) -> Any:
-        images, labels = batch
-        count, size = tf.shape(images)[0], images.shape[1]
-        area, shape, top, left = tf.unstack(tf.random.stateless_uniform([4, count], [seed, step]))
-        area, shape = smallest + (1 - smallest) * area, tf.exp((2 * shape - 1) * math.log(4 / 3))
-        height, width = tf.minimum(tf.sqrt(area / shape), 1.0), tf.minimum(tf.sqrt(area * shape), 1.0)
-        top, left = top * (1 - height), left * (1 - width)
-        boxes = tf.stack([top, left, top + height, left + width], axis=1)
-        return tf.image.crop_and_resize(images, boxes, tf.range(count), [size, size]), labels
-
-    return batches.enumerate().map(one)
