@@ -13,15 +13,17 @@ transfer ─ checkpoints ─► finetune(k, until a fifth) ─ history ─► ha
                           └ for each candidate k ┘                 └ for each survivor k ┘
 
 `--promote NAME` ends it with a step that registers the best model in MLflow, and promotes it: docs/tracking.md.
+`--drift ADDRESS` has one that compares new photos with those that transfer learning held out: docs/drift.md.
 """
 
 from contextvars import ContextVar
-from typing import Any, List, Mapping, NamedTuple
+from typing import Any, List
 
 from kfp import dsl
 
 from components.collect.component import collect
 from components.digest.component import digest
+from components.drift.component import drift as comparison
 from components.evaluate.component import evaluate
 from components.finetune.component import finetune
 from components.halve.component import halve
@@ -33,21 +35,8 @@ from switchpoint.command.parameters import meanings
 from switchpoint.command.profiles import place
 from switchpoint.training.rungs import SHARES
 
-
-# KFP calls the function before a parameter has a value, and some decide which steps there are.
-class Shape(NamedTuple):
-    """What of a run's parameters decides which steps there are: the search, and whether there is a promotion."""
-
-    search: str = "sweep"
-    promotes: bool = False
-
-    @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> "Shape":
-        """A run's, also of one that was made before these parameters were there."""
-        return cls(str(parameters.get("search", "sweep")), bool(parameters.get("promote")))
-
-
-SWEEP = Shape()
+# KFP calls the function before a parameter has a value, and some decide which steps there are: `digest.step.shape`.
+SWEEP = "sweep"
 SHAPE = ContextVar("SHAPE", default=SWEEP)
 
 
@@ -88,6 +77,7 @@ def switchpoint(
     max_left_out: float = 0.01,
     leaks: str = "report",
     robustness: str = "sample",
+    drift: str = "",
     promote: str = "",
     promote_margin: float = 1.0,
     seed: int = 1,
@@ -146,6 +136,7 @@ def switchpoint(
             fail {report, drop, fail}.
         robustness: Try each model on corrupted test photos, too: noise, blur, brightness, contrast and JPEG at three
             strengths each; sample: on 500 of the photos; full: on all {off, sample, full}.
+        drift: New photos to compare with those held out, in every run anew: a folder, gs://… or s3://…; empty = none.
         promote: Name of a model in MLflow's registry: the best model becomes a version of it, and its champion if
             photos show that it is not worse; empty = neither.
         promote_margin: Points that it may be worse than the champion, and than the best champion ever [0, 100].
@@ -153,7 +144,7 @@ def switchpoint(
         seeds: Seeds of training, each a transfer learning and fine-tunings of its own: several show how far chance
             moves the answer [0, 2147483647].
     """
-    shape = SHAPE.get()
+    shape = SHAPE.get().split(", ")
     digests = place(
         digest(
             dataset=dataset,
@@ -165,9 +156,9 @@ def switchpoint(
             learning_rates=finetune_learning_rate,
             seeds=seeds,
             search=search,
+            drift=drift,
             promote=promote,
-            shape=shape.search,
-            promotes=shape.promotes,
+            shape=SHAPE.get(),
         ),
         "digest",
         "Take the digests",
@@ -244,7 +235,7 @@ def switchpoint(
 
     candidates = digests.outputs["candidates"]
     searched = None
-    if shape.search == "halving":
+    if "halving" in shape:
         first_seed = digests.outputs["first_seed"]
         start = transferred(first_seed)
         for rung in range(1, len(SHARES) + 1):
@@ -322,7 +313,17 @@ def switchpoint(
         "report",
         "Report",
     )
-    if shape.promotes:
+    if "drift" in shape:
+        place(
+            comparison(
+                references=dsl.Collected(start.outputs["reference"]),
+                models=dsl.Collected(start.outputs["model"]),
+                photos=drift,
+            ),
+            "drift",
+            "Compare new photos",
+        ).set_caching_options(False)
+    if "promote" in shape:
         place(
             promotion(
                 records=records,
@@ -339,8 +340,8 @@ def switchpoint(
         ).set_caching_options(False)
 
 
-def shaped(shape: Shape) -> dsl.graph_component.GraphComponent:
-    """The pipeline of a shape, traced anew: with the placements of the profile in use."""
+def shaped(shape: str) -> dsl.graph_component.GraphComponent:
+    """The pipeline of a shape (`digest.step.shape`), traced anew: with the placements of the profile in use."""
     info = switchpoint.pipeline_spec.pipeline_info
     token = SHAPE.set(shape)
     try:

@@ -1,11 +1,11 @@
-"""What an address of a dataset or of weights is: a word, SCHEME:NAME, in a bucket, on a volume, or a path here."""
+"""What an address of photos or of weights is: a word, SCHEME:NAME, in a bucket, on a volume, or a path here."""
 
 import re
 from pathlib import Path
 
 from switchpoint.errors import DatasetError, StorageError
 
-WORDS = {"dataset": ("sample",), "weights": ("imagenet", "none")}
+WORDS = {"dataset": ("sample",), "weights": ("imagenet", "none"), "drift": ("",)}
 VOLUMES = Path("/pvc")
 # Cloud Storage; S3 and what speaks like it; and that as Kubeflow Pipelines writes it.
 STORES = ("gs", "s3", "minio")
@@ -44,7 +44,7 @@ def mount(claim: str) -> Path:
 
 
 def is_local(address: str, kind: str) -> bool:
-    """Whether it is a path of this machine; `kind` is dataset or weights. What is there is one, whatever its name."""
+    """Whether it is a path of this machine; `kind` is one of `WORDS`. What is there is one, whatever its name."""
     known = address in WORDS[kind] or is_remote(address)
     return not known and (not _SCHEME.match(address) or Path(address).exists())
 

@@ -16,6 +16,10 @@ class DatasetError(SwitchpointError):
     """The photos are not there, not laid out as said, or not what the digest says."""
 
 
+class NoPhotosError(SwitchpointError):
+    """There is no photo to look at, or too few."""
+
+
 class RecordsError(SwitchpointError):
     """The records are incomplete or not what their manifest says."""
 

@@ -5,13 +5,15 @@ from switchpoint.photos import read
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from switchpoint.data.photos import decode
+from switchpoint.errors import NoPhotosError
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -33,3 +35,30 @@ def read(photo: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
     import numpy as np
 
     return np.array(decode(photo if isinstance(photo, bytes) else Path(photo).read_bytes()))
+
+
+def files(given: Iterable[str]) -> list[str]:
+    """Photos and the files of folders, in order; hidden ones are left out.
+
+    Raises:
+        NoPhotosError: One is not there, or a folder has no file.
+    """
+    found = []
+    for each in given:
+        path = Path(each)
+        if path.is_dir():
+            inside = sorted(_visible(path))
+            if not inside:
+                raise NoPhotosError(f"{each} has no files. Give photos, or folders of photos.")
+            found += inside
+        elif path.is_file():
+            found.append(str(path))
+        else:
+            raise NoPhotosError(f"{each} is not there. Give photos, or folders of photos.")
+    return found
+
+
+def _visible(folder: Path) -> Iterator[str]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (os.path.join(place, name) for name in names if not name.startswith("."))  # noqa: PTH118

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 TODAY = ("highest accuracy", "highest accuracy")
-DEFAULT = ("latest within one error", "one standard error, latest")
+DEFAULT = ("latest within one error", "two standard errors, latest")
 SIZES = (12, 24, 48, 96)
 REDRAWN = 200  # validation sets of a draw
 HALVES = 1000  # ways to cut the draws in two

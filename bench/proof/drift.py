@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.proof.samples import pool
-from switchpoint.command.drift import study
 from switchpoint.data.manifest import SPLITS
+from switchpoint.drift import study
 from switchpoint.training.backbones.blocks import freeze
 from switchpoint.training.backbones.build import build
 from switchpoint.training.batches import plain_batches

@@ -18,9 +18,9 @@ def digest(
     switch_epochs: List[int],
     learning_rates: List[float],
     search: str,
+    drift: str,
     promote: str,
     shape: str,
-    promotes: bool,
     digests: dsl.Output[dsl.Artifact],
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Digests", [("of_dataset", str), ("of_weights", str), ("candidates", list), ("first_seed", int)]
@@ -37,9 +37,9 @@ def digest(
         switch_epochs: Where fine-tuning starts.
         learning_rates: That it has.
         search: That is asked for.
+        drift: New photos that are compared, if there are.
         promote: As what the best model is promoted, if it is.
-        shape: The search that this pipeline was compiled for.
-        promotes: Whether it was compiled with a promotion.
+        shape: Which steps this pipeline was compiled with.
         digests: Both, for who looks at the run: every run has its own, since this step is never cached.
 
     Returns:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from switchpoint import addresses, storage
 from switchpoint.config import Config
@@ -32,9 +32,9 @@ class DigestConfig(Config):
     switch_epochs: Sequence[int]
     learning_rates: Sequence[float]
     search: str
+    drift: str
     promote: str
     shape: str
-    promotes: bool
 
 
 class Digests(NamedTuple):
@@ -53,16 +53,16 @@ def digest(config: DigestConfig) -> Digests:
     run sees that the photos behind an address have changed (docs/adr/0013).
 
     Raises:
-        ParameterError: The pipeline was compiled for another search, or without or with a promotion.
+        ParameterError: The pipeline was compiled for another search, or other steps at its end.
         DatasetError: No source knows the address, or nothing is there.
         StorageError: The bucket can't be read, or holds nothing there.
         WeightsError: The file of weights is not there.
     """
-    if (config.search, bool(config.promote)) != (config.shape, config.promotes):
+    if (asked := shape(vars(config))) != config.shape:
         raise ParameterError(
-            f"search={config.search!r} and promote={config.promote!r}, but this pipeline was compiled for "
-            f"{config.shape!r} {'with' if config.promotes else 'without'} a promotion: its steps are others. Submit it "
-            "with the command, which compiles what is asked for."
+            f"search={config.search!r}, drift={config.drift!r} and promote={config.promote!r} ask for the steps of "
+            f"{asked!r}, but this pipeline was compiled with those of {config.shape!r}. Submit it with the command, "
+            "which compiles what is asked for."
         )
     return Digests(
         _of_dataset(config.dataset, contents=config.dataset_digest == CONTENTS)
@@ -72,6 +72,19 @@ def digest(config: DigestConfig) -> Digests:
         candidates(config.switch_epochs, config.learning_rates),
         int(min(config.seeds)),
     )
+
+
+def shape(parameters: Mapping[str, Any]) -> str:
+    """What of a run's parameters decides which steps there are: the search, and those at its end that it asks for.
+
+    Args:
+        parameters: A run's, also of one that was made before they were there.
+
+    Returns:
+        Such as `sweep`, or `halving, drift, promote`.
+    """
+    at_end = [step for step in ("drift", "promote") if parameters.get(step)]
+    return ", ".join([str(parameters.get("search", "sweep")), *at_end])
 
 
 def candidates(switch_epochs: Sequence[int], learning_rates: Sequence[float]) -> list[Candidate]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Below it one photo is more than a point, and a difference of two points, which many would act on, one photo or two.
 FEWEST = 100
+ERRORS = 2  # standard errors: what is not further below the highest is not shown worse
 
 
 class Choice(NamedTuple):
@@ -45,7 +46,8 @@ def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]])
         trainings: Of each start, a seed each.
 
     Source:
-        Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3 (1 SE rule)
+        Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3
+        (with one standard error)
     """
     counts = right.sum(axis=(1, 2)).tolist()
     best = min(range(len(trainings)), key=lambda number: rank(counts[number], trainings[number]))
@@ -60,11 +62,11 @@ def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]])
     if chosen == best:
         equals = ", and of equals the lower loss" * (counts.count(counts[best]) > 1)
         return Choice(chosen, f"the highest validation accuracy{equals}", warning)
-    return Choice(chosen, "the latest start within one standard error of the highest validation accuracy", warning)
+    return Choice(chosen, "the latest start within two standard errors of the highest validation accuracy", warning)
 
 
 def latest(right: np.ndarray[Any, Any], best: int, diverged: Sequence[bool] = ()) -> int:
-    """The last start that is no further below the best than one standard error of their difference.
+    """The last start that is no further below the best than two standard errors of their difference.
 
     Args:
         right: As `choose` takes it.
@@ -77,6 +79,6 @@ def latest(right: np.ndarray[Any, Any], best: int, diverged: Sequence[bool] = ()
     near = [best]
     for each in differences(right, later, unsteady=unsteady) if later else []:
         error = math.sqrt(each.spread.seeds / seeds + each.spread.photos / (photos + len(ADDED)))
-        if each.share <= error:
+        if each.share <= ERRORS * error:
             near.append(each.against)
     return near[-1]

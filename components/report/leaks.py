@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.report.style import details, table
 from components.report.wording import capital, percent, points, start, unbroken
+from switchpoint.pages import details, table
 
 if TYPE_CHECKING:
     from components.report.starts import Comparison, Start

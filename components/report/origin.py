@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from components.report.style import table
+from switchpoint.pages import table
 
 if TYPE_CHECKING:
     from switchpoint.documents.evaluation import Evaluation

@@ -14,9 +14,9 @@ from components.report.columns import comparison
 from components.report.origin import Origin, lineage, nodes, parameters
 from components.report.photos import telling
 from components.report.starts import over_seeds
-from components.report.style import details, document, table
 from components.report.wording import capital, more, percent, points, repeated, start, unbroken
 from switchpoint import addresses
+from switchpoint.pages import details, document, table
 
 if TYPE_CHECKING:
     from components.report.starts import Comparison, Start, Training

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from components.report.style import details
 from components.report.wording import percent
+from switchpoint.pages import details
 
 if TYPE_CHECKING:
     from switchpoint.documents.evaluation import TellingPhoto, TellingPhotos

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from components.report import charts
-from components.report.style import details, table
 from components.report.wording import percent, points, start, unbroken
 from switchpoint.errors import RecordsError, again
 from switchpoint.inference import differences
+from switchpoint.pages import details, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.report import charts
-from components.report.style import details, table
 from components.report.wording import percent
 from switchpoint.errors import RecordsError, again
+from switchpoint.pages import details, table
 from switchpoint.training.collected import Candidate
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kfp import compiler
 
-from pipeline import SWEEP, Shape, shaped
+from pipeline import SWEEP, shaped
 from switchpoint.command import profiles
 from switchpoint.provenance.digests import DEVICE, REGISTRY
 
@@ -25,7 +25,7 @@ def package(
     device: str | None = None,
     resume: str | None = None,
     uses: Sequence[str] = (),
-    shape: Shape = SWEEP,
+    shape: str = SWEEP,
     defaults: Parameters | None = None,
     pipeline_root: str | None = None,
 ) -> str:
@@ -77,7 +77,7 @@ def compile_pipeline(
     device: str | None = None,
     resume: str | None = None,
     uses: Sequence[str] = (),
-    shape: Shape = SWEEP,
+    shape: str = SWEEP,
 ) -> None:
     """Write `package` to a file."""
     text = package(profile, registry, device, resume, uses, shape)

@@ -5,6 +5,7 @@ Types alone, like those: import this under `if TYPE_CHECKING`.
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from switchpoint.documents.drift import NewPhotos
 from switchpoint.documents.lineage import Parameters
 from switchpoint.documents.promotion import Promoted
 from switchpoint.documents.records import Duplicates, LeftOut
@@ -92,37 +93,6 @@ class Schedule(TypedDict):
     last: LastRun | None
 
 
-class BeforeAfter(TypedDict):
-    """A mean over the reference's photos, and over the new ones."""
-
-    reference: float
-    new: float
-
-
-DriftShare = TypedDict("DriftShare", {"class": str, "reference": float, "new": float})
-UnusualPhoto = TypedDict("UnusualPhoto", {"photo": str, "class": str, "confidence": float, "more_unusual_than": float})
-
-
-class Drift(TypedDict):
-    """What `switchpoint drift` says: `photos` and `reference` are counts, `p` is that of the one test.
-
-    `beyond` is the share of new photos that are more unusual than all of the reference; `shares` are of the photos that
-    are taken for each class. `unusual` has all photos, the most unusual first, and of how many of the reference's, as a
-    share, it is more unusual.
-    """
-
-    drift: bool
-    alpha: float
-    p: float
-    photos: int
-    reference: int
-    confidence: BeforeAfter
-    beyond: float
-    shares: list[DriftShare]
-    unusual: list[UnusualPhoto]
-    unreadable: list[LeftOut]
-
-
 class Run(TypedDict):
     """runs/ID/run.json, and what `switchpoint runs --json` shows. Times are ISO 8601 in UTC.
 
@@ -146,6 +116,7 @@ class Run(TypedDict):
     differences: NotRequired[list[Apart]]
     leaked: NotRequired[Leaked | None]
     conclusion: NotRequired[str]
+    drift: NotRequired[NewPhotos]
     promotion: NotRequired[Promoted]
     left_out: NotRequired[list[LeftOut]]
     duplicates: NotRequired[list[Duplicates]]

@@ -27,10 +27,6 @@ class NoModelError(SwitchpointError):
     """The run has no model to show or to publish, or what was given is none."""
 
 
-class NoPhotosError(SwitchpointError):
-    """There is no photo to look at."""
-
-
 class NoLogError(SwitchpointError):
     """The run has no such step."""
 

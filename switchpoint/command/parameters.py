@@ -264,7 +264,7 @@ def _faults(values: Parameters) -> Iterator[tuple[str, str]]:
             yield "image_size", f"image_size={values['image_size']}: {row.name} takes {row.smallest} or more."
         if values["weights"] == "imagenet" and row.no_imagenet:
             yield "weights", row.no_imagenet
-    for name in ("dataset", "weights"):
+    for name in addresses.WORDS:
         if name == "dataset" and addresses.is_volume(values[name]):
             continue
         if why := addresses.unsupported(values[name]):
@@ -288,7 +288,7 @@ def unusable(name: str) -> str:
 
 
 def check_addresses(values: Parameters) -> None:
-    """Refuse a dataset or weights that are not there, before anything starts.
+    """Refuse a dataset, weights or photos that are not there, before anything starts.
 
     Raises:
         ParameterError: Nothing of that name on this machine.
@@ -305,6 +305,9 @@ def check_addresses(values: Parameters) -> None:
     known = weights in addresses.WORDS["weights"] or addresses.is_remote(weights)
     if not known and not expanded(weights, "weights").is_file():
         raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://… or s3://…, `imagenet` or `none`.")
+    photos = values["drift"]
+    if addresses.is_local(photos, "drift") and not expanded(photos, "drift").is_dir():
+        raise ParameterError(f"drift={photos!r} is no folder. Give a folder of photos, gs://… or s3://…")
 
 
 def with_digests(values: Parameters) -> Parameters:
@@ -318,9 +321,9 @@ def with_digests(values: Parameters) -> Parameters:
 
 
 def located(values: Parameters) -> Parameters:
-    """Check that dataset and weights are there, make their paths absolute and take their digests."""
+    """Check that dataset, weights and new photos are there, make their paths absolute and take their digests."""
     check_addresses(values)
-    for name in ("dataset", "weights"):
+    for name in addresses.WORDS:
         if addresses.is_local(values[name], name):
             values[name] = str(expanded(values[name]).resolve())
     return with_digests(values)

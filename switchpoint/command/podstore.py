@@ -5,7 +5,14 @@ from typing import Any
 
 from switchpoint.command import kfp_alone
 
-READERS = ("digest", "prepare", "transfer", "finetune", "promote")  # the steps that read or write a bucket themselves
+READERS = (
+    "digest",
+    "prepare",
+    "transfer",
+    "finetune",
+    "drift",
+    "promote",
+)  # the steps that read or write a bucket themselves
 
 
 def _check(pattern: str, allowed: str) -> Any:

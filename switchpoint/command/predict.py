@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from switchpoint.command.errors import NoModelError, NoPhotosError, RunNotFoundError
+from switchpoint.command.errors import NoModelError, RunNotFoundError
 from switchpoint.command.formats import BATCH, FORMATS
 from switchpoint.command.paths import expanded
 from switchpoint.data.photos import UnreadablePhotoError
 from switchpoint.photos import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     import numpy as np
@@ -42,33 +41,6 @@ class Prediction(NamedTuple):
     photo: str
     top: list[Guess]
     unreadable: str | None = None
-
-
-def files(given: Iterable[str]) -> list[str]:
-    """Photos and the files of folders, in order; hidden ones are left out.
-
-    Raises:
-        NoPhotosError: One is not there, or a folder has no file.
-    """
-    found = []
-    for each in given:
-        path = expanded(each)
-        if path.is_dir():
-            inside = sorted(_visible(path))
-            if not inside:
-                raise NoPhotosError(f"{each} has no files. Give photos, or folders of photos.")
-            found += inside
-        elif path.is_file():
-            found.append(str(path))
-        else:
-            raise NoPhotosError(f"{each} is not there. Give photos, or folders of photos.")
-    return found
-
-
-def _visible(folder: Path) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (os.path.join(place, name) for name in names if not name.startswith("."))  # noqa: PTH118
 
 
 def predict(model: Model, photos: Sequence[str], top: int) -> Iterator[Prediction]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("digest", "prepare", "transfer", "finetune", "halve", "evaluate", "collect", "report", "promote")
-CACHED_STEPS = STEPS[1:-1]
+STEPS = ("digest", "prepare", "transfer", "finetune", "halve", "evaluate", "collect", "report", "drift", "promote")
+CACHED_STEPS = STEPS[1:-2]
 TRAINING_STEPS = ("transfer", "finetune", "evaluate")
 SEEDED_STEPS = (*TRAINING_STEPS, "halve", "collect")  # of which each seed has its own
 REGISTRY = "SWITCHPOINT_REGISTRY"

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import uuid
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,22 @@ def digest(uri: str) -> str:
     return _digest(_existing(uri), parse(uri)[1])
 
 
-def download(uri: str, destination: Path, progress: Progress | None = None) -> str:
+def download(
+    uri: str,
+    destination: Path,
+    progress: Progress | None = None,
+    chosen: Callable[[Sequence[str]], Collection[str]] = set,
+) -> str:
     """Copy an object to the file `destination`, or what is below a prefix to the folder `destination`.
 
     Nothing appears at `destination` before every byte agrees with the checksums listed. The versions listed are the
     ones read, so that the result is one state of the bucket, or an error when that changes meanwhile.
+
+    Args:
+        uri: Of an object or a prefix.
+        destination: Where to.
+        progress: Told how far it is.
+        chosen: Of the names below a prefix, those to copy; the rest stays where it is.
 
     Returns:
         The `digest` of what was copied.
@@ -47,6 +59,9 @@ def download(uri: str, destination: Path, progress: Progress | None = None) -> s
     name = parse(uri)[1]
     objects = _existing(uri)
     single = objects[0].name == name
+    if not single:
+        kept = chosen([_relative(item.name, name) for item in objects])
+        objects = [item for item in objects if _relative(item.name, name) in kept]
     if not single and destination.exists() and (destination.is_file() or any(destination.iterdir())):
         raise StorageError(f"{destination} exists and is not an empty folder. Remove it or name another.")
     partial = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.partial")

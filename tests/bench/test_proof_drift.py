@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.proof.drift import COUNTS, Outcome, table
-from switchpoint.command.drift import study
 from switchpoint.data.photos import decode, resize
+from switchpoint.drift import study
 from switchpoint.training.backbones.build import build
 
 pytestmark = pytest.mark.slow

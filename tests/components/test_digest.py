@@ -30,7 +30,7 @@ def mounted(folder: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def taken(dataset: str, asked: str = "", weights: str = "imagenet", weights_digest: str = "") -> tuple[str, str]:
     found = digest(
         DigestConfig(
-            dataset, asked, "efficientnet_lite0", weights, weights_digest, [1], [1], [0.1], "sweep", "", "sweep", False
+            dataset, asked, "efficientnet_lite0", weights, weights_digest, [1], [1], [0.1], "sweep", "", "", "sweep"
         )
     )
     return found.of_dataset, found.of_weights
@@ -44,17 +44,18 @@ def test_every_switch_epoch_is_tried_with_every_learning_rate_in_an_order_of_the
 
 
 @pytest.mark.parametrize(
-    ("search", "promote", "shape", "promotes", "said"),
+    ("search", "drift", "promote", "compiled", "said"),
     [
-        ("halving", "", "sweep", False, "search='halving' and promote='', .* compiled for 'sweep' without a promotion"),
-        ("sweep", "food", "sweep", False, "promote='food', .* compiled for 'sweep' without a promotion"),
-        ("sweep", "", "sweep", True, "promote='', .* compiled for 'sweep' with a promotion"),
+        ("halving", "", "", "sweep", "ask for the steps of 'halving', .* compiled with those of 'sweep'"),
+        ("sweep", "", "food", "sweep", "promote='food' ask for the steps of 'sweep, promote'"),
+        ("sweep", "new/", "food", "sweep, promote", "drift='new/' .* of 'sweep, drift, promote'"),
+        ("sweep", "", "", "sweep, promote", "ask for the steps of 'sweep', .* with those of 'sweep, promote'"),
     ],
 )
-def test_a_pipeline_of_other_steps_is_refused(search: str, promote: str, shape: str, promotes: bool, said: str) -> None:
+def test_a_pipeline_of_other_steps_is_refused(search: str, drift: str, promote: str, compiled: str, said: str) -> None:
     """ "Clone run" in the UI can change the parameter, and not the steps."""
     given = DigestConfig(
-        "sample", "d" * 64, "efficientnet_lite0", "none", "e", [1], [1], [0.1], search, promote, shape, promotes
+        "sample", "d" * 64, "efficientnet_lite0", "none", "e", [1], [1], [0.1], search, drift, promote, compiled
     )
     with pytest.raises(ParameterError, match=said):
         digest(given)
@@ -146,8 +147,8 @@ def test_the_component_gives_kfp_both_digests(folder: Make, tmp_path: Path) -> N
                 "seeds": [3, 2],
                 "search": "halving",
                 "shape": "halving",
+                "drift": "",
                 "promote": "",
-                "promotes": False,
             }
         },
         "outputs": {

@@ -40,7 +40,7 @@ def test_starts_that_are_not_told_apart_are_a_set(tmp_path: Path) -> None:
 def test_no_gain_is_said_to_be_none(tmp_path: Path) -> None:
     study = Study(tmp_path)
     study.held_out = 10_000
-    study.add(0, [0.5, 0.7500], 0.60).add(1, [0.7501], 0.61).add(2, [0.7499], 0.6)
+    study.add(0, [0.5, 0.7500], 0.60).add(1, [0.7501], 0.61).add(2, [0.735], 0.6)
     kind, starts, recommended, sentence = judged(study)
     assert (kind, starts, recommended) == ("no gain shown", [None, 1, 2], 1)
     assert sentence.startswith(

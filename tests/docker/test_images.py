@@ -82,7 +82,7 @@ class TestTheImage:
             "learning_rates": [0.1],
             "seeds": [1],
         }
-        values |= {"search": "sweep", "promote": "", "shape": "sweep", "promotes": False}
+        values |= {"search": "sweep", "drift": "", "promote": "", "shape": "sweep"}
         found = executed(build("digest"), digest, values, tmp_path)
         assert found == taken(DigestConfig.given(values))._asdict()
 
@@ -223,7 +223,7 @@ def test_the_context_can_be_read_by_any_user_whatever_the_umask(build_module: ob
         (
             ["train"],
             "No step is called train. Steps: digest, prepare, transfer, finetune, halve, evaluate, collect, report, "
-            "promote.",
+            "drift, promote.",
         ),
     ],
 )

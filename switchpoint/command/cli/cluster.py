@@ -85,8 +85,7 @@ def ready(
 ) -> Ready:
     """Check what `submission_flags` say, and compile; for recurring runs with all of it inside."""
     values = resolved(file, recipe, flags)
-    from components.digest.step import CONTENTS
-    from pipeline import Shape
+    from components.digest.step import CONTENTS, shape
     from switchpoint.command import profiles
     from switchpoint.command.cluster import submission
     from switchpoint.command.compilation import package
@@ -99,9 +98,9 @@ def ready(
     submission.check_names(experiment, service_account)
     if pipeline_root:
         resume = resume or loaded.resume or f"{pipeline_root.rstrip('/')}/resume"
-    uses = pipeline_root or "", values["dataset"], values["weights"]
+    uses = pipeline_root or "", values["dataset"], values["weights"], values["drift"]
     defaults = (values, pipeline_root) if recurring else ()
-    text = package(loaded, registry, device, resume, uses, Shape.of(values), *defaults)
+    text = package(loaded, registry, device, resume, uses, shape(values), *defaults)
     beside = {
         "profile": loaded.name,
         "commit": store.commit(),
@@ -145,6 +144,7 @@ def submit(wait: bool, timeout: float | None, as_json: bool, **flags: Any) -> No
     show_default=True,
     help="That its runs ask for: the steps of a search are others.",
 )
+@click.option("--drifts", is_flag=True, help="Its runs say `drift`: it has that step.")
 @click.option("--promotes", is_flag=True, help="Its runs say `promote`: it ends with that step.")
 @click.option(
     "--output", type=LocalPath(dir_okay=False, writable=True), default="build/switchpoint.yaml", show_default=True
@@ -156,16 +156,18 @@ def compile(
     resume: str | None,
     uses: tuple[str, ...],
     search: str,
+    drifts: bool,
     promotes: bool,
     output: Path,
 ) -> None:
     """Compile the pipeline to KFP's YAML."""
     kfp_alone.load()
-    from pipeline import Shape
+    from components.digest.step import shape
     from switchpoint.command import profiles
     from switchpoint.command.compilation import compile_pipeline
 
-    compile_pipeline(output, profiles.load(profile), registry, device, resume, uses, Shape(search, promotes))
+    asked = shape({"search": search, "drift": drifts, "promote": promotes})
+    compile_pipeline(output, profiles.load(profile), registry, device, resume, uses, asked)
     click.echo(f"Compiled to {output}.")
 
 

@@ -25,6 +25,7 @@ TITLES = {
     "evaluate": "Evaluate",
     "collect": "Collect",
     "report": "Report",
+    "drift": "Compare new photos",
     "promote": "Promote",
 }
 

@@ -36,8 +36,8 @@ def labels(run: str | None, html: Path | None, table: Path | None, runs_dir: Pat
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, which else says what it can
     document = store.find(runs_dir, run)
-    from switchpoint.command.features import made_by
     from switchpoint.command.labels import page, seen, study
+    from switchpoint.command.made import made_by
     from switchpoint.files import write_text
 
     photos = seen.see(document)

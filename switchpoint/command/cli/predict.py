@@ -36,10 +36,12 @@ def predict(model: str, photos: tuple[str, ...], top: int, as_csv: bool, as_json
         raise click.UsageError("Give --csv or --json, not both.")
     from switchpoint.command import formats
     from switchpoint.command import predict as predicting
+    from switchpoint.command.paths import expanded
+    from switchpoint.photos import files
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported, which else says what it can
     file = predicting.model_of(model, runs_dir)
-    found = predicting.files(photos)
+    found = files(str(expanded(photo)) for photo in photos)
     show = _rows if as_csv else _documents if as_json else _table
     unreadable: list[Prediction] = []
     show(_readable(predicting.predict(formats.load(file), found, top), unreadable))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline import Shape
+from components.digest.step import shape
 from switchpoint import addresses
 from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command import profiles
@@ -121,10 +121,10 @@ def submit(
     other_code = bool(earlier.changed) or earlier.names != values.keys()
     if other_code and not allow_code_change:
         raise ClusterError(code_change(run.run_id, earlier))
-    other_shape = Shape.of(values) != Shape.of(earlier.parameters)
+    other_shape = shape(values) != shape(earlier.parameters)
     mounted = "dataset" in changes and addresses.is_volume(values["dataset"])  # perhaps another than the run's
     # Pods that did not read the store of an installation as shipped were not told how to reach it.
-    to_store = any(str(changes.get(kind, "")).startswith("minio://") for kind in ("dataset", "weights"))
+    to_store = any(str(changes.get(kind, "")).startswith("minio://") for kind in ("dataset", "weights", "drift"))
     if (
         not (other_code or profile or registry or device or resume or mounted or to_store or other_shape)
         and run.pipeline_version_reference
@@ -140,8 +140,8 @@ def submit(
         earlier.registry if registry is None else registry,
         device or (None if profile else earlier.device),
         resume or loaded.resume or earlier.resume,
-        (root, str(values["dataset"]), str(values["weights"])),
-        Shape.of(values),
+        (root, str(values["dataset"]), str(values["weights"]), str(values["drift"])),
+        shape(values),
     )
     commit = runs.commit()
     uploaded = version(cluster, text, loaded.name, commit)

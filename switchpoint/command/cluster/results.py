@@ -21,6 +21,8 @@ from switchpoint.provenance.metadata import MODEL
 if TYPE_CHECKING:
     from switchpoint.documents.lineage import Parameters
 
+NEVER_CACHED = (("drift", "comparison", "drift"), ("promote", "promotion", "promotion"))
+
 
 def read(
     cluster: Cluster, run: Run, pipeline_root: str | None = None, runs: Sequence[Run] | None = None
@@ -34,7 +36,8 @@ def read(
         runs: The cluster's, where they are known already.
 
     Returns:
-        `results`, `best`, `verdict` and `conclusion`, where `report` and `model` are, and what came of a `promotion`.
+        `results`, `best`, `verdict` and `conclusion`, where `report` and `model` are, and what came of
+        its `drift` and its `promotion`.
 
     Raises:
         ClusterError: Says why they can't be had from here, and where they are to be seen.
@@ -50,8 +53,8 @@ def read(
                 found_at = {"report": f"{base}/page", "model": f"{base}/model/{MODEL}"}
                 # An older pipeline's report has no verdict.
                 told = ("results", "search", "starts", "best", "verdict", "differences", "leaked", "conclusion")
-                promoted = _promotion(artifacts, run, root_of(run, pipeline_root))
-                return {key: content[key] for key in told if key in content} | found_at | promoted
+                own = _never_cached(artifacts, run, root_of(run, pipeline_root))
+                return {key: content[key] for key in told if key in content} | found_at | own
         except StorageError as error:
             raise ClusterError(f"{error} {seen}") from error
     root = root_of(run, pipeline_root)
@@ -64,11 +67,13 @@ def read(
     )
 
 
-def _promotion(artifacts: Artifacts, run: Run, root: str) -> dict[str, Any]:
-    """What came of the run's own promotion, which is never cached."""
-    if not parameters_of(run).get("promote") or not (found := artifacts.find(run, root, "promote", "promotion")):
-        return {}
-    return {"promotion": artifacts.read_json(found)}
+def _never_cached(artifacts: Artifacts, run: Run, root: str) -> dict[str, Any]:
+    """What came of the run's own steps beside the report, by what the document calls it."""
+    told = {}
+    for step, output, name in NEVER_CACHED:
+        if parameters_of(run).get(step) and (found := artifacts.find(run, root, step, output)):
+            told[name] = artifacts.read_json(found)
+    return told
 
 
 def _same_reports(
@@ -93,10 +98,10 @@ def _same_reports(
 
 def _made_by(cluster: Cluster, run: Run) -> dict[str, str]:
     """The images of the steps that a report comes from."""
-    return {step: name for step, name in images(cluster.spec(run)).items() if step != "promote"}
+    return {step: name for step, name in images(cluster.spec(run)).items() if step not in ("drift", "promote")}
 
 
 def _sorted(values: Parameters) -> Parameters:
     """What a report depends on: lists in any order, and not what becomes of it."""
     lists = {name: sorted(value) for name, value in values.items() if isinstance(value, list)}
-    return {**values, **lists, "promote": "", "promote_margin": 0.0}
+    return {**values, **lists, "drift": "", "promote": "", "promote_margin": 0.0}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from switchpoint.documents.lineage import Parameters
 
 PIPELINE = "switchpoint"
+PLACES = {"dataset": "datasets", "weights": "weights", "drift": "photos"}  # where to upload what is here
 
 
 def check_visible(
@@ -54,12 +55,12 @@ def check_visible(
     # Who has no store of his own has that of Kubeflow, which is behind a port-forward.
     reached = f"\nBefore that, if it is not done: {s3_errors.FORWARD}." if bucket == podstore.SHIPPED_BUCKET else ""
     pipeline_parameters.check_addresses(values)
-    for name in ("dataset", "weights"):
+    for name, place in PLACES.items():
         value = str(values[name])
         if not addresses.is_local(value, name):
             continue
         path = expanded(value).resolve()
-        target = f"{bucket}/{'datasets' if name == 'dataset' else 'weights'}/{path.name}"
+        target = f"{bucket}/{place}/{path.name}"
         raise ParameterError(
             f"{name}={value!r} is on this machine, where the cluster can't see it. Upload it, then pass its address:\n"
             f"  switchpoint upload {value} {target}\n"

@@ -6,9 +6,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from components.report import charts
-from components.report.style import details, document, table
 from components.report.wording import percent, unbroken
 from switchpoint.command.compare import words
+from switchpoint.pages import details, document, table
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Compared

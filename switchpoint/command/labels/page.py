@@ -7,9 +7,9 @@ from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from components.report.style import document, table
 from components.report.wording import percent
 from switchpoint.data.photos import decode
+from switchpoint.pages import document, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from switchpoint.command.features import made_by, network, transfer_model
+from switchpoint.command.made import made_by, transfer_model
 from switchpoint.data.manifest import SPLITS, read_manifest
+from switchpoint.drift.seen import network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,8 +21,8 @@ from kfp.local import docker_task_handler, executor_input_utils, logging_utils, 
 from kfp.local import task_dispatcher as dispatcher
 from kfp.local.orchestrator import orchestrator_utils, task_executor, task_spec_utils
 
-from components.digest.step import DigestConfig, digest
-from pipeline import Shape, shaped
+from components.digest.step import DigestConfig, digest, shape
+from pipeline import shaped
 from switchpoint.command.local import containers, packages
 from switchpoint.command.local.hits import addresses, checked_cache, named, replaced, this_thread
 from switchpoint.command.local.interfaces import Observer, Outputs, Starter, Task
@@ -73,7 +73,7 @@ def orchestrate(
             enable_caching=True,
             cache_root=str(cache_directory),
         )
-        shaped(Shape.of(parameters))(**parameters)
+        shaped(shape(parameters))(**parameters)
 
 
 @contextlib.contextmanager

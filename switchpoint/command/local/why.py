@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from switchpoint.command.documents import Run, Step
 
 
+_ALWAYS = {"drift": "the photos are looked at each time", "promote": "the registry is asked each time"}
 _UNDER_WAY = {"running": "run {} is making it now", "interrupted": "run {} was interrupted while it made it"}
 
 
@@ -20,8 +21,8 @@ def explain(step: Step, earlier: list[Run]) -> str:
         step: The step that is not cached.
         earlier: Documents of earlier runs, newest first.
     """
-    if step["name"] == "promote":
-        return "the registry is asked each time"
+    if step["name"] in _ALWAYS:
+        return _ALWAYS[step["name"]]
     for document in earlier:
         for old in document["steps"]:
             if place(old) == place(step) and old["state"] in _UNDER_WAY and not differences(step, old):

@@ -38,6 +38,9 @@ def fill_in(document: Run, report: Path) -> None:
     document["notes"] = manifest["notes"]
     if "promote" in outputs:
         document["promotion"] = json.loads(Path(outputs["promote"]["promotion"]).read_text())
+    if "drift" in outputs:
+        document["drift"] = json.loads(Path(outputs["drift"]["comparison"]).read_text())
+        copy(Path(outputs["drift"]["page"]), report.with_name("drift.html"))
     # Beside each other: the report links to the other page by this name.
     copy(Path(outputs["prepare"]["look"]), report.with_name("look.html"))
     copy(Path(outputs["report"]["page"]), report)

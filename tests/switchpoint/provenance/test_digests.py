@@ -42,13 +42,13 @@ def test_an_edited_step_changes_its_own_digest_and_no_other(copy: Path, step: st
     [
         ("data/sources/folder.py", {"digest", "prepare"}),
         ("data/records.py", {"prepare", "transfer", "finetune", "evaluate", "promote"}),
-        ("training/augmentation.py", {"transfer", "finetune", "evaluate"}),
+        ("training/augmentation.py", {"transfer", "finetune", "evaluate", "drift"}),
         ("training/loop.py", {"transfer", "finetune"}),
         ("tracking.py", {"digest", "transfer", "finetune", "evaluate", "report", "promote"}),
         ("training/collected.py", {"collect", "report"}),
         ("training/features.py", {"transfer"}),
         ("training/saved_model.py", {"transfer", "finetune", "evaluate"}),
-        ("storage/__init__.py", {"digest", "prepare", "transfer", "finetune", "promote"}),
+        ("storage/__init__.py", {"digest", "prepare", "transfer", "finetune", "drift", "promote"}),
         ("provenance/metadata.py", set(identity.STEPS)),
         ("documents/training.py", set()),  # types alone
         ("command/local/run.py", set()),
@@ -78,6 +78,7 @@ ROOMS = {
     "halve": {"", "provenance", "training"},
     "collect": {"", "provenance", "training"},
     "report": {"", "provenance", "registry", "training"},
+    "drift": ROOT_MODULES | {"drift", "storage", "training"},
     "promote": ROOT_MODULES | {"registry", "storage", "training"},
 }
 

@@ -93,7 +93,11 @@ def test_where_the_workflow_can_not_be_had_steps_are_still_named(server: Server,
     server.play = lambda run: ENDED
     server.fault("GET", "/apis/v1beta1/runs/", 404, times=10_000)
     steps = json.loads(submit("--wait", "--json").stdout)["steps"]
-    assert {step["name"] for step in steps} == set(identity.STEPS) - {"halve", "promote"}  # where they are asked for
+    assert {step["name"] for step in steps} == set(identity.STEPS) - {
+        "halve",
+        "drift",
+        "promote",
+    }  # where they are asked for
     assert {step["switch_epoch"] for step in steps} == {None}
 
 

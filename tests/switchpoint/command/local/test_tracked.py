@@ -14,6 +14,7 @@ from tests.project import FLAGS, Project
 pytestmark = pytest.mark.slow
 
 TRAININGS = {"transfer-seed-1": 3, "finetune-01-0.0003-seed-1": 2, "finetune-02-0.0003-seed-1": 2}  # epochs
+PASSWORD = "of a dozen letters"
 PARAMETERS = ["--dataset=photos", "--switch-epochs=1,2", *FLAGS, "--finetune-epochs=2"]
 
 
@@ -24,7 +25,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("mlflow")) as server:
+    """It asks who calls; MLflow's variables say it, here and in each step."""
+    with Server(tmp_path_factory.mktemp("mlflow"), PASSWORD) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
         yield server
 
 
@@ -54,6 +58,21 @@ def test_a_run_whose_server_hangs_goes_on_and_says_so_once(project: Project, ser
     assert code == 0, output
     assert output.count("is told no more of this run") == 1
     assert 1 <= output.count("is not told all") <= 2  # by each of the two that trained; later ones are not tracked
+
+
+def test_a_run_is_not_started_where_the_server_does_not_know_who_calls(
+    project: Project, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for password in ("of another server", None):
+        if password:
+            monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+        else:
+            monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD")
+        done = project.command("run", *PARAMETERS, "--mlflow", server.uri)
+        assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+        assert f"MLflow at {server.uri}" in done.stderr and "MLFLOW_TRACKING_USERNAME" in done.stderr
+        assert "prepare" not in done.stdout
+    assert not list((project.place / "runs").glob("2*"))
 
 
 def test_a_run_that_is_cached_is_whole_in_mlflow(project: Project, server: Server) -> None:

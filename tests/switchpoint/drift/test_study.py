@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from switchpoint.command.drift import study, words
+from switchpoint.drift import study, words
 from switchpoint.training.reference import Reference, measure, read, write
 
 Array = np.ndarray[Any, Any]

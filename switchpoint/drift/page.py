@@ -6,14 +6,14 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING
 
-from components.report.style import document, table
-from switchpoint.command.drift import words
 from switchpoint.data.photos import decode, encode
+from switchpoint.drift import words
+from switchpoint.pages import document, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from switchpoint.command.documents import Drift
+    from switchpoint.documents.drift import Drift
 
 PHOTOS = 24  # of the most unusual
 SIDE = 240  # pixels

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from switchpoint.command.documents import Drift
+    from switchpoint.documents.drift import Drift
 
 CLASSES = 3  # whose shares are named
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from switchpoint.command.documents import Drift
+    from switchpoint.documents.drift import Drift
     from switchpoint.training.reference import Reference
 
     Array = np.ndarray[Any, Any]
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 ALPHA = 0.01
 DEALS = 999  # so that p is 0.001 at least
 BATCH = 100  # deals at a time: of 4,000 photos 2 MB each
-FEWEST = 20  # photos on either side
 
 
 class Seen(NamedTuple):

@@ -10,25 +10,19 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from switchpoint import addresses, storage
-from switchpoint.command import features, predict
-from switchpoint.command.drift.study import Seen
-from switchpoint.command.errors import NoModelError, NoPhotosError, RunNotFoundError
-from switchpoint.command.features import made_by, transfer_model
-from switchpoint.command.paths import expanded
-from switchpoint.command.runs import store
 from switchpoint.cores import cores
 from switchpoint.data.converters import Converters
 from switchpoint.data.photos import quality
 from switchpoint.data.split import draw
-from switchpoint.provenance.metadata import embedded
-from switchpoint.training import reference as references
+from switchpoint.drift.study import Seen
+from switchpoint.errors import NoPhotosError
+from switchpoint.photos import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy as np
 
-    from switchpoint.command.documents import Run
     from switchpoint.training.reference import Reference
 
     Array = np.ndarray[Any, Any]
@@ -43,56 +37,68 @@ class Made(NamedTuple):
     reference: Reference
 
 
-def made(given: str, runs_directory: Path) -> Made:
-    """Of a run, or of the run here that made a model's file; of several seeds that of the best model.
+def network(file: Path) -> Any:
+    """Transfer learning's model, asked for more: crops to pooled features and probabilities.
 
-    Raises:
-        NoModelError: No run of this machine made it, or it has no reference.
+    Args:
+        file: Its `.keras` file: the backbone in it is as it was trained on ImageNet.
+
+    Returns:
+        Keras model of uint8 (batch, size, size, 3) to float32 (batch, channels) and (batch, classes).
     """
-    document = _run(given, runs_directory)
-    try:
-        return Made(transfer_model(document), references.read(made_by(document, "transfer", "reference")))
-    except (OSError, ValueError, KeyError) as error:
-        raise NoModelError(
-            f"The reference of run {document['id']} can't be read ({error}): `switchpoint rerun {document['id']}` "
-            "makes one."
-        ) from error
+    import keras
 
-
-def _run(given: str, runs_directory: Path) -> Run:
-    try:
-        return store.find(runs_directory, given)
-    except RunNotFoundError:
-        if not expanded(given).exists():
-            raise
-    file = predict.model_of(given, runs_directory)
-    if file.suffix != ".keras":
-        raise NoModelError(f"{file} does not say which run made it. Give the run, or the .keras file.")
-    digest = embedded(file)["model"]["digest"]
-    for document in store.every(runs_directory):
-        if any(result["model_digest"] == digest for result in document["results"]):
-            return document
-    raise NoModelError(
-        f"No run in {runs_directory} made {file}, and photos are compared with what that run held out. Give --runs-dir."
-    )
+    model = keras.models.load_model(file)
+    backbone, head = model.get_layer("backbone"), model.get_layer("head")
+    crops = keras.Input(backbone.input.shape[1:])
+    pooled = head.get_layer("pool")(backbone(crops, training=False))
+    return keras.Model(crops, [pooled, head.get_layer("classes")(pooled)])
 
 
 @contextmanager
-def fetched(address: str) -> Iterator[str]:
-    """A folder of this machine with the photos of an address: itself, or a copy for as long as it is needed."""
+def fetched(address: str, most: int) -> Iterator[dict[str, str]]:
+    """The photos at an address, or of more than `most` as many, drawn by their names.
+
+    Of a bucket these alone are copied here, for as long as they are needed.
+
+    Args:
+        address: A folder or a photo of this machine, gs://… or s3://…
+        most: How many.
+
+    Yields:
+        Paths here, by the photos' names at the address.
+
+    Raises:
+        NoPhotosError: Nothing is there.
+        StorageError: The bucket can't be read, or holds nothing there.
+    """
     if not addresses.is_remote(address):
-        yield str(expanded(address))
+        yield _below(address, most)
         return
+
+    def drawn(names: Sequence[str]) -> set[str]:
+        return set(_drawn([name for name in names if not _hidden(name)], most))
+
     with tempfile.TemporaryDirectory() as directory:
         target = Path(directory, PurePosixPath(address).name)
-        storage.download(address, target)
-        yield str(target)
+        storage.download(address, target, chosen=drawn)
+        yield _below(str(target), most)
 
 
-def chosen(folder: str, most: int) -> list[str]:
-    """Its photos, or of more than `most` as many, drawn by their names in it."""
-    found = predict.files([folder])
-    return sorted(sorted(found, key=lambda name: draw(0, os.path.relpath(name, folder)))[:most])
+def _below(folder: str, most: int) -> dict[str, str]:
+    paths = files([folder])
+    if paths == [folder]:
+        return {Path(folder).name: folder}
+    inside = {os.path.relpath(path, folder): path for path in paths}
+    return {name: inside[name] for name in _drawn(list(inside), most)}
+
+
+def _drawn(names: Sequence[str], most: int) -> list[str]:
+    return sorted(sorted(names, key=lambda name: draw(0, name))[:most])
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def see(made: Made, photos: Sequence[str]) -> tuple[Seen, dict[str, str], dict[str, bytes]]:
@@ -114,7 +120,7 @@ def see(made: Made, photos: Sequence[str]) -> tuple[Seen, dict[str, str], dict[s
     unreadable: dict[str, str] = {}
     images: dict[str, bytes] = {}
     pooled, probabilities = [], []
-    network = features.network(made.model)
+    model = network(made.model)
     with Converters((height, width)) as converters, ThreadPoolExecutor(cores()) as pool:
 
         def convert(photo: str) -> tuple[bytes, str]:
@@ -133,7 +139,7 @@ def see(made: Made, photos: Sequence[str]) -> tuple[Seen, dict[str, str], dict[s
                 else:
                     images[photo] = image
             if crops := _crops([images[photo] for photo in batch if photo in images], height, width, size):
-                found = network.predict(np.stack(crops), verbose=0)
+                found = model.predict(np.stack(crops), verbose=0)
                 pooled.append(found[0])
                 probabilities.append(found[1])
     if not images:

@@ -1,54 +1,25 @@
 """New photos against those that a run held out, from the terminal: drawn dishes through a small network."""
 
-import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from PIL import Image
 
 from switchpoint.command.cli.main import main
-from switchpoint.command.runs import store
-from switchpoint.data.sources import dishes
+from switchpoint.drift import seen
 from switchpoint.provenance.metadata import MODEL
-from tests.components.trainings import VALUES, prepared, train
-from tests.shallow import shallow
+from tests.new_photos import KNOWN, draw, trained
+from tests.stores.proxy import Bucket
 
 pytestmark = pytest.mark.slow
-KNOWN = list(dishes.DISHES)[:3]
-
-
-def draw(folder: Path, names: list[str], numbers: range, brightness: float = 1.0) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for dish in names:
-        for number in numbers:
-            data = dishes.photograph(f"{dish}/train-{number:03d}.jpg")
-            photo = Image.open(io.BytesIO(data)).convert("RGB").point(lambda level: int(level * brightness))
-            photo.save(folder / f"{dish} {number}.jpg", quality=95)
-    return folder
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of one run, which ended after transfer learning; 36 of its photos were held out."""
-    place = tmp_path_factory.mktemp("drift")
-    for dish in KNOWN:
-        draw(place / "photos" / "train" / dish, [dish], range(24))
-        draw(place / "photos" / "validation" / dish, [dish], range(24, 36))
-        draw(place / "photos" / "test" / dish, [dish], range(36, 38))
-    prepared(place, place / "photos")
-    document = store.create(place / "runs", VALUES, "subprocess")
-    made = place / "runs" / "artifacts" / document["id"] / "transfer"
-    with shallow():
-        train(place / "records", made)
-    outputs = {"model": str(made / "model"), "reference": str(made / "reference")}
-    step: Any = {"name": "transfer", "seed": 1, "state": "ran", "outputs": outputs}
-    store.write(place / "runs", {**document, "state": "succeeded", "steps": [step]})
-    return place / "runs"
+    return trained(tmp_path_factory.mktemp("drift"))
 
 
 def compared(runs: Path, photos: Path, *flags: str, code: int = 0) -> Result:
@@ -107,3 +78,21 @@ def test_what_can_not_be_compared_is_told(runs: Path, tmp_path: Path) -> None:
     assert done.exit_code == 1 and "carries no lineage" in done.output
     done = CliRunner().invoke(main, ["drift", "nowhere", str(few), "--runs-dir", str(place)])
     assert done.exit_code == 1 and "called nowhere" in done.output
+
+
+def test_of_a_bucket_the_photos_that_are_drawn_are_fetched_and_no_others(
+    runs: Path, bucket: Bucket, tmp_path: Path
+) -> None:
+    photos = draw(tmp_path / "new", KNOWN, range(38, 50))
+    for photo in photos.iterdir():
+        bucket.put(f"weekly/{photo.name}", photo.read_bytes())
+    bucket.put("weekly/.thumbnails/one.jpg", b"hidden")
+    of_folder = json.loads(compared(runs, photos, "--json", "--photos", "25").stdout)
+    page, run = str(tmp_path / "drift.html"), next(runs.glob("2*")).name
+    done = CliRunner().invoke(
+        main,
+        ["drift", run, bucket.uri("weekly"), "--runs-dir", str(runs), "--html", page, "--json", "--photos", "25"],
+    )
+    assert json.loads(done.stdout) == of_folder and of_folder["photos"] == 25
+    with seen.fetched(bucket.uri("weekly"), 25) as found:
+        assert len(list(Path(next(iter(found.values()))).parent.iterdir())) == 25

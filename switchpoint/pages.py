@@ -1,4 +1,4 @@
-"""What the report's pages share: their head, their style, their tables."""
+"""What pages share: their head, their style, their tables."""
 
 from collections.abc import Iterable, Sequence
 from html import escape

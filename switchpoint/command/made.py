@@ -1,33 +1,15 @@
-"""What the frozen backbone of a run makes of photos."""
+"""What a run of this machine made: of several seeds that of the kept model's."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from switchpoint.command.errors import ArtifactGoneError, NoModelError
 from switchpoint.provenance.metadata import MODEL
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Run
-
-
-def network(file: Path) -> Any:
-    """Transfer learning's model, asked for more: crops to pooled features and probabilities.
-
-    Args:
-        file: Its `.keras` file: the backbone in it is as it was trained on ImageNet.
-
-    Returns:
-        Keras model of uint8 (batch, size, size, 3) to float32 (batch, channels) and (batch, classes).
-    """
-    import keras
-
-    model = keras.models.load_model(file)
-    backbone, head = model.get_layer("backbone"), model.get_layer("head")
-    crops = keras.Input(backbone.input.shape[1:])
-    pooled = head.get_layer("pool")(backbone(crops, training=False))
-    return keras.Model(crops, [pooled, head.get_layer("classes")(pooled)])
 
 
 def made_by(document: Run, step: str, output: str) -> Path:

@@ -1,0 +1,46 @@
+"""The photos at an address against those that a training held out, from the fetching to the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from switchpoint.drift import page, seen, study
+from switchpoint.errors import NoPhotosError
+from switchpoint.files import write_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from switchpoint.documents.drift import Drift
+
+FEWEST = 20  # photos on either side
+MOST = 2_000  # new photos
+
+
+def compare(made: seen.Made, address: str, html: Path, most: int = MOST) -> Drift:
+    """Ask whether they look alike, and write the page.
+
+    Args:
+        made: The network, and what was held out.
+        address: Of the new photos: a folder of this machine, gs://… or s3://…
+        html: The page to write.
+        most: Look at so many new photos.
+
+    Raises:
+        NoPhotosError: There are too few on either side.
+        StorageError: The bucket can't be read, or holds nothing there.
+    """
+    _enough("held-out", len(made.reference.features))
+    with seen.fetched(address, most) as photos:
+        new, unreadable, images = seen.see(made, list(photos.values()))
+        names = {path: name for name, path in photos.items()}
+    _enough("new", len(new.photos))
+    found = study.compare(made.reference, new._replace(photos=[names[path] for path in new.photos]))
+    found["unreadable"] = [{"photo": names[path], "reason": reason} for path, reason in unreadable.items()]
+    write_text(html, page.html(found, address, {names[path]: image for path, image in images.items()}))
+    return found
+
+
+def _enough(which: str, count: int) -> None:
+    if count < FEWEST:
+        raise NoPhotosError(f"{count} {which} photos are too few to tell a change from chance: {FEWEST} or more.")
