@@ -10,6 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
 
 class Server:
     """`with Server(place) as server`: it answers at `server.uri`."""
@@ -41,7 +43,7 @@ class Server:
             [sys.executable, "-m", "mlflow", "server", "--workers=1", f"--port={self.port}",
              f"--backend-store-uri=sqlite:///{self.place}/mlflow.db",
              f"--artifacts-destination={self.place}/artifacts", *flags],
-            env=os.environ | variables | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            env=os.environ | QUIET | variables,
             stdout=log,
             stderr=log,
             start_new_session=True,

@@ -38,7 +38,7 @@ def chosen(answers: Array, losses: tuple[float, ...] = ()) -> tuple[int, str, st
 
 
 def test_the_latest_that_is_not_shown_worse_is_recommended() -> None:
-    """Start 1 has all of 400 right. Start 2 lacks 1: 1/400 below, less than twice its standard error (two photos added).
+    """Start 1 has all of 400 right. Start 2 lacks 1: 1/400 below, and not twice its standard error (two photos added).
 
     A photo's variance is (1 + 2 − 1/402) / 401, the error √(3 / 401 / 402) = 0.0043. Start 3 lacks 6: 0.015, and
     twice an error of √(8 / 401 / 402) = 0.007.
