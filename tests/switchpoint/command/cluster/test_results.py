@@ -90,6 +90,27 @@ def test_a_run_made_in_the_ui_with_its_lists_in_another_order_has_the_same_repor
         results.read(kubeflow, kubeflow.find(cloned.run_id))
 
 
+def test_what_came_of_a_promotion_is_in_the_runs_own_root_and_the_report_in_an_earlier_ones(
+    server: Server, submit: Submit, gcs: Any
+) -> None:
+    server.play = lambda run: [*ENDED]
+    submit("--pipeline-root", gcs.uri("root"))
+    submit("--pipeline-root", gcs.uri("another"), "--promote", "food")
+    first, second = server.runs
+    for run in server.runs:
+        run.state = "SUCCEEDED"
+        begin(gcs, run)
+    base = publish(gcs, first)
+    own = f"another/switchpoint/{second.run_id}"
+    gcs.put(f"{own}/digest/0b5e1f9c/digests", gcs.get(f"root/switchpoint/{second.run_id}/digest/0b5e1f9c/digests"))
+    gcs.put(f"{own}/promote/0b5e1f9d/promotion", b'{"sentence": "Version 3 of food is promoted."}')
+    kubeflow = Cluster(host=server.host)
+    found = results.read(kubeflow, kubeflow.find(second.run_id))
+    assert (found["report"], found["promotion"]) == (
+        f"{base}/page", {"sentence": "Version 3 of food is promoted."},
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("photos", ["changed", None])
 def test_a_report_of_other_photos_is_not_the_runs(
     server: Server, submit: Submit, bucket: Bucket, photos: str | None
