@@ -28,7 +28,7 @@ bench: .venv/.installed ## Measure against the lab's way: ONLY=name,name PHOTOS=
 test: .venv/.installed ## Set up, then run the tests (those whose part is missing here are skipped, saying why)
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 25 $(PYTEST_ARGS)
 
-quick: .venv/.installed ## The tests that need no TensorFlow, Docker, browser, MLflow or real photos: a minute or two
+quick: .venv/.installed ## The tests that need no TensorFlow, Docker, browser, MLflow, bucket or real photos: a minute
 	$(BIN)/python -m pytest --quick --numprocesses 4 -q -rfE $(PYTEST_ARGS)
 
 check: lint types test ## Everything that must be green before a push

@@ -35,7 +35,9 @@ yaml.SafeLoader = yaml.CSafeLoader
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--quick", action="store_true", help="leave out what needs TensorFlow, Docker, a browser, MLflow or real photos"
+        "--quick",
+        action="store_true",
+        help="leave out what needs TensorFlow, Docker, a browser, MLflow, a server of buckets, or real photos",
     )
 
 

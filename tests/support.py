@@ -24,6 +24,12 @@ def starts_steps() -> None:
         pytest.skip("starts steps")
 
 
+def starts_a_server() -> None:
+    """Skip what is not for before each commit: it asks a server of buckets, and waits for it."""
+    if QUICK:
+        pytest.skip("starts a server of buckets")
+
+
 def output(*command: str | Path) -> str:
     """What a command prints, when it succeeds."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)

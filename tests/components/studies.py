@@ -255,7 +255,7 @@ def whole_study(
         luck = 0.012 * np.random.default_rng(seed).normal(size=6) * (seed > 1)
         alone = rising(0.43, 0.68 + luck[0], 14)
         study.add(0, alone, 0.67 + luck[0], seed)
-        tuned = ((1, 0.66, 0.65), (2, 0.69, 0.68), (4, 0.73, 0.74), (8, 0.715, 0.71))
+        tuned = ((1, 0.66, 0.65), (2, 0.69, 0.68), (4, 0.73, 0.74), (8, 0.68, 0.71))
         for (switch_epoch, end, test), moved in zip(tuned, luck[1:], strict=False):
             study.add(switch_epoch, rising(alone[switch_epoch - 1] + 0.02, end + moved, 10), test + moved, seed)
         stop = {"epoch": 4, "step": 17, "learning_rate": 1e-3}

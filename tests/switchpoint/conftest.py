@@ -16,11 +16,13 @@ from tests.stores import s3 as s3_store
 from tests.stores.gcs import Gcs
 from tests.stores.proxy import Bucket, proxied
 from tests.stores.s3 import S3
+from tests.support import starts_a_server
 
 
 @pytest.fixture(scope="session")
 def gcs_server() -> Iterator[str]:
     """Address of the server, without the proxy."""
+    starts_a_server()
     with gcs_store.gcs_server() as url:
         yield url
 
@@ -28,6 +30,7 @@ def gcs_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the server, without the proxy."""
+    starts_a_server()
     from botocore.loaders import JSONFileLoader
 
     # Each test's client has a session of its own, which reads the same two megabytes of JSON.

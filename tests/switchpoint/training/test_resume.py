@@ -288,7 +288,7 @@ def test_a_bucket_without_a_right_is_an_error_before_training(named: Bucket, lac
 def test_the_first_step_of_a_run_tries_the_bucket(s3: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(states.RESUME, "s3://no-such-bucket/states")
     with pytest.raises(StorageError, match=r"SWITCHPOINT_RESUME names s3://no-such-bucket/states, .* does not exist"):
-        given = "sample", "", "efficientnet_lite0", "none", "", [1], [1], [0.1], "sweep", "", "sweep", False
+        given = "sample", "", "efficientnet_lite0", "none", "", [1], [1], [0.1], "sweep", "", "", "sweep"
         digest.python_func(*given, dsl.Artifact(uri=str(tmp_path / "digests")))
     assert not (tmp_path / "digests").exists()
 
