@@ -260,7 +260,8 @@ def _faults(values: Parameters) -> Iterator[tuple[str, str]]:
         yield "backbone", f"backbone={values['backbone']!r} is unknown. There are: {', '.join(BACKBONES)}."
     else:
         row = named(values["backbone"])
-        if values["image_size"] < row.smallest:
+        interval = parameters()["image_size"].interval
+        if interval and values["image_size"] in interval and values["image_size"] < row.smallest:
             yield "image_size", f"image_size={values['image_size']}: {row.name} takes {row.smallest} or more."
         if values["weights"] == "imagenet" and row.no_imagenet:
             yield "weights", row.no_imagenet

@@ -108,6 +108,12 @@ def test_a_wrong_value_is_named_with_what_is_allowed(given: dict[str, object], m
         parameters.resolve("demo", given)
 
 
+def test_a_photo_that_no_backbone_takes_is_told_once() -> None:
+    with pytest.raises(ParameterError) as error:
+        parameters.resolve("better", {"image_size": 16, "backbone": "efficientnet_b0"})
+    assert str(error.value).count("image_size=16") == 1
+
+
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ParameterError, match=r"(?s)switch_epochs has 9.*batch_size=0"):
         parameters.resolve("demo", {"switch_epochs": [9], "batch_size": 0})
