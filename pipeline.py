@@ -144,7 +144,7 @@ def switchpoint(
         seeds: Seeds of training, each a transfer learning and fine-tunings of its own: several show how far chance
             moves the answer [0, 2147483647].
     """
-    shape = SHAPE.get().split(", ")
+    steps = SHAPE.get().split(", ")
     digests = place(
         digest(
             dataset=dataset,
@@ -235,7 +235,7 @@ def switchpoint(
 
     candidates = digests.outputs["candidates"]
     searched = None
-    if "halving" in shape:
+    if "halving" in steps:
         first_seed = digests.outputs["first_seed"]
         start = transferred(first_seed)
         for rung in range(1, len(SHARES) + 1):
@@ -313,18 +313,9 @@ def switchpoint(
         "report",
         "Report",
     )
-    if "drift" in shape:
-        place(
-            comparison(
-                references=dsl.Collected(start.outputs["reference"]),
-                models=dsl.Collected(start.outputs["model"]),
-                photos=drift,
-            ),
-            "drift",
-            "Compare new photos",
-        ).set_caching_options(False)
-    if "promote" in shape:
-        place(
+    ended = reported
+    if "promote" in steps:
+        ended = place(
             promotion(
                 records=records,
                 source=prepared.outputs["source"],
@@ -338,6 +329,16 @@ def switchpoint(
             "promote",
             "Promote",
         ).set_caching_options(False)
+    if "drift" in steps:  # the last: what comes of it is to keep nothing else from being there
+        place(
+            comparison(
+                references=dsl.Collected(start.outputs["reference"]),
+                models=dsl.Collected(start.outputs["model"]),
+                photos=drift,
+            ),
+            "drift",
+            "Compare new photos",
+        ).set_caching_options(False).after(ended)
 
 
 def shaped(shape: str) -> dsl.graph_component.GraphComponent:

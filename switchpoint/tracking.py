@@ -168,10 +168,11 @@ def shown(text: str) -> str:
 
 def told(error: object) -> str:
     """What an error says, in a line, without a password."""
-    if (
-        "401" in (said := str(error)) and "authenticate" in said
-    ):  # MLflow's names where to read about it, not what to do
-        return "it does not know who asks. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or its token"
+    if "failed with error code 401" in str(error):  # MLflow's says where to read about it, and not what to do
+        return (
+            "it does not know who asks (error 401). Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN"
+        )
     return shown(str(error).splitlines()[0] if str(error) else type(error).__name__)[:300]
 
 

@@ -101,7 +101,7 @@ STARTS: dict[str, Callable[[Validated], int]] = {
     "first start": lambda seen: 1,
     "last start": lambda seen: len(seen.right) - 1,
     "one standard error": lambda seen: cheapest(seen.right),
-    "one standard error, latest": lambda seen: dearest(seen.right),
+    "one standard error, latest": lambda seen: latest(seen.right, highest(seen.right - 1e-6 * seen.loss), errors=1),
     "alone must be beaten by 1 error": lambda seen: beaten(seen.right),
     "alone must be beaten by 2 errors": lambda seen: beaten(seen.right, 2.0),
     "lowest loss": lambda seen: highest(-seen.loss),

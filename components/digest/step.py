@@ -11,6 +11,7 @@ from switchpoint.config import Config
 from switchpoint.data import sources
 from switchpoint.errors import ParameterError
 from switchpoint.progress import say
+from switchpoint.provenance.digests import AT_END
 from switchpoint.training.backbones.table import weights_digest
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def digest(config: DigestConfig) -> Digests:
     Raises:
         ParameterError: The pipeline was compiled for another search, or other steps at its end.
         DatasetError: No source knows the address, or nothing is there.
-        StorageError: The bucket can't be read, or holds nothing there.
+        StorageError: A bucket can't be read, or holds nothing there; new photos may be none yet.
         WeightsError: The file of weights is not there.
     """
     if (asked := shape(vars(config))) != config.shape:
@@ -64,6 +65,7 @@ def digest(config: DigestConfig) -> Digests:
             f"{asked!r}, but this pipeline was compiled with those of {config.shape!r}. Submit it with the command, "
             "which compiles what is asked for."
         )
+    look(config.drift)
     return Digests(
         _of_dataset(config.dataset, contents=config.dataset_digest == CONTENTS)
         if config.dataset_digest in ("", CONTENTS)
@@ -81,10 +83,16 @@ def shape(parameters: Mapping[str, Any]) -> str:
         parameters: A run's, also of one that was made before they were there.
 
     Returns:
-        Such as `sweep`, or `halving, drift, promote`.
+        Such as `sweep`, or `halving, promote, drift`.
     """
-    at_end = [step for step in ("drift", "promote") if parameters.get(step)]
+    at_end = [step for step in AT_END if parameters.get(step)]
     return ", ".join([str(parameters.get("search", "sweep")), *at_end])
+
+
+def look(photos: str) -> None:
+    """Whether a bucket with new photos can be listed: told here, and not when all is trained."""
+    if addresses.is_remote(photos):
+        storage.listing(photos)
 
 
 def candidates(switch_epochs: Sequence[int], learning_rates: Sequence[float]) -> list[Candidate]:

@@ -40,8 +40,8 @@ def drift(
     outputs = Outputs(Path(comparison.path), Path(page.path))
     found = drift(Path(reference.path), Path(model.path, MODEL), outputs, config)
     inputs = {"reference": str(reference.metadata["digest"]), "model": str(model.metadata["digest"])}
-    for artifact, path, name in (
-        (comparison, outputs.comparison, found["sentence"]),
-        (page, outputs.page, "New photos"),
-    ):
-        artifact.metadata.update(describe(name, "drift", config, inputs, file_digest(path)))
+    said = found["drift"]
+    title = "Not compared" if said is None else "Drift is shown" if said["drift"] else "No drift is shown"
+    comparison.metadata.update(describe(title, "drift", config, inputs, file_digest(outputs.comparison)))
+    comparison.metadata["sentence"] = found["sentence"]
+    page.metadata.update(describe("New photos", "drift", config, inputs, file_digest(outputs.page)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from switchpoint.config import Config
 from switchpoint.drift import comparison, words
 from switchpoint.drift.seen import Made
-from switchpoint.errors import LostError, NoPhotosError
+from switchpoint.errors import NoPhotosError, StorageError
 from switchpoint.files import write_json, write_text
 from switchpoint.pages import document
 from switchpoint.progress import say
@@ -49,23 +49,23 @@ class Outputs(NamedTuple):
 
 
 def drift(reference: Path, model: Path, outputs: Outputs, config: DriftConfig) -> NewPhotos:
-    """Compare the new photos with the reference; where there are too few, say so, which is no failure.
+    """Compare the new photos with the reference; where they can't be had, or are too few, say so.
+
+    That is no failure: the first step has seen that the place can be read, and photos come and go where they arrive.
 
     Args:
         reference: What transfer wrote of held-out photos.
         model: Its model's file.
         outputs: What to write.
         config: Which photos.
-
-    Raises:
-        StorageError: The bucket can't be read.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     outputs.page.parent.mkdir(parents=True, exist_ok=True)
     try:
         found = comparison.compare(Made(model, references.read(reference)), config.photos, outputs.page)
-    except (NoPhotosError, LostError) as error:
-        compared: NewPhotos = {"photos": config.photos, "drift": None, "sentence": f"Not compared for drift: {error}"}
+    except (NoPhotosError, StorageError) as error:
+        sentence = f"The photos at {config.photos} were not compared: {error}"
+        compared: NewPhotos = {"photos": config.photos, "drift": None, "sentence": sentence}
         write_text(outputs.page, document("Switchpoint: drift", f"<h1>{escape(compared['sentence'])}</h1>"))
     else:
         compared = {"photos": config.photos, "drift": found, "sentence": words.sentence(found)}

@@ -65,13 +65,14 @@ def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]])
     return Choice(chosen, "the latest start within two standard errors of the highest validation accuracy", warning)
 
 
-def latest(right: np.ndarray[Any, Any], best: int, diverged: Sequence[bool] = ()) -> int:
-    """The last start that is no further below the best than two standard errors of their difference.
+def latest(right: np.ndarray[Any, Any], best: int, diverged: Sequence[bool] = (), errors: float = ERRORS) -> int:
+    """The last start that is no further below the best than so many standard errors of their difference.
 
     Args:
         right: As `choose` takes it.
         best: The best start's number.
         diverged: Of each start whether a training did.
+        errors: How many.
     """
     _, seeds, photos = right.shape
     unsteady = [number for number, each in enumerate(diverged) if each]
@@ -79,6 +80,6 @@ def latest(right: np.ndarray[Any, Any], best: int, diverged: Sequence[bool] = ()
     near = [best]
     for each in differences(right, later, unsteady=unsteady) if later else []:
         error = math.sqrt(each.spread.seeds / seeds + each.spread.photos / (photos + len(ADDED)))
-        if each.share <= ERRORS * error:
+        if each.share <= errors * error:
             near.append(each.against)
     return near[-1]

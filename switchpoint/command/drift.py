@@ -10,7 +10,7 @@ from switchpoint.command.errors import ClusterError, NoModelError, RunNotFoundEr
 from switchpoint.command.paths import expanded
 from switchpoint.command.runs import store
 from switchpoint.drift.seen import Made
-from switchpoint.errors import ParameterError
+from switchpoint.errors import LostError, ParameterError
 from switchpoint.provenance.metadata import MODEL, embedded
 from switchpoint.training import reference as references
 
@@ -77,16 +77,11 @@ def there(cluster: Cluster, run: ClusterRun, pipeline_root: str | None, director
 
     artifacts = Artifacts(cluster)
     for candidate in (run, *_alike(cluster, run, pipeline_root, artifacts)):
-        if found := artifacts.find(candidate, root_of(candidate, pipeline_root), "transfer", "reference"):
-            model, reference = directory / MODEL, directory / "reference"
-            artifacts.download(found, reference)
-            artifacts.download(f"{found.rpartition('/')[0]}/model/{MODEL}", model)
+        for found in artifacts.every(candidate, root_of(candidate, pipeline_root), "transfer", "reference"):
             try:
-                return Made(model, references.read(reference))
-            except (OSError, ValueError, KeyError) as error:
-                raise ClusterError(
-                    f"{found} can't be read as a reference ({error}). Run the pipeline again."
-                ) from error
+                return _fetched(artifacts, found, directory)
+            except LostError:
+                continue  # named before it was written, or removed
     raise ClusterError(
         f"Run {run.run_id} has no reference that is to be found from here, nor has an earlier one that trained the "
         "same: its transfer learning has not ended, or its outputs are in a store that has to be named: "
@@ -94,28 +89,44 @@ def there(cluster: Cluster, run: ClusterRun, pipeline_root: str | None, director
     )
 
 
+def _fetched(artifacts: Artifacts, uri: str, directory: Path) -> Made:
+    """A reference, and the model beside it."""
+    model, reference = directory / MODEL, directory / "reference"
+    artifacts.download(uri, reference)
+    artifacts.download(f"{uri.rpartition('/')[0]}/model/{MODEL}", model)
+    try:
+        return Made(model, references.read(reference))
+    except (OSError, ValueError, KeyError) as error:
+        raise ClusterError(f"{uri} can't be read as a reference ({error}). Run the pipeline again.") from error
+
+
 def _alike(cluster: Cluster, run: ClusterRun, pipeline_root: str | None, artifacts: Artifacts) -> Iterator[ClusterRun]:
     """The earlier runs whose photos and transfer learning are the run's, but for its seed; newest first."""
-    own = _made_of(cluster, run, pipeline_root, artifacts)
-    for earlier in cluster.runs() if own else ():
-        older = earlier.run_id != run.run_id and earlier.created_at <= run.created_at
-        if older and _made_of(cluster, earlier, pipeline_root, artifacts) == own:
+    from switchpoint.command.cluster.artifacts import root_of
+
+    own = _made_of(cluster, run)
+    photos = artifacts.digests(run, root_of(run, pipeline_root))
+    for earlier in cluster.runs() if own and photos else ():
+        if (
+            earlier.run_id != run.run_id
+            and earlier.created_at <= run.created_at
+            and _made_of(cluster, earlier) == own
+            and artifacts.digests(earlier, root_of(earlier, pipeline_root)) == photos
+        ):
             yield earlier
 
 
-def _made_of(cluster: Cluster, run: ClusterRun, pipeline_root: str | None, artifacts: Artifacts) -> Any:
-    """What a run's transfer learning was made of; None where that can't be known from here."""
+def _made_of(cluster: Cluster, run: ClusterRun) -> Any:
+    """What a run's transfer learning is made of, but for the digests; None where that can't be known."""
     from components.prepare.step import PrepareConfig
     from components.transfer.step import TransferConfig
     from switchpoint.command.cluster import rerun
-    from switchpoint.command.cluster.artifacts import root_of
 
-    digests = artifacts.digests(run, root_of(run, pipeline_root))
     try:
-        values = parameters.checked(rerun.look_at(cluster, run).parameters | (digests or {}))
+        values = parameters.checked(rerun.look_at(cluster, run).parameters) | dict.fromkeys(parameters.DIGESTS, "")
     except (ClusterError, ParameterError):
         return None
     images = rerun.images(cluster.spec(run))
     transfer = dataclasses.replace(parameters.config(TransferConfig, "transfer", values), seed=0)
     prepare = parameters.config(PrepareConfig, "prepare", values)
-    return digests and (images.get("prepare"), images.get("transfer"), prepare, transfer)
+    return images.get("prepare"), images.get("transfer"), prepare, transfer

@@ -307,17 +307,18 @@ def check_addresses(values: Parameters) -> None:
     if not known and not expanded(weights, "weights").is_file():
         raise ParameterError(f"weights={weights!r} is no file. Give a file, gs://… or s3://…, `imagenet` or `none`.")
     photos = values["drift"]
-    if addresses.is_local(photos, "drift") and not expanded(photos, "drift").is_dir():
-        raise ParameterError(f"drift={photos!r} is no folder. Give a folder of photos, gs://… or s3://…")
+    if photos and not addresses.is_remote(photos) and not expanded(photos, "drift").is_dir():
+        raise ParameterError(f"drift={photos!r} is no folder. Give a folder of photos, gs://…, s3://…, or '' for none.")
 
 
 def with_digests(values: Parameters) -> Parameters:
     """Fill in the digests that prepare and transfer verify, and that make a changed dataset run again."""
-    from components.digest.step import of_weights
+    from components.digest.step import look, of_weights
     from switchpoint.data import sources
 
     values["dataset_digest"] = sources.digest(values["dataset"])
     values["weights_digest"] = of_weights(values["backbone"], values["weights"])
+    look(values["drift"])
     return values
 
 

@@ -32,6 +32,7 @@ def compare(made: seen.Made, address: str, html: Path, most: int = MOST) -> Drif
     """
     _enough("held-out", len(made.reference.features))
     with seen.fetched(address, most) as photos:
+        _enough("new", len(photos))  # before a network is loaded
         new, unreadable, images = seen.see(made, list(photos.values()))
         names = {path: name for name, path in photos.items()}
     _enough("new", len(new.photos))

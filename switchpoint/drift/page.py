@@ -63,10 +63,10 @@ def _photos(found: Drift, images: Mapping[str, bytes]) -> str:
         image = decode(images[each["photo"]])
         image.thumbnail((SIDE, SIDE))
         uri = base64.b64encode(encode(image)).decode()
-        than = each["more_unusual_than"]
+        name, than = escape(each["photo"]), each["more_unusual_than"]
         said = "more unusual than all held out" if than == 1 else f"more unusual than {min(than, 0.99):.0%}"
         figures.append(
-            f'<figure><img src="data:image/jpeg;base64,{uri}" alt=""><figcaption>{escape(each["photo"])}<br>'
+            f'<figure><img src="data:image/jpeg;base64,{uri}" alt="{name}"><figcaption>{name}<br>'
             f"{escape(each['class'])} {each['confidence']:.0%}; {said}</figcaption></figure>"
         )
     return f'<div class="unusual">{"".join(figures)}</div>'

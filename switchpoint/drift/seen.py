@@ -19,7 +19,7 @@ from switchpoint.errors import NoPhotosError
 from switchpoint.photos import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
 
@@ -62,7 +62,7 @@ def fetched(address: str, most: int) -> Iterator[dict[str, str]]:
     Of a bucket these alone are copied here, for as long as they are needed.
 
     Args:
-        address: A folder or a photo of this machine, gs://… or s3://…
+        address: A folder of this machine, gs://… or s3://…
         most: How many.
 
     Yields:
@@ -70,35 +70,29 @@ def fetched(address: str, most: int) -> Iterator[dict[str, str]]:
 
     Raises:
         NoPhotosError: Nothing is there.
-        StorageError: The bucket can't be read, or holds nothing there.
+        StorageError: The bucket can't be read, or a photo was replaced or deleted meanwhile.
     """
     if not addresses.is_remote(address):
-        yield _below(address, most)
+        inside = {os.path.relpath(path, address): path for path in files([address])}
+        yield {name: inside[name] for name in _drawn(inside, most)}
         return
 
-    def drawn(names: Sequence[str]) -> set[str]:
-        return set(_drawn([name for name in names if not _hidden(name)], most))
+    def drawn(names: Sequence[str]) -> list[str]:
+        found = _drawn([name for name in names if not any(part.startswith(".") for part in name.split("/"))], most)
+        if not found:
+            raise NoPhotosError(f"{address} has no photos.")
+        return found
 
+    if not storage.listing(address):
+        raise NoPhotosError(f"There is nothing at {address}.")
     with tempfile.TemporaryDirectory() as directory:
         target = Path(directory, PurePosixPath(address).name)
         storage.download(address, target, chosen=drawn)
-        yield _below(str(target), most)
+        yield {os.path.relpath(path, target): path for path in files([str(target)])}
 
 
-def _below(folder: str, most: int) -> dict[str, str]:
-    paths = files([folder])
-    if paths == [folder]:
-        return {Path(folder).name: folder}
-    inside = {os.path.relpath(path, folder): path for path in paths}
-    return {name: inside[name] for name in _drawn(list(inside), most)}
-
-
-def _drawn(names: Sequence[str], most: int) -> list[str]:
+def _drawn(names: Iterable[str], most: int) -> list[str]:
     return sorted(sorted(names, key=lambda name: draw(0, name))[:most])
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in name.split("/"))
 
 
 def see(made: Made, photos: Sequence[str]) -> tuple[Seen, dict[str, str], dict[str, bytes]]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("digest", "prepare", "transfer", "finetune", "halve", "evaluate", "collect", "report", "drift", "promote")
-CACHED_STEPS = STEPS[1:-2]
+STEPS = ("digest", "prepare", "transfer", "finetune", "halve", "evaluate", "collect", "report", "promote", "drift")
+AT_END = ("promote", "drift")  # those that a run may ask for: they are never cached, nor is the first
+CACHED_STEPS = tuple(step for step in STEPS[1:] if step not in AT_END)
 TRAINING_STEPS = ("transfer", "finetune", "evaluate")
 SEEDED_STEPS = (*TRAINING_STEPS, "halve", "collect")  # of which each seed has its own
 REGISTRY = "SWITCHPOINT_REGISTRY"

@@ -14,7 +14,7 @@ from components.digest.step import DigestConfig, candidates, digest
 from switchpoint import addresses, storage
 from switchpoint.command.parameters import resolve, with_digests
 from switchpoint.data import sources
-from switchpoint.errors import DatasetError, ParameterError
+from switchpoint.errors import DatasetError, ParameterError, StorageError
 from switchpoint.provenance.digests import ROOT
 
 Make = Callable[..., Path]
@@ -48,7 +48,7 @@ def test_every_switch_epoch_is_tried_with_every_learning_rate_in_an_order_of_the
     [
         ("halving", "", "", "sweep", "ask for the steps of 'halving', .* compiled with those of 'sweep'"),
         ("sweep", "", "food", "sweep", "promote='food' ask for the steps of 'sweep, promote'"),
-        ("sweep", "new/", "food", "sweep, promote", "drift='new/' .* of 'sweep, drift, promote'"),
+        ("sweep", "new/", "food", "sweep, promote", "drift='new/' .* of 'sweep, promote, drift'"),
         ("sweep", "", "", "sweep, promote", "ask for the steps of 'sweep', .* with those of 'sweep, promote'"),
     ],
 )
@@ -59,6 +59,16 @@ def test_a_pipeline_of_other_steps_is_refused(search: str, drift: str, promote: 
     )
     with pytest.raises(ParameterError, match=said):
         digest(given)
+
+
+def test_a_bucket_of_new_photos_is_tried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(uri: str) -> list[storage.Object]:
+        raise StorageError(f"Can't list {uri}")
+
+    monkeypatch.setattr(storage, "listing", refused)
+    given = "sample", "d" * 64, "efficientnet_lite0", "none", "e", [1], [1], [0.1], "sweep"
+    with pytest.raises(StorageError, match="Can't list gs://photos/new"):
+        digest(DigestConfig(*given, "gs://photos/new", "", "sweep, drift"))
 
 
 def test_what_is_given_is_handed_on_and_nothing_is_looked_at() -> None:

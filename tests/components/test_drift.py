@@ -31,7 +31,7 @@ def compared(made: Path, place: Path, photos: Path | str) -> dict[str, Any]:
         page=dsl.HTML(uri=str(place / "page")),
     )
     found: dict[str, Any] = json.loads((place / "comparison").read_text())
-    assert comparison.metadata["display_name"] == found["sentence"]
+    assert comparison.metadata["sentence"] == found["sentence"]
     return found
 
 
@@ -43,5 +43,8 @@ def test_it_compares_with_the_lowest_seeds_reference(made: Path, tmp_path: Path)
 
 def test_too_few_photos_are_told_and_are_no_failure(made: Path, tmp_path: Path) -> None:
     found = compared(made, tmp_path, draw(tmp_path / "few", KNOWN[:1], range(5)))
-    assert found["drift"] is None and found["sentence"].startswith("Not compared for drift: 5 new photos are too few")
+    assert (
+        found["drift"] is None
+        and f"at {tmp_path / 'few'} were not compared: 5 new photos are too few" in found["sentence"]
+    )
     assert found["sentence"] in (tmp_path / "page").read_text()

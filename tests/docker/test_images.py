@@ -223,7 +223,7 @@ def test_the_context_can_be_read_by_any_user_whatever_the_umask(build_module: ob
         (
             ["train"],
             "No step is called train. Steps: digest, prepare, transfer, finetune, halve, evaluate, collect, report, "
-            "drift, promote.",
+            "promote, drift.",
         ),
     ],
 )

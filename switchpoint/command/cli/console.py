@@ -291,6 +291,6 @@ def conclude(output: Console, found: Mapping[str, Any]) -> None:
     output.print(outcome(found))
     # On a terminal between words; in a file it stays one line.
     output.print(found["conclusion"], markup=False, highlight=False, soft_wrap=not output.is_terminal)
-    for said in (found[each]["sentence"] for each in ("drift", "promotion") if each in found):
+    for said in (found[each]["sentence"] for each in ("promotion", "drift") if each in found):
         output.print(said, markup=False, highlight=False, soft_wrap=not output.is_terminal)
     output.print(f"Report: {found['report']}\nModel:  {found['model']}", markup=False, highlight=False, soft_wrap=True)

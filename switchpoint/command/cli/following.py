@@ -25,8 +25,8 @@ TITLES = {
     "evaluate": "Evaluate",
     "collect": "Collect",
     "report": "Report",
-    "drift": "Compare new photos",
     "promote": "Promote",
+    "drift": "Compare new photos",
 }
 
 

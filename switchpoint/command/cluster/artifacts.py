@@ -79,11 +79,15 @@ class Artifacts:
 
     def find(self, run: Run, root: str, step: str, output: str) -> str | None:
         """The address of a step's output, a file; None when the run made none, or that can't be known from here."""
+        found = self.every(run, root, step, output)
+        return found[-1] if found else None
+
+    def every(self, run: Run, root: str, step: str, output: str) -> list[str]:
+        """The same of each seed and attempt. The workflow names them before they are there."""
         uris = self.named(run.run_id)
         if not uris and listable(root):
             uris = [uri for uri, _ in self.listed(run.run_id, root)]
-        found = [uri for uri in uris if re.search(rf"/{run.run_id}/{step}/[^/]+/{output}$", uri)]
-        return found[-1] if found else None
+        return [uri for uri in uris if re.search(rf"/{run.run_id}/{step}/[^/]+/{output}$", uri)]
 
     def digests(self, run: Run, root: str) -> dict[str, str] | None:
         """Digests of dataset and weights that a run began with; None when that can't be known from here."""

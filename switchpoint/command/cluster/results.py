@@ -15,13 +15,15 @@ from switchpoint.command.cluster.client import Cluster, Run, parameters_of
 from switchpoint.command.cluster.rerun import images
 from switchpoint.command.cluster.submission import PIPELINE
 from switchpoint.command.errors import ClusterError
-from switchpoint.errors import StorageError
+from switchpoint.errors import LostError, StorageError
+from switchpoint.provenance.digests import AT_END
 from switchpoint.provenance.metadata import MODEL
 
 if TYPE_CHECKING:
     from switchpoint.documents.lineage import Parameters
 
-NEVER_CACHED = (("drift", "comparison", "drift"), ("promote", "promotion", "promotion"))
+ENDED = ("SUCCEEDED", "FAILED")
+TOLD = {"promote": ("promotion", "promotion"), "drift": ("comparison", "drift")}  # output, name in a run's document
 
 
 def read(
@@ -43,7 +45,7 @@ def read(
         ClusterError: Says why they can't be had from here, and where they are to be seen.
     """
     seen = f"See the report there: {cluster.url(run.run_id)} (step Report, its artifact `page`, tab Visualization)."
-    artifacts = Artifacts(cluster)
+    artifacts, lost = Artifacts(cluster), None
     for candidate in _same_reports(cluster, run, runs, artifacts, pipeline_root):
         root = root_of(candidate, pipeline_root)
         try:
@@ -55,8 +57,12 @@ def read(
                 told = ("results", "search", "starts", "best", "verdict", "differences", "leaked", "conclusion")
                 own = _never_cached(artifacts, run, root_of(run, pipeline_root))
                 return {key: content[key] for key in told if key in content} | found_at | own
+        except LostError as error:
+            lost = lost or error
         except StorageError as error:
             raise ClusterError(f"{error} {seen}") from error
+    if lost:
+        raise ClusterError(f"{lost} {seen}") from lost
     root = root_of(run, pipeline_root)
     if listable(root):
         raise ClusterError(f"The report is not below {root}/{PIPELINE}, nor in an earlier equal run. {seen}")
@@ -70,7 +76,8 @@ def read(
 def _never_cached(artifacts: Artifacts, run: Run, root: str) -> dict[str, Any]:
     """What came of the run's own steps beside the report, by what the document calls it."""
     told = {}
-    for step, output, name in NEVER_CACHED:
+    for step in AT_END:
+        output, name = TOLD[step]
         if parameters_of(run).get(step) and (found := artifacts.find(run, root, step, output)):
             told[name] = artifacts.read_json(found)
     return told
@@ -87,7 +94,7 @@ def _same_reports(
     for earlier in cluster.runs() if runs is None else runs:
         if (
             earlier.run_id != run.run_id
-            and earlier.state == "SUCCEEDED"
+            and earlier.state in ENDED  # a step after the report may have failed
             and earlier.created_at <= run.created_at
             and _sorted(parameters_of(earlier)) == _sorted(parameters_of(run))
             and _made_by(cluster, earlier) == own
@@ -98,7 +105,7 @@ def _same_reports(
 
 def _made_by(cluster: Cluster, run: Run) -> dict[str, str]:
     """The images of the steps that a report comes from."""
-    return {step: name for step, name in images(cluster.spec(run)).items() if step not in ("drift", "promote")}
+    return {step: name for step, name in images(cluster.spec(run)).items() if step not in AT_END}
 
 
 def _sorted(values: Parameters) -> Parameters:

@@ -15,12 +15,12 @@ from switchpoint.training.states import RESUME
 
 
 def runner(parameters: dict[str, Any]) -> local.DockerRunner:
-    """Kfp's runner of containers, as this user, with the dataset and the weights where the parameters say they are."""
+    """Kfp's runner of containers, as this user, with what lies on this machine where the parameters say it is."""
     from docker.types import Mount
 
     dataset = Path(parameters["dataset"])
     beside = dataset.parent if dataset.suffix.lower() in table.SUFFIXES else dataset  # a table's photos
-    paths = [beside, Path(parameters["weights"])]
+    paths = [beside, Path(parameters["weights"]), Path(parameters["drift"])]
     mounts = [
         Mount(target=str(path), source=str(path), type="bind", read_only=True)
         for path in paths

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from switchpoint.provenance.digests import STEPS
+from switchpoint.provenance.digests import AT_END, STEPS
 
 if TYPE_CHECKING:
     from switchpoint.command.documents import Step
@@ -46,7 +46,7 @@ def order(step: Step) -> tuple[Any, ...]:
     by_seed = -1 if seed is None else seed
     # A search comes before what is trained to its end.
     stage = 0 if name in ("digest", "prepare", "transfer") else rung or math.inf
-    last = name in ("report", "drift", "promote"), by_seed, name == "collect"
+    last = name in ("report", *AT_END), by_seed, name == "collect"
     return *last, stage, name == "halve", switch_epoch or 0, rate or 0.0, STEPS.index(name)
 
 

@@ -119,6 +119,12 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         parameters.resolve("demo", {"switch_epochs": [9], "batch_size": 0})
 
 
+@pytest.mark.parametrize("photos", ["no/such", "tfds:food101", "pyproject.toml"])
+def test_new_photos_that_are_not_there_are_refused(photos: str) -> None:
+    with pytest.raises(ParameterError, match=f"drift='{photos}' is no folder. Give .*, or '' for none"):
+        parameters.check_addresses(parameters.resolve("demo", {"drift": photos}))
+
+
 def test_a_dataset_that_is_not_there_is_refused() -> None:
     with pytest.raises(ParameterError, match="Dataset 'no/such' does not exist"):
         parameters.check_addresses(parameters.resolve("demo", {"dataset": "no/such"}))

@@ -28,4 +28,4 @@ def test_new_photos_are_looked_at_in_every_run_and_nothing_is_trained_for_them(t
     page = Path(again["report"]).with_name("drift.html").read_text()
     assert "Drift is shown" in page and page.count("<figure>") == 24
     refused = project.command("rerun", first["id"], "--drift", "nowhere")
-    assert refused.returncode == 2 and "nowhere' is no folder. Give a folder of photos" in refused.stderr
+    assert refused.returncode == 2 and "nowhere' is no folder. Give a folder of photos, gs://…, s3://" in refused.stderr

@@ -21,10 +21,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next((trained(tmp_path_factory.mktemp("drift")) / "artifacts").glob("*/transfer"))
 
 
-def transferred(bucket: Bucket, run: Any, made: Path) -> None:
-    """What a run's transfer learning wrote."""
+def transferred(bucket: Bucket, run: Any, made: Path) -> list[str]:
+    """What a run's transfer learning wrote: its addresses."""
+    place = f"root/switchpoint/{run.run_id}/transfer/0b5e1f9c"
     for name in ("reference", "model/model.keras"):
-        bucket.put(f"root/switchpoint/{run.run_id}/transfer/0b5e1f9c/{name}", (made / name).read_bytes())
+        bucket.put(f"{place}/{name}", (made / name).read_bytes())
+    return [bucket.uri(f"{place}/reference")]
 
 
 def test_a_run_of_a_cluster_is_compared_with_also_where_its_training_came_from_the_cache(
@@ -38,9 +40,11 @@ def test_a_run_of_a_cluster_is_compared_with_also_where_its_training_came_from_t
         begin(bucket, run)
     host, page = ("--host", server.host), ("--html", str(tmp_path / "drift.html"))
     photos = str(draw(tmp_path / "darker", KNOWN, range(38, 50), 0.4))
+    base = bucket.uri(f"root/switchpoint/{server.runs[0].run_id}")  # with an attempt that wrote nothing
+    server.outputs[server.runs[0].run_id] = [f"{base}/digest/0b5e1f9c/digests", f"{base}/transfer/1c6f2a0d/reference"]
     none = call("drift", server.runs[0].run_id, photos, *host, *page)
     assert none.exit_code == 1 and "has no reference that is to be found from here" in none.output, none.output
-    transferred(bucket, server.runs[0], made)
+    server.outputs[server.runs[0].run_id] += transferred(bucket, server.runs[0], made)
     first, of_another_seed, of_another_split = (
         call("drift", run.run_id[:8], photos, *host, *page) for run in server.runs
     )
@@ -63,6 +67,9 @@ def test_a_run_with_new_photos_has_a_step_for_them_and_says_what_came_of_it(
     result = submit("--drift", bucket.uri("new"), "--wait", *root)
     assert result.exit_code == 0 and "Drift is shown: the 40 new photos …" in result.output, result.output
     step = tasks_of(yaml.safe_load(server.packages[0].split("\n---\n")[0]))["drift"]
-    assert "enableCache" not in step.get("cachingOptions", {})
+    assert "enableCache" not in step.get("cachingOptions", {}) and "report" in step["dependentTasks"]
+    submit("--drift", bucket.uri("new"), "--promote", "food", *root)
+    step = tasks_of(yaml.safe_load(server.packages[1].split("\n---\n")[0]))["drift"]
+    assert "promote" in step["dependentTasks"]  # where it fails, all else is there
     here = submit("--drift", "tests", *root)
     assert here.exit_code == 2 and "drift='" in here.output and "switchpoint upload" in here.output

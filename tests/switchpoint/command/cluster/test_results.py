@@ -97,8 +97,8 @@ def test_what_came_of_a_promotion_is_in_the_runs_own_root_and_the_report_in_an_e
     submit("--pipeline-root", gcs.uri("root"))
     submit("--pipeline-root", gcs.uri("another"), "--promote", "food")
     first, second = server.runs
-    for run in server.runs:
-        run.state = "SUCCEEDED"
+    for run, state in zip(server.runs, ("FAILED", "SUCCEEDED"), strict=True):  # the first one after its report
+        run.state = state
         begin(gcs, run)
     base = publish(gcs, first)
     own = f"another/switchpoint/{second.run_id}"

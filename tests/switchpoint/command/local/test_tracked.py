@@ -63,6 +63,7 @@ def test_a_run_whose_server_hangs_goes_on_and_says_so_once(project: Project, ser
 def test_a_run_is_not_started_where_the_server_does_not_know_who_calls(
     project: Project, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = sorted((project.place / "runs").glob("2*"))
     for password in ("of another server", None):
         if password:
             monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
@@ -72,7 +73,7 @@ def test_a_run_is_not_started_where_the_server_does_not_know_who_calls(
         assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
         assert f"MLflow at {server.uri}" in done.stderr and "MLFLOW_TRACKING_USERNAME" in done.stderr
         assert "prepare" not in done.stdout
-    assert not list((project.place / "runs").glob("2*"))
+    assert sorted((project.place / "runs").glob("2*")) == before
 
 
 def test_a_run_that_is_cached_is_whole_in_mlflow(project: Project, server: Server) -> None:
