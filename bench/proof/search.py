@@ -1,8 +1,8 @@
 """What successive halving spends and loses against a sweep: `make proof ONLY=search`.
 
 A rung is the beginning of a sweep's training, so everything is trained once, to the end, and both searches are read
-from it. On photos drawn from two real sets, four starts at two learning rates, five seeds. A seed's sweep is kept in a
-file, so that a killed run goes on.
+from it. On photos drawn from two real sets, every epoch of transfer learning at two learning rates, five seeds. A
+seed's sweep is kept in a file, so that a killed run goes on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
     "image_size": 48,
     "transfer_epochs": 8,
     "finetune_epochs": EPOCHS,
-    "switch_epochs": [1, 2, 4, 8],
+    "switch_epochs": [*range(1, 9)],
     "mixed_precision": "off",
 }
 # Photos of which, a class, 24 and 20 train, 6 and 5 validate, 70 and 15 test.
