@@ -2,8 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 PYTEST_ARGS ?=
-# More than the two cores: tests of buckets, containers and killed runs wait as long as they compute.
-PROCESSES ?= 3
+PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo bench test quick check format lint types lock images why better proof clean

@@ -68,8 +68,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     # Files that take minutes come first, or one process would still be at one of them when the other is done.
-    long = {item.path for item in items if {"slow", "docker"} & {mark.name for mark in item.iter_markers()}}
-    items.sort(key=lambda item: item.path not in long)
+    # Those of containers come after them: CI builds the images meanwhile.
+    marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
+    docker = {item.path for item in items if "docker" in marks[item]}
+    long = {item.path for item in items if "slow" in marks[item]} - docker
+    items.sort(key=lambda item: 0 if item.path in long else 1 if item.path in docker else 2)
 
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -65,14 +65,19 @@ def start(store: S3, runs: Path, *flags: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def kill_in_the_middle(store: S3, process: "subprocess.Popen[str]") -> None:
-    """SIGKILL to the container that fine-tunes, once its third epoch is saved: transfer learning has two."""
+def kill_in_the_middle(store: S3, process: "subprocess.Popen[str]", runs: Path) -> None:
+    """SIGKILL to the container that fine-tunes, once its third epoch is saved: transfer learning has two.
+
+    Another test may have a container of the same image: this run's is the one that sees its directory.
+    """
     deadline = time.monotonic() + 900
     while not any("/epoch-0003" in name for name in store.names()):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.2)
     image = identity.image("finetune", registry="", device="cpu")
-    output("docker", "kill", "--signal", "KILL", *output("docker", "ps", "-q", "--filter", f"ancestor={image}").split())
+    running = output("docker", "ps", "-q", "--filter", f"ancestor={image}").split()
+    (own,) = [each for each in running if str(runs) in output("docker", "inspect", each)]
+    output("docker", "kill", "--signal", "KILL", own)
     _, errors = process.communicate()
     assert process.returncode == 1 and "finetune" in errors
 
@@ -94,7 +99,7 @@ def test_from_s3_to_a_model_there_through_kill_9(
     for step in identity.CACHED_STEPS:
         build(step)
     runs = tmp_path / "runs"
-    kill_in_the_middle(store, start(store, runs, "--runner=docker"))
+    kill_in_the_middle(store, start(store, runs, "--runner=docker"), runs)
     for lock in [name for name in store.names() if name.endswith("lock.json")]:
         storage.delete(store.uri(lock))  # as if 45 seconds had passed; training/test_resume.py waits for its lease
 
