@@ -69,8 +69,8 @@ def fetched(address: str, most: int) -> Iterator[dict[str, str]]:
         Paths here, by the photos' names at the address.
 
     Raises:
-        NoPhotosError: Nothing is there.
-        StorageError: The bucket can't be read, or a photo was replaced or deleted meanwhile.
+        NoPhotosError: The folder is not there, or there is no photo in it.
+        StorageError: The bucket can't be read or holds nothing there, or a photo was replaced or deleted meanwhile.
     """
     if not addresses.is_remote(address):
         inside = {os.path.relpath(path, address): path for path in files([address])}
@@ -83,8 +83,6 @@ def fetched(address: str, most: int) -> Iterator[dict[str, str]]:
             raise NoPhotosError(f"{address} has no photos.")
         return found
 
-    if not storage.listing(address):
-        raise NoPhotosError(f"There is nothing at {address}.")
     with tempfile.TemporaryDirectory() as directory:
         target = Path(directory, PurePosixPath(address).name)
         storage.download(address, target, chosen=drawn)

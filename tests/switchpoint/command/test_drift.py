@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from switchpoint.command.cli.main import main
 from switchpoint.drift import seen
+from switchpoint.errors import LostError, NoPhotosError
 from switchpoint.provenance.metadata import MODEL
 from tests.new_photos import KNOWN, draw, trained
 from tests.stores.proxy import Bucket
@@ -96,3 +97,17 @@ def test_of_a_bucket_the_photos_that_are_drawn_are_fetched_and_no_others(
     assert json.loads(done.stdout) == of_folder and of_folder["photos"] == 25
     with seen.fetched(bucket.uri("weekly"), 25) as found:
         assert len(list(Path(next(iter(found.values()))).parent.iterdir())) == 25
+
+
+def test_a_place_in_a_bucket_where_no_photo_is_is_named(bucket: Bucket) -> None:
+    bucket.put("weekly/.keep", b"hidden")
+    with (
+        pytest.raises(LostError, match=f"There is no object {bucket.uri('monthly')}"),
+        seen.fetched(bucket.uri("monthly"), 25),
+    ):
+        pass
+    with (
+        pytest.raises(NoPhotosError, match=f"{bucket.uri('weekly')} has no photos"),
+        seen.fetched(bucket.uri("weekly"), 25),
+    ):
+        pass
