@@ -29,17 +29,30 @@ PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeou
 def main(arguments: list[str] | None = None) -> None:
     """Build, and with --push push, the images asked for; print each one's name and size."""
     options = parse(arguments)
-    for step in options.steps:
-        name = identity.image(step, registry=options.registry, device=options.device)
-        if (found := labels(name)) is not None and fits(name, found, *base(options)):
-            state = "there already"
-        else:
-            with context(step) as directory:
-                build(step, name, directory, options)
-            state = "built"
-        if options.push:
-            state += ", " + push(name)
-        print(f"{name}  {size(name) / 1e6:,.0f} MB  {state}", flush=True)
+    with alone():
+        for step in options.steps:
+            name = identity.image(step, registry=options.registry, device=options.device)
+            if (found := labels(name)) is not None and fits(name, found, *base(options)):
+                state = "there already"
+            else:
+                with context(step) as directory:
+                    build(step, name, directory, options)
+                state = "built"
+            if options.push:
+                state += ", " + push(name)
+            print(f"{name}  {size(name) / 1e6:,.0f} MB  {state}", flush=True)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait for another build of this tree: two at once would not share their layers."""
+    import fcntl
+
+    lock = identity.ROOT / "build" / "images.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

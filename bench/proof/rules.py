@@ -72,10 +72,10 @@ def cheapest(score: Array, errors: float = 1.0) -> int:
     return next(start for start in range(len(score)) if start == best or ahead(score, best, start) <= errors)
 
 
-def dearest(score: Array, errors: float = 1.0) -> int:
-    """The last start that is not further below the highest than so many standard errors of the difference."""
+def dearest(score: Array) -> int:
+    """The last start that is not further below the highest than a standard error of the difference."""
     best = highest(score)
-    return next(s for s in reversed(range(len(score))) if s == best or ahead(score, best, s) <= errors)
+    return next(s for s in reversed(range(len(score))) if s == best or ahead(score, best, s) <= 1)
 
 
 def beaten(score: Array, errors: float = 1.0) -> int:
@@ -111,7 +111,7 @@ STARTS: dict[str, Callable[[Validated], int]] = {
     "highest in the second half": lambda seen: highest(seen.late),
     "one standard error, latest, in the second half": lambda seen: dearest(seen.late),
     "one standard error, latest, of probability": lambda seen: dearest(seen.likely),
-    "two standard errors, latest": lambda seen: latest(seen.right, highest(seen.right - 1e-6 * seen.loss)),
+    "two standard errors, latest": lambda seen: latest(seen.right, highest(seen.right - 1e-6 * seen.loss), errors=2),
     "highest with its neighbours": lambda seen: neighbours(seen.right),
     "family, then highest": lambda seen: family(seen.right, highest),
     "family, then first": lambda seen: family(seen.right, lambda _: 0),

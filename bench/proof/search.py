@@ -63,7 +63,8 @@ def run(photos: Path, directory: Path) -> str:
     directory.mkdir(parents=True, exist_ok=True)
     table, notes = [HEAD], []
     for kind in DRAWN:
-        records = directory / f"{kind.dataset}-drawn"
+        # Of another kind, or size, other photos lie there.
+        records = directory / "-".join(map(str, ["drawn", SETTINGS["image_size"], *kind]))
         if not records.exists():
             samples.write(1, samples.pool(photos, kind.dataset, directory, SETTINGS["image_size"]), records, kind)
         seeds = [_sweep(records, seed, directory / f"{kind.dataset}-{seed}.npz") for seed in SEEDS]
@@ -73,11 +74,12 @@ def run(photos: Path, directory: Path) -> str:
 
 
 def _sweep(records: Path, seed: int, file: Path) -> dict[Key, Tried]:
-    if not file.exists() or json.loads(str(np.load(file)["settings"])) != _settings():
+    settings = {**SETTINGS, "rates": list(RATES), "photos": records.name}
+    if not file.exists() or json.loads(str(np.load(file)["settings"])) != settings:
         import keras
 
         keras.utils.clear_session()
-        arrays: dict[str, Any] = {"settings": np.array(json.dumps(_settings()))}
+        arrays: dict[str, Any] = {"settings": np.array(json.dumps(settings))}
         for (epoch, rate), tried in _trained(records, seed):
             name = f"{epoch}/{rate}"
             arrays |= {f"{name}/validation": tried.validation, f"{name}/test": tried.test}
@@ -93,10 +95,6 @@ def _sweep(records: Path, seed: int, file: Path) -> dict[Key, Tried]:
             )
             for name in names
         }
-
-
-def _settings() -> dict[str, Any]:
-    return {**SETTINGS, "rates": list(RATES)}
 
 
 def _trained(records: Path, seed: int) -> Iterator[tuple[Key, Tried]]:

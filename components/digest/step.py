@@ -90,9 +90,10 @@ def shape(parameters: Mapping[str, Any]) -> str:
 
 
 def look(photos: str) -> None:
-    """Whether a bucket with new photos can be listed: told here, and not when all is trained."""
-    if addresses.is_remote(photos):
-        storage.listing(photos)
+    """Whether a bucket with new photos can be listed and read: told here, and not when all is trained."""
+    if addresses.is_remote(photos) and (found := storage.listing(photos)):
+        smallest = min(found, key=lambda item: item.size)
+        storage.read_bytes(f"{addresses.place(photos)}/{smallest.name}")
 
 
 def candidates(switch_epochs: Sequence[int], learning_rates: Sequence[float]) -> list[Candidate]:

@@ -75,13 +75,15 @@ def there(cluster: Cluster, run: ClusterRun, pipeline_root: str | None, director
     """
     from switchpoint.command.cluster.artifacts import Artifacts, root_of
 
-    artifacts = Artifacts(cluster)
+    artifacts, lost = Artifacts(cluster), None
     for candidate in (run, *_alike(cluster, run, pipeline_root, artifacts)):
         for found in artifacts.every(candidate, root_of(candidate, pipeline_root), "transfer", "reference"):
             try:
                 return _fetched(artifacts, found, directory)
-            except LostError:
-                continue  # named before it was written, or removed
+            except LostError as error:
+                lost = lost or error  # named before it was written, or removed
+    if lost:
+        raise lost
     raise ClusterError(
         f"Run {run.run_id} has no reference that is to be found from here, nor has an earlier one that trained the "
         "same: its transfer learning has not ended, or its outputs are in a store that has to be named: "

@@ -316,9 +316,9 @@ def with_digests(values: Parameters) -> Parameters:
     from components.digest.step import look, of_weights
     from switchpoint.data import sources
 
+    look(values["drift"])  # the digest of many photos takes a while
     values["dataset_digest"] = sources.digest(values["dataset"])
     values["weights_digest"] = of_weights(values["backbone"], values["weights"])
-    look(values["drift"])
     return values
 
 

@@ -37,7 +37,7 @@ class Drift(TypedDict):
 
 
 class NewPhotos(TypedDict):
-    """drift/comparison: what the step of a run says of the photos at an address; None where there were too few."""
+    """drift/comparison: what the step of a run says of the photos at an address; None where they were not compared."""
 
     photos: str
     drift: Drift | None

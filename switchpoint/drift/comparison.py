@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from switchpoint.drift import page, seen, study
@@ -9,6 +10,7 @@ from switchpoint.errors import NoPhotosError
 from switchpoint.files import write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from switchpoint.documents.drift import Drift
@@ -35,13 +37,20 @@ def compare(made: seen.Made, address: str, html: Path, most: int = MOST) -> Drif
         _enough("new", len(photos))  # before a network is loaded
         new, unreadable, images = seen.see(made, list(photos.values()))
         names = {path: name for name, path in photos.items()}
-    _enough("new", len(new.photos))
+    _enough("new", len(new.photos), unreadable)
     found = study.compare(made.reference, new._replace(photos=[names[path] for path in new.photos]))
     found["unreadable"] = [{"photo": names[path], "reason": reason} for path, reason in unreadable.items()]
     write_text(html, page.html(found, address, {names[path]: image for path, image in images.items()}))
     return found
 
 
-def _enough(which: str, count: int) -> None:
+def _enough(which: str, count: int, unreadable: Mapping[str, str] = MappingProxyType({})) -> None:
     if count < FEWEST:
-        raise NoPhotosError(f"{count} {which} photos are too few to tell a change from chance: {FEWEST} or more.")
+        others = (
+            f" {len(unreadable)} more can't be read; the first: {next(iter(unreadable.values()))}."
+            if unreadable
+            else ""
+        )
+        raise NoPhotosError(
+            f"{count} {which} photos are too few to tell a change from chance: {FEWEST} or more.{others}"
+        )

@@ -6,7 +6,7 @@ import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from switchpoint import addresses, storage
@@ -78,13 +78,14 @@ def fetched(address: str, most: int) -> Iterator[dict[str, str]]:
         return
 
     def drawn(names: Sequence[str]) -> list[str]:
-        found = _drawn([name for name in names if not any(part.startswith(".") for part in name.split("/"))], most)
+        # Hidden, or a name that no file has: what else lies there is compared all the same.
+        found = _drawn([name for name in names if all(part and part[0] != "." for part in name.split("/"))], most)
         if not found:
             raise NoPhotosError(f"{address} has no photos.")
         return found
 
     with tempfile.TemporaryDirectory() as directory:
-        target = Path(directory, PurePosixPath(address).name)
+        target = Path(directory, "photos")
         storage.download(address, target, chosen=drawn)
         yield {os.path.relpath(path, target): path for path in files([str(target)])}
 

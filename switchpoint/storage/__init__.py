@@ -60,8 +60,8 @@ def download(
     objects = _existing(uri)
     single = objects[0].name == name
     if not single:
-        kept = chosen([_relative(item.name, name) for item in objects])
-        objects = [item for item in objects if _relative(item.name, name) in kept]
+        inside = {item.name.removeprefix(folder(name)): item for item in objects}
+        objects = [inside[each] for each in sorted(chosen([*inside]))]
     if not single and destination.exists() and (destination.is_file() or any(destination.iterdir())):
         raise StorageError(f"{destination} exists and is not an empty folder. Remove it or name another.")
     partial = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.partial")

@@ -62,13 +62,23 @@ def test_a_pipeline_of_other_steps_is_refused(search: str, drift: str, promote: 
 
 
 def test_a_bucket_of_new_photos_is_tried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(uri: str) -> list[storage.Object]:
-        raise StorageError(f"Can't list {uri}")
+    """Before the digest of a dataset, which takes a while where there are many photos."""
 
-    monkeypatch.setattr(storage, "listing", refused)
+    def refused(uri: str) -> list[storage.Object]:
+        raise StorageError(f"Can't list or read {uri}")
+
     given = "sample", "d" * 64, "efficientnet_lite0", "none", "e", [1], [1], [0.1], "sweep"
-    with pytest.raises(StorageError, match="Can't list gs://photos/new"):
+    listed = [storage.Object(f"new/{size}.jpg", 1, None, size, 0.0) for size in (9, 3, 5)]
+    monkeypatch.setattr(storage, "listing", lambda _: listed)
+    monkeypatch.setattr(storage, "read_bytes", refused)
+    with pytest.raises(StorageError, match=r"read gs://photos/new/3\.jpg"):
         digest(DigestConfig(*given, "gs://photos/new", "", "sweep, drift"))
+    monkeypatch.setattr(storage, "listing", refused)
+    monkeypatch.setattr(sources, "digest", lambda *_: pytest.fail("takes the digest first"))
+    with pytest.raises(StorageError, match="list or read gs://photos/new"):
+        digest(DigestConfig(*given, "gs://photos/new", "", "sweep, drift"))
+    with pytest.raises(StorageError, match="list or read gs://photos/new"):
+        with_digests(resolve("demo", {"drift": "gs://photos/new"}))
 
 
 def test_what_is_given_is_handed_on_and_nothing_is_looked_at() -> None:

@@ -75,9 +75,9 @@ def kill_in_the_middle(store: S3, process: "subprocess.Popen[str]", runs: Path) 
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.2)
     image = identity.image("finetune", registry="", device="cpu")
-    running = output("docker", "ps", "-q", "--filter", f"ancestor={image}").split()
-    (own,) = [each for each in running if str(runs) in output("docker", "inspect", each)]
-    output("docker", "kill", "--signal", "KILL", own)
+    running = output("docker", "ps", "--no-trunc", "--filter", f"ancestor={image}", "--format", "{{.ID}} {{.Mounts}}")
+    (own,) = [line for line in running.splitlines() if str(runs) in line]
+    output("docker", "kill", "--signal", "KILL", own.split()[0])
     _, errors = process.communicate()
     assert process.returncode == 1 and "finetune" in errors
 

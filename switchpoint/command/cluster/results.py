@@ -8,6 +8,7 @@ nothing else goes into a report.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from switchpoint.command.cluster.artifacts import Artifacts, listable, root_of
@@ -74,12 +75,13 @@ def read(
 
 
 def _never_cached(artifacts: Artifacts, run: Run, root: str) -> dict[str, Any]:
-    """What came of the run's own steps beside the report, by what the document calls it."""
+    """What came of the run's own steps beside the report, by what the document calls it, where it can be had."""
     told = {}
     for step in AT_END:
         output, name = TOLD[step]
-        if parameters_of(run).get(step) and (found := artifacts.find(run, root, step, output)):
-            told[name] = artifacts.read_json(found)
+        for found in artifacts.every(run, root, step, output) if parameters_of(run).get(step) else ():
+            with suppress(StorageError):  # of an attempt that ended before it was written
+                told[name] = artifacts.read_json(found)
     return told
 
 

@@ -23,7 +23,7 @@ def runner(parameters: dict[str, Any]) -> local.DockerRunner:
     paths = [beside, Path(parameters["weights"]), Path(parameters["drift"])]
     mounts = [
         Mount(target=str(path), source=str(path), type="bind", read_only=True)
-        for path in paths
+        for path in dict.fromkeys(paths)
         if path.is_absolute() and path.exists()
     ]
     # What a profile or a file of this machine says stays here: give its values as variables.

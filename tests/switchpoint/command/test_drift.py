@@ -65,6 +65,12 @@ def test_planted_drift_is_shown_with_exit_code_3(runs: Path, tmp_path: Path, jpe
 
 def test_what_can_not_be_compared_is_told(runs: Path, tmp_path: Path) -> None:
     few = draw(tmp_path / "few", KNOWN[:1], range(5))
+    for number in range(30):
+        (few / f"{number}.cr2").write_bytes(b"no photo")
+    said = compared(runs, few, code=1).output
+    assert "5 new photos are too few" in said and "30 more can't be read; the first: " in said
+    shutil.rmtree(few)
+    draw(few, KNOWN[:1], range(5))
     assert "5 new photos are too few to tell a change from chance: 20 or more" in compared(runs, few, code=1).output
     assert not (tmp_path / "drift.html").exists()
     place = tmp_path / "runs"
@@ -88,6 +94,7 @@ def test_of_a_bucket_the_photos_that_are_drawn_are_fetched_and_no_others(
     for photo in photos.iterdir():
         bucket.put(f"weekly/{photo.name}", photo.read_bytes())
     bucket.put("weekly/.thumbnails/one.jpg", b"hidden")
+    bucket.put("weekly/.hidden.jpg", b"hidden")
     of_folder = json.loads(compared(runs, photos, "--json", "--photos", "25").stdout)
     page, run = str(tmp_path / "drift.html"), next(runs.glob("2*")).name
     done = CliRunner().invoke(

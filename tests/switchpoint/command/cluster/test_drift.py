@@ -43,7 +43,7 @@ def test_a_run_of_a_cluster_is_compared_with_also_where_its_training_came_from_t
     base = bucket.uri(f"root/switchpoint/{server.runs[0].run_id}")  # with an attempt that wrote nothing
     server.outputs[server.runs[0].run_id] = [f"{base}/digest/0b5e1f9c/digests", f"{base}/transfer/1c6f2a0d/reference"]
     none = call("drift", server.runs[0].run_id, photos, *host, *page)
-    assert none.exit_code == 1 and "has no reference that is to be found from here" in none.output, none.output
+    assert none.exit_code == 1 and "There is no object" in none.output, none.output
     server.outputs[server.runs[0].run_id] += transferred(bucket, server.runs[0], made)
     first, of_another_seed, of_another_split = (
         call("drift", run.run_id[:8], photos, *host, *page) for run in server.runs
@@ -59,7 +59,9 @@ def test_a_run_with_new_photos_has_a_step_for_them_and_says_what_came_of_it(
     def play(run: Any) -> list[Any]:
         publish(bucket, run)
         said = {"photos": bucket.uri("new"), "drift": None, "sentence": "Drift is shown: the 40 new photos …"}
-        bucket.put(f"root/switchpoint/{run.run_id}/drift/0b5e1f9d/comparison", json.dumps(said).encode())
+        base = f"root/switchpoint/{run.run_id}/drift"
+        bucket.put(f"{base}/0b5e1f9d/comparison", json.dumps(said).encode())
+        bucket.put(f"{base}/9f0b5e1d/comparison", b"not whole")  # an attempt that was killed
         return ENDED
 
     server.play = play

@@ -2,17 +2,23 @@
 
 from pathlib import Path
 
-import pytest
-
 from switchpoint.command.local import containers
 
 
-def test_photos_weights_and_new_photos_are_there_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_weights_and_new_photos_are_there_read_only_and_once(tmp_path: Path) -> None:
     for name in ("photos", "incoming"):
         (tmp_path / name).mkdir()
-    values = {"dataset": str(tmp_path / "photos"), "weights": "imagenet", "drift": str(tmp_path / "incoming")}
-    mounts = containers.runner(values).container_run_args["mounts"]
-    assert [(each["Target"], each["ReadOnly"]) for each in mounts] == [
-        (values["dataset"], True), (values["drift"], True),
-    ]  # fmt: skip
-    assert len(containers.runner({**values, "drift": ""}).container_run_args["mounts"]) == 1
+    (tmp_path / "w.h5").touch()
+    values = {
+        "dataset": str(tmp_path / "photos"),
+        "weights": str(tmp_path / "w.h5"),
+        "drift": str(tmp_path / "incoming"),
+    }
+
+    def mounted(**other: str) -> list[tuple[str, bool]]:
+        mounts = containers.runner(values | other).container_run_args["mounts"]
+        return [(each["Target"], each["ReadOnly"]) for each in mounts]
+
+    assert mounted() == [(each, True) for each in values.values()]
+    assert mounted(weights="imagenet", drift="") == [(values["dataset"], True)]
+    assert mounted(weights="none", drift=values["dataset"]) == [(values["dataset"], True)]
