@@ -28,9 +28,12 @@ def _stack(context: int = 0) -> list[inspect.FrameInfo]:
 
 
 # kfp asks at each setting of a task who called, for an error that it seldom has: with the lines of the sources, looked
-# up among all of a test process's modules, that is four fifths of compiling. A package read by libyaml takes a tenth.
+# up among all of a test process's modules, that is four fifths of compiling. A package that libyaml reads and writes
+# takes a tenth.
 inspect.stack = _stack
 yaml.SafeLoader = yaml.CSafeLoader
+_stream, _, *_rest = yaml.dump_all.__defaults__
+yaml.dump_all.__defaults__ = (_stream, yaml.CDumper, *_rest)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

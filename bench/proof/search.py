@@ -120,7 +120,8 @@ def _trained(records: Path, seed: int) -> Iterator[tuple[Key, Tried]]:
                 tested = trainings.answers(
                     trainings.softmax(features["test"][0], *every[best - 1]), features["test"][1]
                 )
-                alone = _history(0, 0.0, seed, [(r.mean(), n.mean()) for r, n in zip(right, loss, strict=True)], [])
+                rows = [(r.mean(), n.mean()) for r, n in zip(right, loss, strict=True)]
+                alone = _history(0, 0.0, seed, rows, [], diverged=False)
                 yield ALONE, Tried(alone, right[best - 1], tested[0])
             for start in given["switch_epochs"]:
                 trained = trainings.tuned(net, records, given, every[start - 1], logs)
@@ -128,11 +129,17 @@ def _trained(records: Path, seed: int) -> Iterator[tuple[Key, Tried]]:
                 answers = [
                     trainings.answered(net, records, split, given["batch_size"])[0] for split in trainings.SPLITS
                 ]
-                yield (start, rate), Tried(_history(start, rate, seed, rows, trained.seconds), *answers)
+                history = _history(start, rate, seed, rows, trained.seconds, bool(trained.diverged))
+                yield (start, rate), Tried(history, *answers)
 
 
 def _history(
-    start: int, rate: float, seed: int, rows: Sequence[tuple[float, float]], seconds: Sequence[float]
+    start: int,
+    rate: float,
+    seed: int,
+    rows: Sequence[tuple[float, float]],
+    seconds: Sequence[float],
+    diverged: bool,
 ) -> History:
     document = {
         "switch_epoch": start,
@@ -140,6 +147,7 @@ def _history(
         "seed": seed,
         "epochs": [{"val_categorical_accuracy": float(right), "val_loss": float(loss)} for right, loss in rows],
         "seconds": list(seconds),
+        "diverged": diverged,
     }
     return cast("History", document)
 
