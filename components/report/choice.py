@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Below it one photo is more than a point, and a difference of two points, which many would act on, one photo or two.
 FEWEST = 100
-ERRORS = 2  # standard errors: what is not further below the highest is not shown worse
+ERRORS = 2  # standard errors over photos: what is not further below the highest is not shown worse
 
 
 class Choice(NamedTuple):
@@ -40,6 +40,7 @@ def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]])
 
     Of equals in accuracy the lower loss is highest, then fewer epochs. The latest, since a head that was trained for
     longer bends the backbone's features less (Kumar et al. 2022); docs/choice.md has what this and other rules lose.
+    One that diverged under a seed is recommended only where it is the highest all the same.
 
     Args:
         right: bool (starts, seeds, photos): whether a validation photo was named right.
@@ -62,24 +63,27 @@ def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]])
     if chosen == best:
         equals = ", and of equals the lower loss" * (counts.count(counts[best]) > 1)
         return Choice(chosen, f"the highest validation accuracy{equals}", warning)
-    return Choice(chosen, "the latest start within two standard errors of the highest validation accuracy", warning)
+    errors = "two standard errors" if right.shape[1] == 1 else "two standard errors over photos, and one over seeds,"
+    return Choice(chosen, f"the latest start within {errors} of the highest validation accuracy", warning)
 
 
 def latest(right: np.ndarray[Any, Any], best: int, diverged: Sequence[bool] = (), errors: float = ERRORS) -> int:
     """The last start that is no further below the best than so many standard errors of their difference.
 
+    Of what seeds vary by one counts: few tell how much that is, and a start that fails under one of them varies most.
+
     Args:
         right: As `choose` takes it.
         best: The best start's number.
         diverged: Of each start whether a training did.
-        errors: How many.
+        errors: How many, over photos.
     """
     _, seeds, photos = right.shape
     unsteady = [number for number, each in enumerate(diverged) if each]
-    later = [(best, number) for number in range(best + 1, len(right))]
+    later = [(best, number) for number in range(best + 1, len(right)) if number not in unsteady]
     near = [best]
     for each in differences(right, later, unsteady=unsteady) if later else []:
-        error = math.sqrt(each.spread.seeds / seeds + each.spread.photos / (photos + len(ADDED)))
-        if each.share <= errors * error:
+        of_seeds, of_photos = each.spread.seeds / seeds, each.spread.photos / (photos + len(ADDED))
+        if each.share <= math.sqrt(of_seeds + errors**2 * of_photos):
             near.append(each.against)
     return near[-1]

@@ -29,7 +29,7 @@ def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool) -> lis
     search.run(tmp_path, tmp_path / "search")
     monkeypatch.setattr(search, "_trained", lambda *_: pytest.fail("trains again"))
     said = search.run(tmp_path, tmp_path / "search")  # what was trained is kept
-    assert said.count("keeps starts that are") == 6
+    assert said.count("keeps starts that are") == 6 and said.count("rules by 2 seeds") == 2
     return [
         [cell.strip() for cell in line.strip("|").split("|")] for line in said.splitlines() if line[:8] == "| food10"
     ]
