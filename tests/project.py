@@ -9,6 +9,7 @@ from typing import Any
 
 from switchpoint.command.runs import steps
 from switchpoint.data.sources import dishes as sample
+from tests import warm
 from tests.shallow import shallow_project
 from tests.support import starts_steps
 
@@ -38,8 +39,9 @@ def place(step: Any) -> Place:
 class Project:
     """A copy of the project that a test may edit, with photos and runs of its own."""
 
-    def __init__(self, place: Path, photos: int = 12) -> None:
+    def __init__(self, place: Path, photos: int = 12, tracked: bool = False) -> None:
         starts_steps()
+        self.tracked = tracked
         self.place, self.code, self.photos = place, place / "code", place / "photos"
         shallow_project(self.code)
         for dish in list(sample.DISHES)[:3]:
@@ -49,10 +51,13 @@ class Project:
                 (self.photos / dish / f"{number}.jpg").write_bytes(data)
 
     def command(self, *arguments: str, path: str = "") -> subprocess.CompletedProcess[str]:
+        """With a `path` in front of the code's it starts a server of its own, as a person's does."""
+        program = ["-m", "switchpoint.command"] if path else [warm.__file__]
+        variables = {"PYTHONPATH": f"{path}{os.pathsep}{self.code}" if path else str(self.code)}
         return subprocess.run(
-            [sys.executable, "-m", "switchpoint.command", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=self.place,
-            env=os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{self.code}" if path else str(self.code)},
+            env=os.environ | variables | ({} if path else warm.variables(self.tracked)),
             capture_output=True,
             text=True,
             check=False,

@@ -34,7 +34,7 @@ def champions(project: Project) -> list[int]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project(tmp_path_factory.mktemp("session"), photos=40)
+    return Project(tmp_path_factory.mktemp("session"), photos=40, tracked=True)
 
 
 @pytest.fixture(scope="module")

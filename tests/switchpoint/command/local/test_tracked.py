@@ -20,7 +20,7 @@ PARAMETERS = ["--dataset=photos", "--switch-epochs=1,2", *FLAGS, "--finetune-epo
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project(tmp_path_factory.mktemp("tracked"))
+    return Project(tmp_path_factory.mktemp("tracked"), tracked=True)
 
 
 @pytest.fixture(scope="module")
