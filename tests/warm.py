@@ -38,16 +38,15 @@ def _started(preload: tuple[str, ...]) -> str:
 
 
 def _use(servers: dict[str, str]) -> None:
-    """Let multiprocessing take the server that has imported what is wanted for its own; else it starts one."""
+    """Let multiprocessing take the server that has imported what is wanted for its own.
+
+    A run that wants what no server has imported fails: else it would start one, and nobody would see.
+    """
     own: Any = forkserver._forkserver  # type: ignore[attr-defined]
-    start = own.ensure_running
 
     def ensure_running() -> None:
-        if address := servers.get(",".join(own._preload_modules)):
-            own._forkserver_address = address
-            own._forkserver_alive_fd = own._forkserver_alive_fd or os.open(os.devnull, os.O_WRONLY)
-        else:
-            start()
+        own._forkserver_address = servers[",".join(own._preload_modules)]
+        own._forkserver_alive_fd = own._forkserver_alive_fd or os.open(os.devnull, os.O_WRONLY)
 
     own.ensure_running = forkserver.ensure_running = ensure_running
 

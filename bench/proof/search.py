@@ -36,7 +36,6 @@ SETTINGS: dict[str, Any] = {
     "image_size": 48,
     "transfer_epochs": 8,
     "finetune_epochs": EPOCHS,
-    "finetune_warmup": 0.1,
     "switch_epochs": [*range(1, 9)],
     "mixed_precision": "off",
 }
@@ -198,20 +197,23 @@ def chosen(seeds: Sequence[Mapping[Key, Tried]], candidates: Sequence[Key]) -> K
     from components.report.choice import choose
     from components.report.starts import rank
 
-    def trainings(key: Key) -> list[Any]:
-        return [_Training(until(seed[key], SETTINGS["transfer_epochs"] if key == ALONE else EPOCHS)) for seed in seeds]
-
     best = [ALONE]
     for _, same in itertools.groupby(sorted(candidates), key=lambda key: key[0]):
         right = {key: sum(int(seed[key].validation.sum()) for seed in seeds) for key in same}
-        best.append(min(right, key=lambda key: rank(right[key], trainings(key))))
+        best.append(min(right, key=lambda key: rank(right[key], _trainings(seeds, key))))
     held_out = np.array([[seed[key].validation for seed in seeds] for key in best])
-    return best[choose(held_out, [trainings(key) for key in best]).start]
+    return best[choose(held_out, [_trainings(seeds, key) for key in best]).start]
 
 
 class _Training(NamedTuple):
     history: History
-    result: Mapping[str, Any] = {"diverged": False}
+    result: Mapping[str, Any]
+
+
+def _trainings(seeds: Sequence[Mapping[Key, Tried]], key: Key) -> list[Any]:
+    """As the report's choice takes those of one candidate."""
+    whole = [until(seed[key], SETTINGS["transfer_epochs"] if key == ALONE else EPOCHS) for seed in seeds]
+    return [_Training(history, {"diverged": history["diverged"]}) for history in whole]
 
 
 HEAD = """| photos | seeds | epochs | seconds | rank correlation | regret, points | the same choice | not told apart |
@@ -296,7 +298,7 @@ def rules(seeds: Sequence[Mapping[Key, Tried]]) -> Iterator[str]:
 
     A start's accuracy is that on the test photos under all seeds, also where fewer were seen by the rule.
     """
-    from components.report.choice import latest
+    from components.report.choice import choose, latest
 
     for number in range(1, len(seeds) + 1):
         lost: dict[str, list[float]] = {name: [] for name in ("highest", "within one", "the report's", "last")}
@@ -305,7 +307,8 @@ def rules(seeds: Sequence[Mapping[Key, Tried]]) -> Iterator[str]:
             held_out = np.array([[seed[key].validation for seed in some] for key in keys])
             accuracy = np.array([np.mean([seed[key].test.mean() for seed in seeds]) for key in keys])
             highest = int(held_out.mean(axis=(1, 2)).argmax())
-            starts = highest, latest(held_out, highest, errors=1), latest(held_out, highest), len(keys) - 1
+            ours = choose(held_out, [_trainings(some, key) for key in keys]).start
+            starts = highest, latest(held_out, highest, errors=1), ours, len(keys) - 1
             for name, start in zip(lost, starts, strict=True):
                 lost[name].append(100 * float(accuracy.max() - accuracy[start]))
         yield f"rules by {number} seeds lose " + ", ".join(f"{name}: {np.mean(of):.2f}" for name, of in lost.items())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Below it one photo is more than a point, and a difference of two points, which many would act on, one photo or two.
 FEWEST = 100
-ERRORS = 2  # standard errors over photos: what is not further below the highest is not shown worse
+ERRORS = 2  # standard errors: what is not further below the highest is not shown worse
 
 
 class Choice(NamedTuple):
@@ -63,27 +63,28 @@ def choose(right: np.ndarray[Any, Any], trainings: Sequence[Sequence[Training]])
     if chosen == best:
         equals = ", and of equals the lower loss" * (counts.count(counts[best]) > 1)
         return Choice(chosen, f"the highest validation accuracy{equals}", warning)
-    errors = "two standard errors" if right.shape[1] == 1 else "two standard errors over photos, and one over seeds,"
-    return Choice(chosen, f"the latest start within {errors} of the highest validation accuracy", warning)
+    return Choice(chosen, "the latest start within two standard errors of the highest validation accuracy", warning)
 
 
 def latest(right: np.ndarray[Any, Any], best: int, diverged: Sequence[bool] = (), errors: float = ERRORS) -> int:
-    """The last start that is no further below the best than so many standard errors of their difference.
+    """The last start that is no further below the best than so many standard errors of their difference on photos.
 
-    Of what seeds vary by one counts: few tell how much that is, and a start that fails under one of them varies most.
+    By how much whole seeds differ is in the means and not in the error: from a few seeds it is hardly known, and a
+    start that fails under one of them would be excused by that very failure.
 
     Args:
         right: As `choose` takes it.
         best: The best start's number.
-        diverged: Of each start whether a training did.
-        errors: How many, over photos.
+        diverged: Of each start whether a training did; such a one is not taken for being late.
+        errors: How many.
     """
     _, seeds, photos = right.shape
-    unsteady = [number for number, each in enumerate(diverged) if each]
-    later = [(best, number) for number in range(best + 1, len(right)) if number not in unsteady]
+    failed = {number for number, each in enumerate(diverged) if each}
+    later = [(best, number) for number in range(best + 1, len(right)) if number not in failed]
     near = [best]
-    for each in differences(right, later, unsteady=unsteady) if later else []:
-        of_seeds, of_photos = each.spread.seeds / seeds, each.spread.photos / (photos + len(ADDED))
-        if each.share <= math.sqrt(of_seeds + errors**2 * of_photos):
+    for each in differences(right, later) if later else []:
+        # Of photos, and of single answers: one photo under one seed.
+        error = math.sqrt(each.spread.photos / (photos + len(ADDED)) + each.spread.rest / (photos * seeds))
+        if each.share <= errors * error:
             near.append(each.against)
     return near[-1]

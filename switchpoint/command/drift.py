@@ -82,10 +82,9 @@ def there(cluster: Cluster, run: ClusterRun, pipeline_root: str | None, director
                 return _fetched(artifacts, found, directory)
             except LostError as error:
                 lost = lost or error  # named before it was written, or removed
-    if lost:
-        raise lost
     raise ClusterError(
-        f"Run {run.run_id} has no reference that is to be found from here, nor has an earlier one that trained the "
+        (f"{lost} " if lost else "")
+        + f"Run {run.run_id} has no reference that is to be found from here, nor has an earlier one that trained the "
         "same: its transfer learning has not ended, or its outputs are in a store that has to be named: "
         "--pipeline-root gs://… or s3://…"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from switchpoint.drift import page, seen, study
@@ -10,10 +9,11 @@ from switchpoint.errors import NoPhotosError
 from switchpoint.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
     from pathlib import Path
 
     from switchpoint.documents.drift import Drift
+    from switchpoint.documents.records import LeftOut
 
 FEWEST = 20  # photos on either side
 MOST = 2_000  # new photos
@@ -37,20 +37,18 @@ def compare(made: seen.Made, address: str, html: Path, most: int = MOST) -> Drif
         _enough("new", len(photos))  # before a network is loaded
         new, unreadable, images = seen.see(made, list(photos.values()))
         names = {path: name for name, path in photos.items()}
-    _enough("new", len(new.photos), unreadable)
+    left_out: list[LeftOut] = [{"photo": names[path], "reason": reason} for path, reason in unreadable.items()]
+    _enough("new", len(new.photos), left_out)
     found = study.compare(made.reference, new._replace(photos=[names[path] for path in new.photos]))
-    found["unreadable"] = [{"photo": names[path], "reason": reason} for path, reason in unreadable.items()]
+    found["unreadable"] = left_out
     write_text(html, page.html(found, address, {names[path]: image for path, image in images.items()}))
     return found
 
 
-def _enough(which: str, count: int, unreadable: Mapping[str, str] = MappingProxyType({})) -> None:
+def _enough(which: str, count: int, unreadable: Sequence[LeftOut] = ()) -> None:
     if count < FEWEST:
-        others = (
-            f" {len(unreadable)} more can't be read; the first: {next(iter(unreadable.values()))}."
-            if unreadable
-            else ""
-        )
-        raise NoPhotosError(
-            f"{count} {which} photos are too few to tell a change from chance: {FEWEST} or more.{others}"
-        )
+        said = f"{count} {which} photos are too few to tell a change from chance: {FEWEST} or more."
+        if unreadable:
+            first = unreadable[0]
+            said += f" {len(unreadable)} more can't be read; the first, {first['photo']}: {first['reason']}."
+        raise NoPhotosError(said)

@@ -80,7 +80,7 @@ def _never_cached(artifacts: Artifacts, run: Run, root: str) -> dict[str, Any]:
     for step in AT_END:
         output, name = TOLD[step]
         for found in artifacts.every(run, root, step, output) if parameters_of(run).get(step) else ():
-            with suppress(StorageError):  # of an attempt that ended before it was written
+            with suppress(LostError):  # of an attempt that ended before it was written
                 told[name] = artifacts.read_json(found)
     return told
 

@@ -45,12 +45,14 @@ def leave_the_server() -> None:
 
 def own_surroundings() -> None:
     """The environment and `sys.path` of a process that is started now, not of the server, which was started earlier."""
-    earlier, now = (each.get("PYTHONPATH", "").split(os.pathsep) for each in (os.environ, JOB["environment"]))
+    earlier, now = (each.get("PYTHONPATH", "") for each in (os.environ, JOB["environment"]))
     os.environ.clear()
     os.environ.update(JOB["environment"])
-    first, *others = sys.path
-    others = [*filter(None, now), *(entry for entry in others if entry not in earlier)]
-    sys.path = [entry or str(Path.cwd()) for entry in (first, *others)]
+    if earlier != now:
+        first, *others = sys.path
+        kept = [entry for entry in others if entry not in earlier.split(os.pathsep)]
+        sys.path = [first, *filter(None, now.split(os.pathsep)), *kept]
+    sys.path = [entry or str(Path.cwd()) for entry in sys.path]
     importlib.invalidate_caches()
     # TensorFlow gives its logger a handler when the root has none: kfp sets the root's, and lines would come twice.
     logging.getLogger("tensorflow").handlers.clear()

@@ -259,7 +259,7 @@ def _end_of(server: int | None) -> int | None:
 
     It is left for multiprocessing to reap.
     """
-    for _ in range(50):
+    for _ in range(50 if server else 0):
         try:
             found = os.waitid(os.P_PID, server or 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:

@@ -68,7 +68,7 @@ def test_what_can_not_be_compared_is_told(runs: Path, tmp_path: Path) -> None:
     for number in range(30):
         (few / f"{number}.cr2").write_bytes(b"no photo")
     said = compared(runs, few, code=1).output
-    assert "5 new photos are too few" in said and "30 more can't be read; the first: " in said
+    assert "5 new photos are too few" in said and "30 more can't be read; the first, " in said
     shutil.rmtree(few)
     draw(few, KNOWN[:1], range(5))
     assert "5 new photos are too few to tell a change from chance: 20 or more" in compared(runs, few, code=1).output

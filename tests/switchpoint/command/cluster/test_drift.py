@@ -43,7 +43,9 @@ def test_a_run_of_a_cluster_is_compared_with_also_where_its_training_came_from_t
     base = bucket.uri(f"root/switchpoint/{server.runs[0].run_id}")  # with an attempt that wrote nothing
     server.outputs[server.runs[0].run_id] = [f"{base}/digest/0b5e1f9c/digests", f"{base}/transfer/1c6f2a0d/reference"]
     none = call("drift", server.runs[0].run_id, photos, *host, *page)
-    assert none.exit_code == 1 and "There is no object" in none.output, none.output
+    assert none.exit_code == 1 and "There is no object" in none.output and "has no reference" in none.output, (
+        none.output
+    )
     server.outputs[server.runs[0].run_id] += transferred(bucket, server.runs[0], made)
     first, of_another_seed, of_another_split = (
         call("drift", run.run_id[:8], photos, *host, *page) for run in server.runs

@@ -102,6 +102,10 @@ def test_pythons_path_may_have_a_space(tmp_path: Path, monkeypatch: pytest.Monke
     assert (code, log.count("\nhere\n")) == (0, 1)
 
 
+def test_of_a_server_that_was_never_started_nothing_is_known() -> None:
+    assert local._end_of(None) is None
+
+
 def test_a_step_leaves_nothing_in_the_temporary_directory(
     either: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
