@@ -9,8 +9,8 @@ weights ─────────────────► transfer ─ chec
 
 `--search halving` says which candidates these are (docs/adr/0023); two rungs before, with the first of the seeds:
 
-transfer ─ checkpoints ─► finetune(k, until a fifth) ─ history ─► halve ─► finetune(k, until half) ─ history ─► halve
-                          └ for each candidate k ┘                 └ for each survivor k ┘
+transfer ─ checkpoints ─► finetune(k, until 30 %) ─ history ─► halve ─► finetune(k, until 40 %) ─ history ─► halve
+                          └ for each candidate k ┘              └ for each survivor k ┘
 
 `--promote NAME` ends it with a step that registers the best model in MLflow, and promotes it: docs/tracking.md.
 `--drift ADDRESS` has one that compares new photos with those that transfer learning held out: docs/drift.md.
@@ -33,7 +33,7 @@ from components.report.component import report
 from components.transfer.component import transfer
 from switchpoint.command.parameters import meanings
 from switchpoint.command.profiles import place
-from switchpoint.training.rungs import SHARES
+from switchpoint.training.rungs import TENTHS
 
 # KFP calls the function before a parameter has a value, and some decide which steps there are: `digest.step.shape`.
 SWEEP = "sweep"
@@ -116,7 +116,7 @@ def switchpoint(
         finetune_patience: Fine-tuning ends early after so many epochs in a row without a higher validation accuracy;
             its schedule stays that of its whole length; 0 = never [0, ∞).
         search: How candidates are compared: each trained to its end, or by successive halving: the better half goes
-            on after a fifth of the epochs, and the better half of those after half {sweep, halving}.
+            on after 30 % of the epochs, and the better half of those after 40 % {sweep, halving}.
         augmentation: What training sees of a photo, besides flip and rotation: random places of crops; or light: crops
             of random size and shape, and mild brightness, contrast and saturation; or strong: such crops and
             RandAugment {lab, light, strong}.
@@ -238,7 +238,7 @@ def switchpoint(
     if "halving" in steps:
         first_seed = digests.outputs["first_seed"]
         start = transferred(first_seed)
-        for rung in range(1, len(SHARES) + 1):
+        for rung in range(1, len(TENTHS) + 1):
             with dsl.ParallelFor(candidates, name=f"rung {rung}") as candidate:
                 tried = finetuned(start, candidate, first_seed, rung, f"Fine-tune, rung {rung}")
             before: dict[str, Any] = {"before": searched.outputs["search"]} if searched else {}

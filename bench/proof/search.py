@@ -222,7 +222,7 @@ HEAD = """| photos | seeds | epochs | seconds | rank correlation | regret, point
 
 def row(name: str, seeds: Sequence[Mapping[Key, Tried]]) -> str:
     """Runs of one seed each, and runs of all seeds of which each is once the one that is searched."""
-    ends = [rungs.until(EPOCHS, rung) for rung in range(1, len(rungs.SHARES) + 1)]
+    ends = [rungs.until(EPOCHS, rung) for rung in range(1, len(rungs.TENTHS) + 1)]
     candidates = [key for key in seeds[0] if key != ALONE]
     correlation = "; ".join(f"{np.mean([correlated(each, end) for each in seeds]):.2f}" for end in ends)
     lines = []

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from switchpoint.documents.training import History, Search
 
-SHARES = (5, 2)  # of a training's epochs the first rung has a fifth, the second half; the last has all
+# Tenths of a training's epochs after which the rungs end; the last has all. The first ends an epoch in ten after
+# `better`'s warm-up: docs/search.md.
+TENTHS = (3, 4)
 
 
 def until(epochs: int, rung: int) -> int:
@@ -25,7 +27,7 @@ def until(epochs: int, rung: int) -> int:
         epochs: Of the whole training.
         rung: From 1; 0: none, it goes to its end.
     """
-    return math.ceil(epochs / SHARES[rung - 1]) if rung else epochs
+    return math.ceil(epochs * TENTHS[rung - 1] / 10) if rung else epochs
 
 
 def survivors(histories: Sequence[History]) -> list[History]:

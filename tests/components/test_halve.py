@@ -42,7 +42,7 @@ def test_two_rungs_leave_a_quarter_and_say_what_became_of_all(tmp_path: Path) ->
     second = ended(tmp_path, 2, rung(tmp_path, 2, SECOND))
     assert second.survivors == [{"switch_epoch": 1, "learning_rate": 3e-4}]
     search = rungs.read(tmp_path / "search-2", second.digest)
-    assert [(each["rung"], each["until"], len(each["histories"])) for each in search["rungs"]] == [(1, 2, 4), (2, 5, 2)]
+    assert [(each["rung"], each["until"], len(each["histories"])) for each in search["rungs"]] == [(1, 3, 4), (2, 4, 2)]
     lost = [(each["rung"], each["switch_epoch"], each["learning_rate"]) for each in searching.results(search)]
     assert lost == [(1, 1, 1e-4), (1, 2, 1e-4), (2, 2, 3e-4)]
     assert {each["test_accuracy"] for each in searching.results(search)} == {None}

@@ -262,21 +262,21 @@ def test_of_several_seeds_the_rate_is_that_with_the_best_mean(tmp_path: Path) ->
 
 def searched(directory: Path) -> Study:
     """Four starts at two rates; two candidates are left."""
-    first = {(epoch, rate): [0.5, 0.5 + epoch / 50 + 10 * rate] for epoch in (1, 2, 3, 4) for rate in (1e-4, RATE)}
-    second = {key: [*values, 0.6, 0.61, 0.6 + key[0] / 50] for key, values in first.items() if key[0] > 2}
+    first = {(epoch, rate): [0.5, 0.5, 0.5 + epoch / 50 + 10 * rate] for epoch in (1, 2, 3, 4) for rate in (1e-4, RATE)}
+    second = {key: [*values, 0.6 + key[0] / 50] for key, values in first.items() if key[0] > 2}
     study = Study(directory).add(0, rising(0.4, 0.6, 4), 0.6)
-    study.add(4, [*second[4, 1e-4], *rising(0.68, 0.7, 5)], 0.66, rate=1e-4)
-    return study.add(4, [*second[4, RATE], *rising(0.69, 0.75, 5)], 0.7).searched(first, second)
+    study.add(4, [*second[4, 1e-4], *rising(0.68, 0.7, 6)], 0.66, rate=1e-4)
+    return study.add(4, [*second[4, RATE], *rising(0.69, 0.75, 6)], 0.7).searched(first, second)
 
 
 def test_a_search_says_what_it_spent_and_who_was_eliminated_when(tmp_path: Path) -> None:
     page, results, _ = searched(tmp_path).report()
     assert results["search"] == {
-        "epochs": 4 * 2 + 2 * 5 + 2 * 10,
+        "epochs": 4 * 3 + 2 * 4 + 2 * 10,
         "sweep_epochs": 8 * 10,
         "rungs": [
-            {"epochs": 2, "candidates": 8, "survivors": 4},
-            {"epochs": 5, "candidates": 4, "survivors": 2},
+            {"epochs": 3, "candidates": 8, "survivors": 4},
+            {"epochs": 4, "candidates": 4, "survivors": 2},
         ],
     }
     assert [(row["switch_epoch"], row["learning_rate"], row["rung"]) for row in results["results"]] == [
@@ -287,10 +287,10 @@ def test_a_search_says_what_it_spent_and_who_was_eliminated_when(tmp_path: Path)
     assert {row[name] for row in lost for name in ("test_accuracy", "test_top_5", "test_loss")} == {None}
     assert [row["switch_epoch"] for row in results["starts"]] == [None, 4]
     text = unescape(re.sub("<[^>]+>", "", page)).replace("\N{NO-BREAK SPACE}", " ")
-    assert "spent 38 epochs of fine-tuning; a sweep of all candidates would\nspend 80 at most" in text
-    assert "after epoch 2, 4 of 8 went on; after epoch 5, 2 of 4 went on" in text
+    assert "spent 40 epochs of fine-tuning; a sweep of all candidates would\nspend 80 at most" in text
+    assert "after epoch 3, 4 of 8 went on; after epoch 4, 2 of 4 went on" in text
     grid = page.split('<table class="grid">')[1].split("</table>")[0]
-    assert grid.count("eliminated after 2") == 4 and grid.count("eliminated after 5") == 2
+    assert grid.count("eliminated after 3") == 4 and grid.count("eliminated after 4") == 2
 
 
 def test_a_search_of_other_candidates_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from switchpoint.cores import cores
 from switchpoint.data import sources
 from switchpoint.errors import SwitchpointError
-from switchpoint.training.rungs import SHARES, until
+from switchpoint.training.rungs import TENTHS, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ def _share(step: Step, parameters: Parameters) -> float:
     if step["seed"] != min(parameters["seeds"]):
         return 1.0  # the search is of the lowest
     epochs, rung = int(parameters["finetune_epochs"]), step.get("rung") or 0
-    before = (rung or len(SHARES) + 1) - 1
+    before = (rung or len(TENTHS) + 1) - 1
     trained = until(epochs, rung) - (until(epochs, before) if before else 0)
     return max(trained, 0.1) / epochs
 

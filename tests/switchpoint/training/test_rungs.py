@@ -8,9 +8,9 @@ from switchpoint.training import rungs
 
 
 @pytest.mark.parametrize(
-    ("epochs", "ends"), [(10, [2, 5, 10]), (14, [3, 7, 14]), (3, [1, 2, 3]), (2, [1, 1, 2]), (1, [1, 1, 1])]
+    ("epochs", "ends"), [(10, [3, 4, 10]), (14, [5, 6, 14]), (3, [1, 2, 3]), (2, [1, 1, 2]), (1, [1, 1, 1])]
 )
-def test_rungs_end_after_a_fifth_a_half_and_all_rounded_up(epochs: int, ends: list[int]) -> None:
+def test_rungs_end_after_three_and_four_tenths_and_all_rounded_up(epochs: int, ends: list[int]) -> None:
     assert [rungs.until(epochs, rung) for rung in (1, 2, 0)] == ends
 
 

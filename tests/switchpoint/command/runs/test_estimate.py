@@ -103,7 +103,7 @@ def test_a_search_takes_epochs_from_the_lowest_seed_alone() -> None:
     def share(seed: int, rung: int | None) -> float:
         return _share({"name": "finetune", "seed": seed, "rung": rung}, values)  # type: ignore[typeddict-item]
 
-    assert [share(1, 1), share(1, 2), share(1, None), share(2, None)] == [0.2, 0.3, 0.5, 1.0]
+    assert [share(1, 1), share(1, 2), share(1, None), share(2, None)] == [0.3, 0.1, 0.6, 1.0]
 
 
 def test_corruptions_are_work() -> None:
