@@ -2,7 +2,7 @@
 
 A rung is the beginning of a sweep's training, so everything is trained once, to the end, and both searches are read
 from it. On photos drawn from two real sets, every epoch of transfer learning at two learning rates, five seeds. A
-seed's sweep is kept in a file, so that a killed run goes on.
+seed's sweep is kept in a file, so that a killed run goes on. Of the same trainings, what `better` would try.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ SETTINGS: dict[str, Any] = {
 # Photos of which, a class, 24 and 20 train, 6 and 5 validate, 70 and 15 test.
 DRAWN = (samples.Kind("food101-mini", 12, 30, 0.2, 70), samples.Kind("food101-64px", 12, 25, 0.2, 15))
 ALONE: Key = (0, 0.0)
+BETTERS = (ALONE, *((start, 3e-4) for start in (1, 2, 4, 8)))  # the candidates of `better` up to that epoch
 
 
 class Tried(NamedTuple):
@@ -68,7 +69,8 @@ def run(photos: Path, directory: Path) -> str:
         if not records.exists():
             samples.write(1, samples.pool(photos, kind.dataset, directory, SETTINGS["image_size"]), records, kind)
         seeds = [_sweep(records, seed, directory / f"{kind.dataset}-{seed}.npz") for seed in SEEDS]
-        table.append(row(kind.dataset, seeds))
+        few = [{key: tried for key, tried in seed.items() if key in BETTERS} for seed in seeds]
+        table += [row(kind.dataset, seeds), row(f"{kind.dataset}, `better`'s starts", few)]
         notes += [f"- {kind.dataset}: {each}" for each in (*early(seeds), *rules(seeds))]
     return "\n".join([*table, "", *notes])
 

@@ -41,7 +41,7 @@ def test_where_ranks_never_change_half_of_the_epochs_lose_nothing(
 ) -> None:
     """Of 16 candidates 16 · 3 + 8 · 1 + 4 · 6 = 80 of 160 epochs; another seed trains the four left: 120 of 320."""
     one, both, *_ = rows = compared(tmp_path, monkeypatch, late=False)
-    assert len(rows) == 4
+    assert len(rows) == 8
     assert one[1:] == ["1", "50%", "50%", "1.00; 1.00", "+0.0 [+0.0, +0.0]", "2 of 2", "2 of 2"]
     assert both[1:] == ["2", "38%", "38%", "1.00; 1.00", "+0.0", "2 of 2", "2 of 2"]
 
