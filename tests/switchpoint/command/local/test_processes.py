@@ -175,10 +175,12 @@ def test_a_step_sees_what_a_plain_process_sees(
     warm: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REMOVED", "early")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "early"))
     local._server._stop()
     run(warm, tmp_path)  # starts it again
     monkeypatch.delenv("REMOVED")
     monkeypatch.setenv("ADDED", "late")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'late'}{os.pathsep}{tmp_path / 'later'}")
     monkeypatch.chdir(tmp_path)
     seen = [
         "import json, multiprocessing, warnings",
