@@ -266,15 +266,11 @@ def _apart(one: Array, other: Array) -> bool:
 
 def correlated(sweep: Mapping[Key, Tried], end: int) -> float:
     """Spearman's rank correlation of the candidates' validation accuracies at a rung's end with those at the end."""
+    from scipy.stats import spearmanr
+
     keys = [key for key in sweep if key != ALONE]
-    ranks = [_ranks([until(sweep[key], epochs)["validation_accuracy"] for key in keys]) for epochs in (end, EPOCHS)]
-    return float(np.corrcoef(ranks)[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> Array:
-    """From 0; equals have their mean."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts + 1) / 2)[places])
+    at = [[until(sweep[key], epochs)["validation_accuracy"] for key in keys] for epochs in (end, EPOCHS)]
+    return float(spearmanr(*at).statistic)
 
 
 def early(seeds: Sequence[Mapping[Key, Tried]]) -> Iterator[str]:
