@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ from switchpoint.command import parameters as pipeline_parameters
 from switchpoint.command.cluster import rerun
 from switchpoint.command.cluster.artifacts import Artifacts, root_of
 from switchpoint.command.cluster.client import Cluster, parameters_of
+from switchpoint.command.errors import ClusterError
 from switchpoint.command.local.plan import plan
 from switchpoint.command.local.why import explain
 from switchpoint.command.parameters import DIGESTS
@@ -25,11 +27,13 @@ from switchpoint.command.runs.steps import place
 from switchpoint.data import sources
 from switchpoint.errors import ParameterError, StorageError
 from switchpoint.provenance.digests import CACHED_STEPS, code_digest
+from switchpoint.training.rungs import TENTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from switchpoint.command.documents import Run, Step
+    from switchpoint.command.local.plan import WentOn
     from switchpoint.documents.lineage import Parameters
 
 LOOKED_AT = 20  # runs: the newest
@@ -76,6 +80,7 @@ def forecast(cluster: Cluster, values: Parameters, device: str, pipeline_root: s
     """
     notes = [SURE]
     known: dict[str, str] = {}
+    halved: dict[str, Sequence[tuple[int, float]]] = {}
     earlier: list[Run] = []
     begun: list[tuple[Any, Parameters]] = []
     for run in cluster.runs(LOOKED_AT):
@@ -87,13 +92,22 @@ def forecast(cluster: Cluster, values: Parameters, device: str, pipeline_root: s
         begun.append((run, given | {name: str(found.get(name) or given[name]) for name in DIGESTS}))
     values = values | _digests(values, [given for _, given in begun], notes)
     for run, given in begun:
-        steps = _keyed({**given, **_guessed(given, values)}, _code(cluster.spec(run)))
+        went_on = _went_on(cluster, run, pipeline_root) if given["search"] == "halving" else {}
+        steps = _keyed({**given, **_guessed(given, values)}, _code(cluster.spec(run)), went_on)
+        halved |= {step["outputs"]["key"]: went_on[step["rung"] or 0] for step in steps if _ends(step, went_on)}
         ended = {place(step) for step in cluster.steps(run) if step["state"] in ("ran", "cached")}
         done = [step for step in steps if run.state == "SUCCEEDED" or place(step) in ended]
         known |= {step["outputs"]["key"]: run.run_id for step in done if step["outputs"]["key"] not in known}
         earlier.append({**cluster.document(run, with_steps=False), "steps": [{**s, "state": "ran"} for s in done]})
     now = {step: code_digest(step, device)[:16] for step in CACHED_STEPS}
-    planned = _keyed(values, now | {"report": now["report"] + _words(pipeline_parameters.meanings())})
+    codes = now | {"report": now["report"] + _words(pipeline_parameters.meanings())}
+    went_on = {}
+    for _ in range(len(TENTHS) + 1):  # who goes on from a rung decides what the next one is made of
+        planned = _keyed(values, codes, went_on)
+        rungs = [step for step in planned if step["name"] == "halve" and step["outputs"]["key"] in halved]
+        went_on = {step["rung"] or 0: halved[step["outputs"]["key"]] for step in rungs}
+        if not went_on:
+            break
     for step in planned:
         step.pop("expected", None)  # seconds of this machine
         by = known.get(step["outputs"]["key"])
@@ -102,6 +116,20 @@ def forecast(cluster: Cluster, values: Parameters, device: str, pipeline_root: s
     if any("at_most" in step for step in planned):
         notes.append("What comes after a search's first rung may be cached, too: who goes on is not known from here.")
     return Forecast(values, planned, notes)
+
+
+def _went_on(cluster: Cluster, run: Any, pipeline_root: str | None) -> WentOn:
+    """Who went on from each rung of a run's search, as far as it wrote that itself and it can be read from here."""
+    artifacts = Artifacts(cluster)
+    for task in ("halve-2", "halve"):
+        with suppress(ClusterError, StorageError):
+            if found := artifacts.find(run, root_of(run, pipeline_root), task, "search"):
+                return {each["rung"]: each["survivors"] for each in artifacts.read_json(found)["rungs"]}
+    return {}
+
+
+def _ends(step: Step, went_on: WentOn) -> bool:
+    return step["name"] == "halve" and step["rung"] in went_on
 
 
 def _of(run: Any) -> dict[str, Any]:
@@ -153,15 +181,16 @@ def _guessed(given: Parameters, values: Parameters) -> Parameters:
     }
 
 
-def _keyed(values: Parameters, images: Mapping[str, str]) -> list[Step]:
+def _keyed(values: Parameters, images: Mapping[str, str], went_on: WentOn) -> list[Step]:
     """A run's steps, with what KFP's key is of as the address of what they make.
 
     Args:
         values: Of the run.
         images: The digest of each step's code.
+        went_on: As `plan` takes it.
     """
     with tempfile.TemporaryDirectory() as empty:
-        steps = plan(values, Path(empty))
+        steps = plan(values, Path(empty), went_on=went_on)
     # Who goes on in a search is not known, so what is made of those is this plan's alone.
     known = (step for step in steps if "at_most" not in step)
     made_by = {uri: (step, name) for step in known for name, uri in step["outputs"].items()}

@@ -18,11 +18,21 @@ from switchpoint.command.runs.steps import order, place
 from switchpoint.training.rungs import left
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from switchpoint.command.documents import Run, Step
     from switchpoint.documents.lineage import Parameters
 
+    WentOn = Mapping[int, Sequence[tuple[int, float]]]  # by rung: switch epochs and learning rates
 
-def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess", verify: bool = False) -> list[Step]:
+
+def plan(
+    parameters: Parameters,
+    runs_directory: Path,
+    runner: str = "subprocess",
+    verify: bool = False,
+    went_on: WentOn | None = None,
+) -> list[Step]:
     """What a run with these parameters would do: for each step `cached` or `will run`, why, and how long.
 
     Nothing is run and nothing is written.
@@ -32,8 +42,9 @@ def plan(parameters: Parameters, runs_directory: Path, runner: str = "subprocess
         runs_directory: Where runs and the cache live.
         runner: `subprocess` or `docker`.
         verify: Read all that is cached: see `switchpoint.command.runs.outputs`.
+        went_on: Of a search's rungs that are known not to end otherwise, who goes on.
     """
-    planner = _Planner(store.every(runs_directory))
+    planner = _Planner(store.every(runs_directory), went_on or {})
     with tempfile.TemporaryDirectory() as empty:
         cache_directory = runs_directory / store.CACHE
         # LocalCache would make the directory, and a plan leaves nothing behind.
@@ -59,9 +70,9 @@ def _alike(steps: list[Step]) -> list[Step]:
 class _Planner:
     """Gives outputs at a new address for what is not cached, so that what takes them is not cached either."""
 
-    def __init__(self, earlier: list[Run]) -> None:
+    def __init__(self, earlier: list[Run], went_on: WentOn) -> None:
         self.steps: list[Step] = []
-        self.earlier = earlier
+        self.earlier, self.went_on = earlier, went_on
 
     def execute(self, task: Task) -> Outputs:
         task.step["why"] = task.broken or explain(task.step, self.earlier)
@@ -69,7 +80,9 @@ class _Planner:
         if task.step["name"] == "halve":
             # Who goes on is known when they were trained: until then negative numbers stand for them.
             count = left(len(task.step["inputs"]["histories"]))
-            made["survivors"] = [{"switch_epoch": -number, "learning_rate": 0.0} for number in range(count, 0, -1)]
+            unknown = [(-number, 0.0) for number in range(count, 0, -1)]
+            found = self.went_on.get(task.step["rung"] or 0, unknown)
+            made["survivors"] = [{"switch_epoch": epoch, "learning_rate": rate} for epoch, rate in found]
         return made
 
     def took(self, step: Step) -> None:

@@ -9,7 +9,8 @@ from switchpoint.command import forecast
 from switchpoint.command.cluster import rerun as cluster_rerun
 from switchpoint.provenance import digests as identity
 from tests.kfp_server import Server
-from tests.switchpoint.command.cluster.cases import DEMO, ENDED, Submit, call
+from tests.stores.proxy import Bucket
+from tests.switchpoint.command.cluster.cases import DEMO, ENDED, Submit, begin, call
 
 
 @pytest.fixture
@@ -85,6 +86,25 @@ def test_of_a_search_what_is_known_before_it_was_is_not_said_to_run(server: Serv
     cached = {(step["name"], step.get("rung")) for step in found["steps"] if step["state"] == "cached"}
     assert cached == {("prepare", None), ("transfer", None), ("finetune", 1), ("halve", 1), ("evaluate", None)}
     assert any("a search's first rung" in note for note in found["notes"])
+
+
+def test_who_went_on_in_a_search_is_read_from_what_it_wrote(server: Server, submit: Submit, bucket: Bucket) -> None:
+    server.play = lambda run: ENDED
+    assert submit("--search", "halving", "--wait", "--pipeline-root", bucket.uri("root")).exit_code == 0
+    (run,) = server.runs
+    begin(bucket, run)
+    rungs = [{"rung": 1, "survivors": [[2, 3e-4], [4, 3e-4]]}, {"rung": 2, "survivors": [[4, 3e-4]]}]
+    wrote = f"root/switchpoint/{run.run_id}"
+    for task, ended in (("halve", rungs[:1]), ("halve-2", rungs)):
+        bucket.put(f"{wrote}/{task}/0b5e1f9c/search", json.dumps({"epochs": 4, "rungs": ended}).encode())
+    assert running(planned(server, "--rerun", run.run_id)) == {}
+    result = call("plan", "--host", server.host, "--rerun", run.run_id, "--json")
+    assert not any("rung" in note for note in json.loads(result.stdout)["notes"])
+    steps = json.loads(result.stdout)["steps"]
+    assert [step["switch_epoch"] for step in steps if step["name"] == "finetune"] == [1, 2, 4, 2, 4, 4]
+    more = planned(server, "--rerun", run.run_id, "--switch-epochs", "1,2,4,6")
+    assert more["finetune", 4][0] == "cached" and more["finetune", 6][0] == "will run"
+    assert more["finetune", None][0] == "will run"  # who goes on from among them is not known
 
 
 def test_flags_of_a_cluster_need_one() -> None:
