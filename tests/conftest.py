@@ -70,14 +70,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    # Files that take minutes come first, or one process would still be at one of them when the other is done; so do
-    # those that wait for servers of buckets, while the other process computes. Those of containers come after them: CI
-    # builds the images meanwhile.
+    # Files that take minutes come first, or one process would still be at one of them when the other is done. Then those
+    # that wait for servers of buckets, and not before a training in the same process: a thread that is given up there
+    # may still draw random numbers. Then those of containers: CI builds the images meanwhile.
     marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
     docker = {item.path for item in items if "docker" in marks[item]}
     buckets = {item.path for item in items if {"bucket", "gcs", "s3"} & set(getattr(item, "fixturenames", ()))}
-    long = ({item.path for item in items if {"slow", "browser"} & marks[item]} | buckets) - docker
-    items.sort(key=lambda item: 0 if item.path in long else 1 if item.path in docker else 2)
+    long = {item.path for item in items if {"slow", "browser"} & marks[item]} - docker
+    rooms = (long, buckets, docker)
+    items.sort(key=lambda item: next((turn for turn, files in enumerate(rooms) if item.path in files), len(rooms)))
 
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -27,7 +27,7 @@ class Slow(_Planner):
         time.sleep(2)
         return 1
 
-runs, slow = Path(sys.argv[1]), Slow([])
+runs, slow = Path(sys.argv[1]), Slow([], {})
 try:
     with started_by(slow, runs, "run"):
         orchestrate(resolve("demo", {}), runs, runs, "subprocess", slow, writes=False)
