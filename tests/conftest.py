@@ -70,9 +70,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    # Files that take minutes come first, or one process would still be at one of them when the other is done. Then those
-    # that wait for servers of buckets, and not before a training in the same process: a thread that is given up there
-    # may still draw random numbers. Then those of containers: CI builds the images meanwhile.
+    # Files that take minutes come first, or one process would still be at one of them when the other is done. Then
+    # those that wait for servers of buckets, and not before a training in the same process: a thread that is given up
+    # there may still draw random numbers. Then those of containers: CI builds the images meanwhile.
     marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
     docker = {item.path for item in items if "docker" in marks[item]}
     buckets = {item.path for item in items if {"bucket", "gcs", "s3"} & set(getattr(item, "fixturenames", ()))}
