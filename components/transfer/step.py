@@ -94,8 +94,7 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
     manifest = verify_records(records)
     photos = manifest["splits"]["train"]["photos"]
     seed = stream(config.seed, "transfer")
-    loop.deterministic(seed)
-    backbone, weights = _pretrained(config)
+    backbone, weights = _pretrained(config, seed)
     with strategy().scope():
         head = network.head(backbone, len(manifest["classes"]), config.dropout)
         model = network.join(backbone, head)
@@ -143,8 +142,8 @@ def transfer(records: Path, outputs: Outputs, config: TransferConfig, resume: Re
     }
 
 
-def _pretrained(config: TransferConfig) -> tuple[keras.Model, str]:
-    """The frozen backbone, and the digest of the weights that it has."""
+def _pretrained(config: TransferConfig, seed: int) -> tuple[keras.Model, str]:
+    """The frozen backbone, and the digest of the weights that it has; from here on all draws are the seed's."""
     with tempfile.TemporaryDirectory() as temporary:
         weights = config.weights
         if addresses.is_remote(weights):
@@ -157,6 +156,7 @@ def _pretrained(config: TransferConfig) -> tuple[keras.Model, str]:
                 f"The weights {config.weights} have the digest {digest}, not {config.weights_digest} as when the run "
                 "was started: they have changed since. Start the run again."
             )
+        loop.deterministic(seed)  # after the download, whose retries draw random numbers, too
         with strategy().scope():
             backbone = build(config.backbone, weights, config.image_size)
     freeze(backbone)

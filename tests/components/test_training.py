@@ -1,6 +1,7 @@
 """transfer, finetune and evaluate on a few small photos, with a small network and real `fit`."""
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from components.evaluate.corruptions import corrupted
 from components.finetune.step import schedule as finetune_schedule
+from components.transfer import step as transfer_step
 from components.transfer.step import schedule
+from switchpoint import storage
 from switchpoint.data.manifest import read_manifest
 from switchpoint.errors import CheckpointNotFoundError, DamagedModelError, WeightsError
 from switchpoint.provenance.digests import file_digest, json_digest
@@ -39,6 +42,14 @@ def test_transfer_keeps_every_epochs_head_and_leaves_the_backbone_as_it_was(tran
     pretrained = build("efficientnet_lite0", "none", 32)
     for after, before in zip(model.get_layer("backbone").get_weights(), pretrained.get_weights(), strict=True):
         np.testing.assert_array_equal(after, before)
+
+
+def test_what_the_retries_of_a_download_draw_changes_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "download", lambda *_: str(random.seed()))
+    monkeypatch.setattr(transfer_step, "build", lambda *_: random.random())
+    monkeypatch.setattr(transfer_step, "freeze", lambda _: None)
+    config = replace(TRANSFER, weights="gs://bucket/weights.h5", weights_digest="")
+    assert len({transfer_step._pretrained(config, 3) for _ in range(2)}) == 1
 
 
 def test_a_checkpoint_is_as_small_as_the_head(transferred: Path) -> None:
