@@ -94,7 +94,8 @@ def forecast(cluster: Cluster, values: Parameters, device: str, pipeline_root: s
     for run, given in begun:
         went_on = _went_on(cluster, run, pipeline_root) if given["search"] == "halving" else {}
         steps = _keyed({**given, **_guessed(given, values)}, _code(cluster.spec(run)), went_on)
-        halved |= {step["outputs"]["key"]: went_on[step["rung"] or 0] for step in steps if _ends(step, went_on)}
+        ends = {step["outputs"]["key"]: went_on.get(step["rung"] or 0) for step in steps if step["name"] == "halve"}
+        halved |= {key: survivors for key, survivors in ends.items() if survivors}
         ended = {place(step) for step in cluster.steps(run) if step["state"] in ("ran", "cached")}
         done = [step for step in steps if run.state == "SUCCEEDED" or place(step) in ended]
         known |= {step["outputs"]["key"]: run.run_id for step in done if step["outputs"]["key"] not in known}
@@ -122,14 +123,10 @@ def _went_on(cluster: Cluster, run: Any, pipeline_root: str | None) -> WentOn:
     """Who went on from each rung of a run's search, as far as it wrote that itself and it can be read from here."""
     artifacts = Artifacts(cluster)
     for task in ("halve-2", "halve"):
-        with suppress(ClusterError, StorageError):
+        with suppress(ClusterError, StorageError, KeyError, TypeError):  # not there, or not what halve writes
             if found := artifacts.find(run, root_of(run, pipeline_root), task, "search"):
                 return {each["rung"]: each["survivors"] for each in artifacts.read_json(found)["rungs"]}
     return {}
-
-
-def _ends(step: Step, went_on: WentOn) -> bool:
-    return step["name"] == "halve" and step["rung"] in went_on
 
 
 def _of(run: Any) -> dict[str, Any]:
