@@ -95,7 +95,7 @@ def forecast(cluster: Cluster, values: Parameters, device: str, pipeline_root: s
         went_on = _went_on(cluster, run, pipeline_root) if given["search"] == "halving" else {}
         steps = _keyed({**given, **_guessed(given, values)}, _code(cluster.spec(run)), went_on)
         ends = {step["outputs"]["key"]: went_on.get(step["rung"] or 0) for step in steps if step["name"] == "halve"}
-        halved |= {key: survivors for key, survivors in ends.items() if survivors}
+        halved = {key: survivors for key, survivors in ends.items() if survivors} | halved  # the newest run's
         ended = {place(step) for step in cluster.steps(run) if step["state"] in ("ran", "cached")}
         done = [step for step in steps if run.state == "SUCCEEDED" or place(step) in ended]
         known |= {step["outputs"]["key"]: run.run_id for step in done if step["outputs"]["key"] not in known}
@@ -114,8 +114,10 @@ def forecast(cluster: Cluster, values: Parameters, device: str, pipeline_root: s
         by = known.get(step["outputs"]["key"])
         step["state"] = "cached" if by and "at_most" not in step else "will run"
         step["why"] = f"run {by} made it" if step["state"] == "cached" else step["why"] or explain(step, earlier)
-    if any("at_most" in step for step in planned):
-        notes.append("What comes after a search's first rung may be cached, too: who goes on is not known from here.")
+    if values["search"] == "halving" and any(step["state"] == "will run" for step in planned):
+        notes.append(
+            "What comes after a search's first rung may be cached, too: not of every run there is known who went on."
+        )
     return Forecast(values, planned, notes)
 
 
